@@ -1,0 +1,43 @@
+# sluice: make help lists the targets.
+.DEFAULT_GOAL := all
+SHELL := /bin/bash
+BUILD := build
+CFLAGS ?= -O2 -g
+CFLAGS += -std=gnu11 -fPIC -Wall -Wextra -Werror -pthread
+
+SHIM_SRC := $(wildcard shim/*.c)
+SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
+GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
+
+.PHONY: all help install-deps test demo check clean
+
+all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice ## Build the preload object, the engine and the command
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# C only, no Go: this is what LD_PRELOAD names. Only the names in exports.map leave it.
+$(BUILD)/libsluice.so: $(SHIM_SRC) $(SHIM_HDR) shim/exports.map
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -shared -o $@ $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
+
+# The Go engine, loaded on need; only the sl_ names leave it.
+$(BUILD)/libsluice_engine.so: $(GO_SRC) cabi/cabi.h cabi/exports.map
+	@mkdir -p $(BUILD)
+	go build -buildmode=c-shared -o $@ -ldflags "-extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
+
+$(BUILD)/sluice: $(GO_SRC)
+	@mkdir -p $(BUILD)
+	go build -o $@ ./cmd/sluice
+
+install-deps: ## Install the Debian packages that tests and demo use
+	@scripts/install-deps
+
+test: install-deps all ## Run every test
+	scripts/test
+
+demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
+	$(BUILD)/sluice demo
+
+clean: ## Remove what was built
+	rm -rf $(BUILD)
