@@ -1,0 +1,54 @@
+// Package netns runs a function in another network namespace.
+package netns
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// Current, as a namespace descriptor, means the one the calling thread is in.
+const Current = -1
+
+// Do runs fn in the network namespace fd, on a thread that nothing else uses meanwhile. Goroutines
+// that fn starts are not in the namespace; processes and sockets that it makes are.
+func Do(fd int, fn func() error) error {
+	if fd == Current {
+		return fn()
+	}
+	runtime.LockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("open own network namespace: %w", err)
+	}
+	defer home.Close()
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		runtime.UnlockOSThread()
+		return fmt.Errorf("enter network namespace: %w", err)
+	}
+	defer func() {
+		// A thread that cannot return stays locked, and ends with its goroutine.
+		if unix.Setns(int(home.Fd()), unix.CLONE_NEWNET) == nil {
+			runtime.UnlockOSThread()
+		}
+	}()
+	return fn()
+}
+
+// Inode is the number by which the namespace fd is known; Current stands for the caller's.
+func Inode(fd int) (uint64, error) {
+	var st unix.Stat_t
+	var err error
+	if fd == Current {
+		err = unix.Stat("/proc/thread-self/ns/net", &st)
+	} else {
+		err = unix.Fstat(fd, &st)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("stat network namespace: %w", err)
+	}
+	return st.Ino, nil
+}

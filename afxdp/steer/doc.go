@@ -1,0 +1,16 @@
+// Package steer decides which packets of a device go to user space: it loads the XDP program of
+// steer.c, attaches it, keeps it alive by pins, and edits the maps it reads.
+//
+// Per packet, the first rule that matches wins:
+//
+//  1. not TCP, a fragment, VLAN-tagged, with IPv6 extension headers, or unparsable: kernel;
+//  2. neither a listener entry for the local address and port nor a connect entry: kernel;
+//  3. the kernel has a socket for the connection that is not a listener: kernel;
+//  4. a pure SYN on a queue that is quiet: kernel;
+//  5. else the AF_XDP socket of the queue it came in by, or the kernel if there is none.
+//
+// ICMP errors go by the packet they quote, read from the other side: they follow its connection.
+//
+// Rule 3 makes the kernel's own socket table the truth about which connections are the kernel's,
+// so a connection that is handed over changes sides at the instant its kernel socket appears.
+package steer

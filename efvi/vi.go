@@ -1,0 +1,76 @@
+package efvi
+
+// FrameSize is the size in bytes of every frame of a Memory.
+const FrameSize = 4096
+
+// Memory is the registered memory of a protection domain. Its length is a multiple of FrameSize.
+type Memory struct{ Bytes []byte }
+
+// Frames is how many frames the memory holds.
+func (m Memory) Frames() uint32 { return uint32(len(m.Bytes) / FrameSize) }
+
+// Frame returns the whole of frame i.
+func (m Memory) Frame(i uint32) []byte {
+	at := int(i) * FrameSize
+	return m.Bytes[at : at+FrameSize : at+FrameSize]
+}
+
+// Data returns the bytes that an RX event tells of.
+func (m Memory) Data(e Event) []byte { return m.Frame(e.Frame)[e.Off : e.Off+e.Len] }
+
+// EventKind says what happened to a frame.
+type EventKind uint32
+
+const (
+	// EventRX: a packet of Len bytes lies at Off in the frame, which is ours now.
+	EventRX EventKind = iota + 1
+	// EventTX: the device has done with a frame we sent; it is ours again.
+	EventTX
+	// EventDiscard: a posted frame came back without a packet that can be used.
+	EventDiscard
+)
+
+// Event tells that a frame changed hands. Off and Len are bytes, and only set for EventRX.
+type Event struct {
+	Kind            EventKind
+	Frame, Off, Len uint32
+}
+
+// Info describes the queue behind a VI.
+type Info struct {
+	Device  string  // name of the interface in its network namespace
+	Ifindex int     // its number there
+	Queue   int     // which of its receive queues
+	MAC     [6]byte // its address
+	MTU     int     // bytes of IP packet, without the Ethernet header
+
+	ZeroCopy bool // the device reads and writes our frames itself
+	Native   bool // XDP runs in the driver, not on the kernel's generic path
+
+	// PartialChecksum says that packets from the same host may come without a finished TCP
+	// checksum: the field then holds the folded sum of the pseudo header, not complemented.
+	// So it is on veth and virtio, where the kernel leaves the sum to a device that has no wire.
+	PartialChecksum bool
+}
+
+// VI is one receive and one transmit queue over a Memory.
+type VI interface {
+	// Info tells what the VI is bound to.
+	Info() Info
+	// Post gives empty frames to the receive side and says how many of them, from the first
+	// on, were taken; the others still belong to the caller.
+	Post(frames []uint32) int
+	// Poll writes what happened since the last call to ev, at most len(ev) events, and says
+	// how many. It never blocks and makes no system call.
+	Poll(ev []Event) int
+	// Send queues n bytes at off in frame for transmission. The frame stays with the device
+	// until its EventTX. False means that the ring is full: the frame is still the caller's.
+	Send(frame, off, n uint32) bool
+	// Flush makes the device look at all that was queued, by one system call if any. An error
+	// loses nothing: what was queued stays queued and the next Flush tries again.
+	Flush() error
+	// FD is a descriptor that polls readable when packets wait, or -1.
+	FD() int
+	// Close gives the queue back. Frames in flight are lost to the VI; their memory is not.
+	Close() error
+}
