@@ -1,0 +1,44 @@
+package pbuf
+
+// Headroom is left in front of a payload that will be sent: 14 (Ethernet) + 40 (IPv6) + 60 (TCP with all options)
+// = 114, rounded to a cache line.
+const Headroom = 128
+
+// Buf is one frame and what is known about its bytes.
+type Buf struct {
+	Index      uint32
+	Start, End uint16 // the valid bytes are Frame()[Start:End]
+	// Sum is the ones' complement sum of Frame()[Start:SumEnd], computed while the bytes were copied in;
+	// SumEnd is 0 when no sum is known.
+	Sum, SumEnd uint16
+	InFlight    bool // queued in a TX ring: the bytes must stay as they are until the device gives the frame back
+	refs        int32
+	Next        *Buf // link of whichever queue holds the frame
+	pool        *Pool
+}
+
+// Frame is the whole frame.
+func (b *Buf) Frame() []byte {
+	at := int(b.Index) * b.pool.size
+	return b.pool.mem[at : at+b.pool.size : at+b.pool.size]
+}
+
+// Bytes are the valid bytes.
+func (b *Buf) Bytes() []byte { return b.Frame()[b.Start:b.End] }
+
+// Len is the number of valid bytes.
+func (b *Buf) Len() int { return int(b.End) - int(b.Start) }
+
+// Ref takes one more reference.
+func (b *Buf) Ref() { b.refs++ }
+
+// Refs is the number of references.
+func (b *Buf) Refs() int { return int(b.refs) }
+
+// Release gives one reference back; the last one returns the frame to its pool.
+func (b *Buf) Release() {
+	if b.refs--; b.refs == 0 {
+		b.Next = nil
+		b.pool.free = append(b.pool.free, b.Index)
+	}
+}

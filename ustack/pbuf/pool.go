@@ -1,0 +1,73 @@
+// Package pbuf keeps the frames of registered memory: who holds one, which bytes of it are valid, and which are free.
+//
+// Memory is cut into frames of one size; a frame is named by its index, which is also what the rings of a device
+// carry. One frame holds one packet:
+//
+//	0        Start            End       FrameSize
+//	| headroom | valid bytes   | free    |
+//
+// Everything runs in one thread (run to completion), so counts are plain integers.
+package pbuf
+
+// Pool is a stack of free frames over one piece of memory. It allocates at New and never again.
+type Pool struct {
+	mem     []byte
+	size    int
+	bufs    []Buf
+	free    []uint32
+	reserve int
+}
+
+// New cuts mem into frames of frameSize bytes; a rest that fills no frame is left unused.
+func New(mem []byte, frameSize int) *Pool {
+	n := len(mem) / frameSize
+	p := &Pool{mem: mem, size: frameSize, bufs: make([]Buf, n), free: make([]uint32, n)}
+	for i := range p.bufs {
+		p.bufs[i] = Buf{Index: uint32(i), pool: p}
+		p.free[i] = uint32(n - 1 - i) // so that frame 0 goes out first
+	}
+	return p
+}
+
+// SetReserve keeps n frames back from Get: they are for GetReserved (receive rings and pure ACKs), so that a program
+// which queues more than memory holds cannot stop the ACKs that would free it.
+func (p *Pool) SetReserve(n int) { p.reserve = n }
+
+// Get takes a frame for payload, with one reference and no valid bytes; nil when only the reserve is left.
+func (p *Pool) Get() *Buf {
+	if len(p.free) <= p.reserve {
+		return nil
+	}
+	return p.pop()
+}
+
+// GetReserved takes a frame down to the last one; nil when the pool is empty.
+func (p *Pool) GetReserved() *Buf {
+	if len(p.free) == 0 {
+		return nil
+	}
+	return p.pop()
+}
+
+func (p *Pool) pop() *Buf {
+	i := p.free[len(p.free)-1]
+	p.free = p.free[:len(p.free)-1]
+	b := &p.bufs[i]
+	b.refs, b.Start, b.End, b.Next, b.InFlight, b.SumEnd = 1, 0, 0, nil, false, 0
+	return b
+}
+
+// Free is the number of frames nobody holds, the reserve included.
+func (p *Pool) Free() int { return len(p.free) }
+
+// Available is the number of frames Get would still give.
+func (p *Pool) Available() int { return max(len(p.free)-p.reserve, 0) }
+
+// Len is the number of frames in all.
+func (p *Pool) Len() int { return len(p.bufs) }
+
+// FrameSize is the size of a frame in bytes.
+func (p *Pool) FrameSize() int { return p.size }
+
+// At is the frame of that index, held or not. The index must be below Len.
+func (p *Pool) At(index uint32) *Buf { return &p.bufs[index] }
