@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * cabi.h: the whole border between the preload object (C, shim/) and the engine (Go, cabi/).
+ *
+ * The preload object dlopens libsluice_engine.so when a process first needs the user stack, finds the sl_ functions
+ * below by dlsym, allocates one zeroed struct sl_shared (mmap, private and anonymous: a forked child gets a copy) and calls
+ * sl_start. From then on a connection is a *handle*: a small number h, 0 <= h < SL_MAX_HANDLES, and words[h] tells
+ * its readiness without entering Go.
+ *
+ * Rules that hold for every function:
+ *  - Nothing blocks and nothing waits for the peer. A result >= 0 is success, a result < 0 is -errno, SL_MOVED or
+ *    SL_KERNEL. Blocking calls, time-outs, MSG_WAITALL, SIGPIPE, O_NONBLOCK and descriptors are the C side's.
+ *  - Any thread may call; one lock inside the engine orders the calls. A signal handler that interrupted a thread
+ *    inside an sl_ function must not call one: the C side keeps a thread-local "inside" mark for this.
+ *  - The engine wakes nobody. After each call (of any sl_ function) the C side drains the ring of changed handles and
+ *    wakes whoever sleeps on them, and logs what is new in the ring of messages.
+ *  - Every descriptor that the engine keeps is close-on-exec and numbered >= boot.fd_min. Descriptors that it gives to
+ *    the C side (SL_KERNEL_FD, moved) are close-on-exec, O_NONBLOCK and numbered anyhow: the C side dup2s them to their
+ *    place and closes the original.
+ *  - The engine never prints, exits or panics into the program. An internal fault marks it dead: every handle gets
+ *    moved = SL_GONE, every call returns SL_MOVED (handles) or SL_KERNEL (sl_listen, sl_connect).
+ *  - After fork the engine belongs to the parent alone. The child must not call into it, and its copy of struct sl_shared
+ *    is frozen at the fork.
+ *  - Times are nanoseconds of CLOCK_MONOTONIC.
+ */
+#ifndef SLUICE_CABI_H
+#define SLUICE_CABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* cgo cannot read _Atomic: the engine sees plain words of the same layout and uses sync/atomic on them. */
+#ifdef SL_CGO
+#define SL_ATOMIC(T) T
+#else
+#define SL_ATOMIC(T) _Atomic(T)
+#endif
+
+#define SL_ABI 1 /* changes whenever anything in this file changes its meaning */
+
+#define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
+#define SL_MAX_RINGS 64
+#define SL_MAX_NOTES 32  /* a power of two */
+#define SL_NOTE_TEXT 248 /* with the terminating NUL */
+
+/* Results beside -errno (errno never exceeds 4095, these lie below). */
+#define SL_MOVED (-10000)  /* the handle is a kernel socket now (or lost): look at words[h].moved */
+#define SL_KERNEL (-10001) /* refused: use the kernel for this socket; the reason is in the ring of messages */
+
+/* Set in a result of sl_accept (and sl_close): the low bits are a kernel descriptor, not a handle. */
+#define SL_KERNEL_FD 0x40000000
+
+/* words[h].moved */
+#define SL_GONE 0xffffffffu /* lost with the engine: reads and writes fail with ECONNRESET, a listener goes on in the kernel */
+
+/* The state of one handle that C reads without a crossing. Written by the engine only.
+ *
+ * ready     the POLL* bits the kernel's tcp_poll would report now: POLLIN POLLRDNORM POLLOUT POLLWRNORM POLLRDHUP POLLHUP
+ *           POLLERR POLLPRI. Never trust it for the result of a call, only for whether to make one: a
+ *           set POLLIN bit may be gone when sl_recv runs (-EAGAIN).
+ * edge_in   counts what the kernel calls "data ready": data, FIN, RST, an error, a new connection to accept. An
+ *           EPOLLET item fires when edge_in or edge_out differ from what the item saw last and its bits are ready.
+ * edge_out  counts what the kernel calls "write space": room again after a full buffer, connect done, errors.
+ *           Both only grow, modulo 2^32, and go on growing when a handle number is used again.
+ * moved     0: an engine handle. fd + 1: the connection was handed to the kernel and is descriptor fd, which belongs to
+ *           the C side: dup2 it over every descriptor of the handle (keeping each one's FD_CLOEXEC), put the program's own O_NONBLOCK on it,
+ *           add it to the kernel's epoll sets, close fd, then sl_close(h) to free the number. SL_GONE: see there.
+ *           A move sets moved first, then bumps both edges and sets ready to POLLIN|POLLOUT, and lists the handle as changed.
+ */
+struct sl_word {
+	SL_ATOMIC(uint32_t) ready;
+	SL_ATOMIC(uint32_t) edge_in;
+	SL_ATOMIC(uint32_t) edge_out;
+	SL_ATOMIC(uint32_t) moved;
+};
+
+/* One receive ring to spin on: there is work when *prod != *cons. The pointers of a ring that goes away
+ * are set to two equal words first, and its memory stays mapped while the process lives, so a spinner may read at any time. */
+typedef SL_ATOMIC(uint32_t) *sl_index; /* an index in mapped ring memory, advanced by the kernel or the engine */
+struct sl_ring {
+	SL_ATOMIC(sl_index) prod;
+	SL_ATOMIC(sl_index) cons;
+};
+
+/* What went wrong or is worth knowing, to be logged by the C side once, in its own words' order. */
+struct sl_note {
+	uint32_t level; /* 1 error, 2 info, 3 debug: as SLUICE_LOG */
+	uint32_t pad;
+	char text[SL_NOTE_TEXT]; /* one line, no newline: step, cause, what follows from it */
+};
+
+/* All that both sides see. Allocated and zeroed by C, lives as long as the process. */
+struct sl_shared {
+	struct sl_word words[SL_MAX_HANDLES];
+
+	/* The changed handles, oldest first:
+	 *
+	 *     changed[] |..|h|h|h|..|      handles between head (C's) and tail (engine's) wait to be looked at
+	 *                  ^head  ^tail
+	 *
+	 * A handle is in the ring at most once (queued[h] = 1), so it never overflows. The consumer, one thread at a
+	 * time: while (head != tail) { h = changed[head % SL_MAX_HANDLES]; head = head + 1; queued[h] = 0; look at
+	 * words[h]; } with queued[h] cleared (seq_cst) before words[h] is read, so that a later change is listed again. A handle
+	 * that was closed in between may still be listed: ignore it. */
+	SL_ATOMIC(uint32_t) changed_head; /* written by C */
+	SL_ATOMIC(uint32_t) changed_tail; /* written by the engine */
+	SL_ATOMIC(uint32_t) changed[SL_MAX_HANDLES];
+	SL_ATOMIC(uint8_t) queued[SL_MAX_HANDLES];
+
+	SL_ATOMIC(uint64_t) deadline_ns; /* call sl_poll at this time at the latest; 0: no timer is armed */
+	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine last took a turn (sl_poll's work, done by any function) */
+
+	/* Readable when a ring has packets or the engine has other business (broker, routes): for sleepers. Level-triggered:
+	 * after it fires, sl_poll makes it quiet. Valid after sl_start. */
+	int32_t wake_epfd;
+	SL_ATOMIC(uint32_t) nrings; /* rings[0..nrings) may be looked at; never shrinks */
+	struct sl_ring rings[SL_MAX_RINGS];
+
+	SL_ATOMIC(uint32_t) handles; /* open handles: 0 means that the helper thread may rest for good */
+	SL_ATOMIC(uint32_t) dead;    /* 1 after an internal fault: the engine will never do anything again */
+
+	/* Messages to log: notes[n % SL_MAX_NOTES] for n from the C side's own count up to notes_tail. If C falls more than
+	 * SL_MAX_NOTES behind, the oldest are lost. Each cause is reported once. */
+	SL_ATOMIC(uint32_t) notes_tail;
+	struct sl_note notes[SL_MAX_NOTES];
+
+	/* Counts of the engine for tests and `sluice stats`; plain reads. */
+	uint64_t crossings, turns, rx_packets, tx_packets, kicks, handovers, panics;
+};
+
+/* How the engine is started. */
+struct sl_boot {
+	uint32_t size;   /* sizeof(struct sl_boot) */
+	uint32_t abi;    /* SL_ABI */
+	int32_t door_fd; /* a connection to the broker opened earlier (perhaps by an ancestor, before chroot and setuid), or -1:
+	                    the engine connects to SLUICE_BROKER itself. Stays C's; must stay open, is used again for reconnection */
+	int32_t fd_min;  /* the engine's own descriptors are numbered from here on */
+	const char *const *env; /* "SLUICE_X=value" strings, NULL-terminated: the knobs, instead of the environment (which the
+	                           program may have changed); copied */
+};
+
+/* What sl_recv tells beside the bytes. */
+struct sl_recvinfo {
+	uint32_t msg_flags; /* for msghdr.msg_flags: MSG_OOB */
+	uint32_t inq;       /* bytes left in the receive queue (TCP_INQ) */
+	int64_t stamp_ns;   /* CLOCK_REALTIME of the last octet's packet, 0 unknown */
+};
+
+#ifndef SL_CGO
+
+/* sl_start: start the engine in this process; once, before all else. Talks to the broker's door, maps nothing yet.
+ * 0; -EINVAL: wrong abi or size; SL_KERNEL: no broker (reason noted): stay with the kernel, sl_start may be tried again
+ * later. On failure the library stays loaded and idle. */
+int sl_start(struct sl_shared *shared, const struct sl_boot *boot);
+
+/* sl_listen: serve the listening kernel TCP socket kfd in the user stack too. The kernel listener goes on listening: it
+ * takes what arrives before, between and after; accept asks sl_accept first, then the kernel. Options set on kfd up to now
+ * are copied (and inherited by accepted connections as in the kernel); later ones go to both (sl_setsockopt and the kernel).
+ * kfd is not kept: the engine takes its own duplicate. The queues of the device(s) are leased on the first call.
+ * A handle; SL_KERNEL: refused (no broker, no queue, policy, namespace ...; reason noted), try again no sooner than a second later. */
+int sl_listen(int kfd, int backlog);
+
+/* sl_relisten: a further listen() on a listener: sets the backlog. 0 or -errno. */
+int sl_relisten(int h, int backlog);
+
+/* sl_accept: the next established connection of listener h.
+ * A handle, peer address in sa/len as accept(2) (both may be NULL); SL_KERNEL_FD|fd: a kernel socket that another process or a
+ * hand-over put into this queue (its address is filled in as well); -EAGAIN: none; -EINVAL: h does not listen. */
+int sl_accept(int h, struct sockaddr *sa, socklen_t *len);
+
+/* sl_connect: connect in the user stack. kfd is the program's TCP socket, bound or not; it is bound here if it is not (source
+ * address from the route, port from the kernel) and stays open under the connection to hold the port; it must stay open
+ * (the C side keeps it as the program's descriptor) and must not be connected.
+ * A handle, handshake under way: POLLOUT in ready when it is over, SO_ERROR then tells the outcome (0 or ECONNREFUSED, ETIMEDOUT,
+ * ...), as with a non-blocking connect; SL_KERNEL: use the kernel's connect on kfd (reason noted); -errno: final, as connect(2). */
+int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len);
+
+/* sl_recv: as recvmsg. flags: MSG_PEEK, MSG_TRUNC (discard), MSG_OOB, others ignored. info may be NULL.
+ * Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;
+ * -EINVAL: MSG_OOB without urgent data; SL_MOVED. */
+ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
+
+/* sl_send: as sendmsg. flags: MSG_MORE, MSG_OOB, others ignored.
+ * Octets taken (maybe fewer than offered); -EAGAIN: no room; -EPIPE: closed for sending (the C side raises SIGPIPE); -ECONNRESET, ...; -ENOTCONN;
+ * SL_MOVED. */
+ssize_t sl_send(int h, const struct iovec *iov, int n, int flags);
+
+/* sl_shutdown: as shutdown(2), how = SHUT_RD, SHUT_WR, SHUT_RDWR. On a listener: stops listening (accept fails with EINVAL).
+ * 0; -ENOTCONN; -EINVAL; SL_MOVED. */
+int sl_shutdown(int h, int how);
+
+/* sl_close: the last descriptor of h was closed. Linger and unread data count as in the kernel; the stack finishes alone. Closing the
+ * process's last listener drains it: established connections go to the kernel (they appear as moved), the lease is given back, what was
+ * not accepted goes to the kernel listener's next owner.
+ * 0; -EBADF: no such handle; SL_KERNEL_FD|fd: the handle had moved: fd belongs to the C side, as if read from words[h].moved (ignore it if the C side has
+ * settled it before). The number h is free afterwards in every case. */
+int sl_close(int h);
+
+/* sl_setsockopt, sl_getsockopt: as the system calls, for SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6 options that have to do with the connection.
+ * SO_ERROR, TCP_INFO, SO_RCVBUF ... come from here; O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO are the C side's.
+ * 0; -ENOPROTOOPT: the engine does not know the option: the C side asks the kernel socket; -EINVAL; -EFAULT; SL_MOVED. */
+int sl_setsockopt(int h, int level, int name, const void *val, socklen_t len);
+int sl_getsockopt(int h, int level, int name, void *val, socklen_t *len);
+
+/* sl_name: getsockname (peer = 0) or getpeername (peer = 1): at most *len octets into sa, the full length into *len. An IPv4 connection of an
+ * AF_INET6 listener shows as ::ffff:a.b.c.d. 0; -ENOTCONN; SL_MOVED. */
+int sl_name(int h, int peer, struct sockaddr *sa, socklen_t *len);
+
+/* sl_ioctl: SIOCINQ (= FIONREAD), SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK. 0 and the answer in *val; -EINVAL: others, or a listener; SL_MOVED. */
+int sl_ioctl(int h, unsigned long req, int *val);
+
+/* sl_poll: one turn: packets in, timers, packets out, the broker's messages. Never blocks (hand-overs that the broker asks for take up to
+ * a few hundred microseconds each). Call when a ring has work, wake_epfd is readable or deadline_ns has passed.
+ * The number of packets and events handled; 0: nothing to do. */
+int sl_poll(void);
+
+/* sl_handover: give connection h to the kernel now (fork, exec, SCM_RIGHTS, a path that the engine cannot serve).
+ * The kernel descriptor, which is also in words[h].moved: settle it as told there; -EBUSY: not now (handshake under way): try again after
+ * sl_poll; -EOPNOTSUPP, -EIO: impossible (reason noted), the connection goes on in the engine; -EINVAL: a listener; SL_MOVED: already. */
+int sl_handover(int h);
+
+/* sl_stop: the process is about to exit (or exec): hands over what is open or unacknowledged so that the kernel finishes it, gives the lease back.
+ * At most about two seconds, mostly milliseconds. Handles that moved show it in words[] (settle those that outlive an exec). Afterwards the engine is idle:
+ * all calls give SL_MOVED / SL_KERNEL. 0. */
+int sl_stop(void);
+
+#endif /* SL_CGO */
+#endif /* SLUICE_CABI_H */
