@@ -1,0 +1,40 @@
+package tcp
+
+// congestion is one congestion control algorithm. It decides about cwnd, ssthresh and the pacing rate of the sender it is
+// given, in segments; what is lost and when a reduction begins and ends is decided outside of it.
+type congestion interface {
+	// name is what TCP_CONGESTION tells.
+	name() string
+	// reduce is the new ssthresh at the start of a congestion episode.
+	reduce(s *sender, now int64, why ccEvent) uint32
+	// grow is called for each ACK that acknowledged n segments outside of recovery, when cwnd limited the sender.
+	grow(s *sender, now int64, n uint32)
+	// sample is called for each ACK that delivered something, in every state.
+	sample(s *sender, now int64, r *ackSample)
+	// event tells what happened.
+	event(s *sender, now int64, ev ccEvent)
+}
+
+// ccEvent is an event of a connection's congestion state.
+type ccEvent uint8
+
+const (
+	ccStart    ccEvent = iota // the connection is established (or restored)
+	ccRestart                 // sending begins again after an idle time
+	ccLoss                    // fast recovery begins
+	ccTimeout                 // the retransmission timer went off
+	ccECN                     // the peer told of congestion by ECN
+	ccUndo                    // the last reduction was a mistake and is taken back
+	ccComplete                // an episode is over
+)
+
+// ackSample is what one ACK tells a congestion control.
+type ackSample struct {
+	rtt       int64  // round-trip time of the newest segment acknowledged, ns; -1 unknown
+	acked     uint32 // segments newly acknowledged or SACKed
+	lost      uint32 // segments newly marked lost
+	delivered uint32 // segments delivered within interval
+	interval  int64  // ns
+	inFlight  uint32 // segments in flight before this ACK
+	limited   bool   // the sample was limited by the application
+}
