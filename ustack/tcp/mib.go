@@ -1,0 +1,24 @@
+package tcp
+
+// MIB counts what the kernel counts in /proc/net/snmp and /proc/net/netstat, under the kernel's names.
+type MIB struct {
+	ActiveOpens, PassiveOpens, AttemptFails, EstabResets uint64
+	InSegs, OutSegs, RetransSegs, InErrs, OutRsts        uint64
+
+	SyncookiesSent, SyncookiesRecv, SyncookiesFailed                       uint64
+	EmbryonicRsts, ListenOverflows, ListenDrops                            uint64
+	TCPReqQFullDoCookies, TCPReqQFullDrop, TCPDeferAcceptDrop, TCPTimeouts uint64
+	TW, TWRecycled, TCPTimeWaitOverflow                                    uint64
+	PAWSActive, PAWSEstab, PAWSOldAck                                      uint64
+	DelayedACKs, DelayedACKLost                                            uint64
+	TCPChallengeACK, TCPSYNChallenge                                       uint64
+	TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq              uint64
+	TCPACKSkippedFinWait2, TCPACKSkippedTimeWait, TCPACKSkippedChallenge   uint64
+	TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPRcvCoalesce, TCPRcvQDrop      uint64
+	TCPDSACKOldSent, TCPDSACKOfoSent                                       uint64
+	TCPZeroWindowDrop, TCPFromZeroWindowAdv, TCPToZeroWindowAdv            uint64
+	TCPWantZeroWindowAdv, PruneCalled, OfoPruned                           uint64
+	TCPAbortOnSyn, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory       uint64
+	TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPKeepAlive      uint64
+	TCPHPHits, TCPPureAcks, TCPAckCompressed                               uint64
+}
