@@ -1,0 +1,2 @@
+#include "file.h"
+void file_dispose(struct file *f) { (void)f; }

@@ -1,0 +1,65 @@
+// The engine (libsluice_engine.so) as the preload object sees it: nothing until engine_need has loaded it, then the functions
+// of cabi.h by pointer.
+#ifndef SLUICE_ENGINE_H
+#define SLUICE_ENGINE_H
+
+#include <stdbool.h>
+
+#include "../cabi/cabi.h"
+#include "fdmap.h"
+
+struct engine_calls {
+    int (*sl_start)(struct sl_shared *, const struct sl_boot *);
+    int (*sl_listen)(int, int);
+    int (*sl_relisten)(int, int);
+    int (*sl_accept)(int, struct sockaddr *, socklen_t *);
+    int (*sl_connect)(int, const struct sockaddr *, socklen_t);
+    ssize_t (*sl_recv)(int, const struct iovec *, int, int, struct sl_recvinfo *);
+    ssize_t (*sl_send)(int, const struct iovec *, int, int);
+    int (*sl_shutdown)(int, int);
+    int (*sl_close)(int);
+    int (*sl_setsockopt)(int, int, int, const void *, socklen_t);
+    int (*sl_getsockopt)(int, int, int, void *, socklen_t *);
+    int (*sl_name)(int, int, struct sockaddr *, socklen_t *);
+    int (*sl_ioctl)(int, unsigned long, int *);
+    int (*sl_poll)(void);
+    int (*sl_handover)(int);
+    int (*sl_stop)(void);
+};
+extern struct engine_calls engine; // valid while shared is not NULL
+
+// What both sides see; NULL: no engine runs in this process (never loaded, refused, or this is a forked child).
+extern _Atomic(struct sl_shared *) engine_shared;
+static inline struct sl_shared *shared(void) { return __atomic_load_n((struct sl_shared **)&engine_shared, __ATOMIC_ACQUIRE); }
+
+// True while this thread is in the engine: signals that arrive meanwhile are held back until it leaves (signal.c).
+extern _Thread_local volatile int engine_inside __attribute__((tls_model("initial-exec")));
+extern _Thread_local volatile int signals_held __attribute__((tls_model("initial-exec")));
+void signals_release(void); // delivers what was held back
+void after_engine(void);    // wait.h
+
+// ENGINE(sl_recv, h, ...) is the only way to call the engine.
+#define ENGINE(fn, ...) __extension__({          \
+    engine_inside = 1;                           \
+    __auto_type engine_ret_ = engine.fn(__VA_ARGS__); \
+    engine_inside = 0;                           \
+    if (signals_held)                            \
+        signals_release();                       \
+    after_engine();                              \
+    engine_ret_;                                 \
+})
+
+// engine_need loads and starts the engine in this process unless that was tried and refused. False: stay with the kernel.
+bool engine_need(void);
+// listener_need: fd names a listener f (FD_LISTENER, f->handle < 0) that is about to be polled or accepted from: puts it into the engine, if it
+// can be. True: f->handle is valid. Cheap when it has been refused.
+bool listener_need(int fd, struct file *f);
+// file_settle: a call on f gave SL_MOVED (or words[handle].moved is set): makes every descriptor of f the kernel socket it became.
+void file_settle(struct file *f);
+
+// Signal handlers that ran in this thread: sig_plain counts those installed without SA_RESTART, sig_any all of them. A wait compares them before and
+// after: changed sig_plain (or sig_any, with a time-out) means EINTR.
+extern _Thread_local volatile unsigned sig_plain __attribute__((tls_model("initial-exec")));
+extern _Thread_local volatile unsigned sig_any __attribute__((tls_model("initial-exec")));
+
+#endif

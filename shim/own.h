@@ -1,0 +1,7 @@
+// See own.c; the calls that others use are in fdmap.h.
+#ifndef SLUICE_OWN_H
+#define SLUICE_OWN_H
+
+int own_base(void); // the lowest number for a descriptor of our own
+
+#endif
