@@ -1,0 +1,195 @@
+package proto
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Refused is the broker's no: a clear text.
+type Refused struct{ Reason string }
+
+func (r *Refused) Error() string { return r.Reason }
+
+// Client is a program's end of its channel. It belongs to one thread at a time (the engine's lock).
+//
+// Events that arrive while Call waits are kept: call Next until it says no after every Call, and whenever FD is readable.
+type Client struct {
+	fd     int
+	id     uint64
+	buf    []byte
+	events []*Packet
+	err    error
+}
+
+// Dial connects a door: a descriptor to the broker's socket, close-on-exec, from which channels are opened.
+func Dial(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("broker socket: %w", err)
+	}
+	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("connect to broker %s: %w", path, err)
+	}
+	return fd, nil
+}
+
+// Open makes this process's own channel through a door, and says hello over it. The door stays open.
+func Open(door int, hello Hello, timeout time.Duration) (*Client, Welcome, error) {
+	var w Welcome
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, w, fmt.Errorf("socketpair: %w", err)
+	}
+	msg, _ := Encode(Envelope{Op: OpOpen}, nil)
+	until := time.Now().Add(timeout)
+	err = send(door, msg, []int{pair[1]}, nil, until)
+	unix.Close(pair[1])
+	if err != nil {
+		unix.Close(pair[0])
+		return nil, w, fmt.Errorf("open a channel: %w", err)
+	}
+	c := &Client{fd: pair[0], buf: make([]byte, MaxMessage)}
+	hello.Version = Version
+	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
+	if _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
+		c.Close()
+		return nil, w, fmt.Errorf("hello: %w", err)
+	}
+	return c, w, nil
+}
+
+// FD is pollable: readable when an event or the end of the channel is there.
+func (c *Client) FD() int { return c.fd }
+
+// SetFD tells that the channel's descriptor was moved (to a high number).
+func (c *Client) SetFD(fd int) { c.fd = fd }
+
+// Close ends the channel, and with it everything the broker gave.
+func (c *Client) Close() {
+	for _, p := range c.events {
+		p.CloseFDs()
+	}
+	c.events = nil
+	if c.fd >= 0 {
+		unix.Close(c.fd)
+		c.fd = -1
+	}
+}
+
+// Call sends a request and waits for its reply; the reply's descriptors are the caller's. A refusal is a *Refused.
+func (c *Client) Call(op Op, body any, fds []int, reply any, timeout time.Duration) ([]int, error) {
+	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
+}
+
+func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) ([]int, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	c.id++
+	id := c.id
+	msg, err := Encode(Envelope{ID: id, Op: op}, body)
+	if err != nil {
+		return nil, err
+	}
+	if err := send(c.fd, msg, fds, oob, until); err != nil {
+		return nil, c.broken(err)
+	}
+	for {
+		p, err := c.read(until)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case p.Op != OpReply:
+			c.events = append(c.events, p)
+			continue
+		case p.ID != id: // the answer to a call that gave up waiting
+			p.CloseFDs()
+			continue
+		case p.Error != "":
+			p.CloseFDs()
+			return nil, &Refused{p.Error}
+		}
+		if err := p.Into(reply); err != nil {
+			p.CloseFDs()
+			return nil, fmt.Errorf("reply to %s: %w", op, err)
+		}
+		return p.FDs, nil
+	}
+}
+
+func (c *Client) read(until time.Time) (*Packet, error) {
+	for {
+		p, err := Read(c.fd, c.buf)
+		if err == nil {
+			return p, nil
+		}
+		if !errors.Is(err, ErrAgain) {
+			return nil, c.broken(err)
+		}
+		if err := wait(c.fd, unix.POLLIN, until); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// broken remembers that the channel ended; a full channel or a late answer is no end.
+func (c *Client) broken(err error) error {
+	if !errors.Is(err, ErrAgain) && !errors.Is(err, ErrTimeout) {
+		c.err = err
+	}
+	return err
+}
+
+// Next returns an event, or nil if there is none now, or the error that ended the channel. Never blocks.
+func (c *Client) Next() (*Packet, error) {
+	if len(c.events) > 0 {
+		p := c.events[0]
+		c.events = c.events[1:]
+		return p, nil
+	}
+	for c.err == nil {
+		p, err := Read(c.fd, c.buf)
+		if errors.Is(err, ErrAgain) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, c.broken(err)
+		}
+		if p.Op != OpReply {
+			return p, nil
+		}
+		p.CloseFDs() // the answer to a call that gave up waiting
+	}
+	return nil, c.err
+}
+
+// Answer replies to an event. An empty reason means yes.
+func (c *Client) Answer(p *Packet, reason string, body any, fds ...int) error {
+	msg, err := Encode(Envelope{ID: p.ID, Op: OpReply, Error: reason}, body)
+	if err != nil {
+		return err
+	}
+	if err := send(c.fd, msg, fds, nil, time.Now().Add(time.Second)); err != nil {
+		return c.broken(err)
+	}
+	return nil
+}
+
+// send waits for room in the channel: a dropped message would leave the other side waiting.
+func send(fd int, msg []byte, fds []int, oob []byte, until time.Time) error {
+	for {
+		err := Write(fd, msg, fds, oob...)
+		if !errors.Is(err, ErrAgain) {
+			return err
+		}
+		if err := wait(fd, unix.POLLOUT, until); err != nil {
+			return err
+		}
+	}
+}

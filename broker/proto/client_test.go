@@ -1,0 +1,104 @@
+package proto
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// fakeBroker takes a channel at the far end of a door and answers hello.
+func fakeBroker(t *testing.T) (door int, channel <-chan int) {
+	t.Helper()
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	t.Cleanup(func() { unix.Close(pair[0]); unix.Close(pair[1]) })
+	ch := make(chan int, 1)
+	go func() {
+		buf := make([]byte, MaxMessage)
+		p := mustRead(pair[1], buf)
+		if p == nil || p.Op != OpOpen || len(p.FDs) != 1 {
+			close(ch)
+			return
+		}
+		unix.SetsockoptInt(p.FDs[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1)
+		h := mustRead(p.FDs[0], buf)
+		msg, _ := Encode(Envelope{ID: h.ID, Op: OpReply}, Welcome{Version: Version, Pid: int(h.Creds.Pid), Token: "t"})
+		Write(p.FDs[0], msg, nil)
+		ch <- p.FDs[0]
+	}()
+	return pair[0], ch
+}
+
+func mustRead(fd int, buf []byte) *Packet {
+	for {
+		p, err := Read(fd, buf)
+		if errors.Is(err, ErrAgain) {
+			wait(fd, unix.POLLIN, time.Now().Add(15*time.Second))
+			continue
+		}
+		return p
+	}
+}
+
+func TestOpenSaysWhoWeAre(t *testing.T) {
+	door, ch := fakeBroker(t)
+	c, w, err := Open(door, Hello{Program: "x"}, 15*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	require.Equal(t, os.Getpid(), w.Pid, "the pid comes from the kernel, with the first message")
+	unix.Close(<-ch)
+	_, err = c.Call(OpStatus, nil, nil, nil, time.Second)
+	require.ErrorIs(t, err, ErrClosed)
+	_, err = c.Next()
+	require.ErrorIs(t, err, ErrClosed, "the end of a channel is remembered")
+}
+
+func TestEventsDuringACallAreKept(t *testing.T) {
+	door, ch := fakeBroker(t)
+	c, _, err := Open(door, Hello{}, 15*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	far := <-ch
+	defer unix.Close(far)
+	go func() {
+		p := mustRead(far, make([]byte, MaxMessage))
+		ev, _ := Encode(Envelope{ID: 7, Op: OpYield}, Yield{Queues: []QueueRef{{2, 1}}})
+		Write(far, ev, nil)
+		late, _ := Encode(Envelope{ID: p.ID + 100, Op: OpReply}, nil)
+		Write(far, late, nil)
+		no, _ := Encode(Envelope{ID: p.ID, Op: OpReply, Error: "no such thing"}, nil)
+		Write(far, no, nil)
+	}()
+	_, err = c.Call(OpListen, Listen{}, nil, nil, 15*time.Second)
+	var refused *Refused
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "no such thing", refused.Reason)
+	ev, err := c.Next()
+	require.NoError(t, err)
+	require.Equal(t, OpYield, ev.Op)
+	var y Yield
+	require.NoError(t, ev.Into(&y))
+	require.Equal(t, []QueueRef{{2, 1}}, y.Queues)
+	ev, err = c.Next()
+	require.NoError(t, err)
+	require.Nil(t, ev)
+}
+
+func TestOversizedIsRefusedBothWays(t *testing.T) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(pair[0])
+	defer unix.Close(pair[1])
+	_, err = Encode(Envelope{Op: OpHello}, Hello{Program: string(make([]byte, MaxMessage))})
+	require.ErrorIs(t, err, ErrTooBig)
+	require.NoError(t, Write(pair[0], make([]byte, MaxMessage+1), nil))
+	_, err = Read(pair[1], make([]byte, MaxMessage))
+	require.ErrorIs(t, err, ErrTooBig)
+	require.NoError(t, Write(pair[0], []byte("{not json"), []int{0}))
+	_, err = Read(pair[1], make([]byte, MaxMessage))
+	require.ErrorContains(t, err, "decode message")
+}

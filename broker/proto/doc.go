@@ -1,0 +1,17 @@
+// Package proto is the language between a program's engine and the broker: SOCK_SEQPACKET datagrams, each one JSON envelope of at most
+// [MaxMessage] bytes, with file descriptors beside it (SCM_RIGHTS). Nothing here needs a privilege.
+//
+//	program                                             broker
+//	   │ door: any connection to the broker's socket      │   inherited over fork, chroot and setuid; several processes may share it
+//	   │── open + one end of a socketpair ───────────────►│
+//	   │ channel: the other end, this process's own       │
+//	   │── hello (with SCM_CREDENTIALS) ─────────────────►│   from here on the broker knows the process, and watches it
+//	   │── listen + listener ────────────────────────────►│
+//	   │◄─────────────────────────── grant + umem, state, XSKs
+//	   │◄─────────────────────────── events: vis, yield, accepted, give, gone
+//
+// A request carries an id other than zero and gets exactly one reply with that id. Events of the broker that want an answer ("yield",
+// "accepted", "give") carry an id too, of the broker's numbering; [Client.Answer] replies to them.
+//
+// state.go is the other half: a memfd shared with the broker, which tells it what the program's engine has open.
+package proto

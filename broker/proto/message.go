@@ -1,0 +1,159 @@
+package proto
+
+import (
+	"encoding/json"
+	"net/netip"
+
+	"github.com/sluice-net/sluice/fallback/repair"
+)
+
+// Hello is a channel's first message. Pid, uid and gid come with it as SCM_CREDENTIALS, which the kernel checks.
+type Hello struct {
+	Version int    `json:"version"`
+	Program string `json:"program,omitempty"` // for people: argv[0]
+	Frames  int    `json:"frames,omitempty"`  // umem frames wished for; 0: the broker's default
+}
+
+// Welcome answers hello.
+type Welcome struct {
+	Version int    `json:"version"`
+	Pid     int    `json:"pid"`   // as the broker sees it
+	Token   string `json:"token"` // whoever shows it may want this process's connections: keep it where forked children find it
+}
+
+// Listen asks for the connections of a kernel listener.
+type Listen struct {
+	Devices []string `json:"devices,omitempty"` // SLUICE_DEVICES; empty: all that carry the address
+}
+
+// VI is one granted queue. Descriptors come in the order of the VIs.
+type VI struct {
+	Ifindex int             `json:"ifindex"`
+	Queue   int             `json:"queue"`
+	Info    json.RawMessage `json:"info"`   // efvi.Info
+	Layout  json.RawMessage `json:"layout"` // afxdp.Layout
+}
+
+// Grant answers listen, connect and adopt. A process has one lease; umem and state come with its first grant only.
+type Grant struct {
+	Lease  uint64   `json:"lease"`
+	Cookie uint64   `json:"cookie"`          // the listener's (SO_COOKIE), its name in later messages
+	Memory bool     `json:"memory"`          // umem and state are the first two descriptors
+	Size   int64    `json:"size,omitempty"`  // of the umem, bytes
+	VIs    []VI     `json:"vis,omitempty"`   // may be none yet: they follow in "vis" when another process has yielded them
+	Notes  []string `json:"notes,omitempty"` // for the log: "eth0: generic XDP", "eth1 left out: is down"
+}
+
+// Unlisten ends the listener's acceleration in this process.
+type Unlisten struct {
+	Cookie uint64 `json:"cookie"`
+}
+
+// Connect asks for the packets of one flow. The socket beside it is bound to Local and proves that the port is the program's.
+type Connect struct {
+	Local   netip.AddrPort `json:"local"`
+	Remote  netip.AddrPort `json:"remote"`
+	Devices []string       `json:"devices,omitempty"`
+}
+
+// Disconnect ends a flow's steering: it was closed, or is the kernel's now.
+type Disconnect struct {
+	Local  netip.AddrPort `json:"local"`
+	Remote netip.AddrPort `json:"remote"`
+}
+
+// Queued is a connection's state, and where its two queues' bytes are in the memfd that comes along.
+type Queued struct {
+	State   repair.State `json:"state"`
+	RecvOff int64        `json:"recv_off,omitempty"`
+	RecvLen int          `json:"recv_len,omitempty"`
+	SendOff int64        `json:"send_off,omitempty"`
+	SendLen int          `json:"send_len,omitempty"`
+}
+
+// MaxHandover is how many connections fit in one handover message.
+const MaxHandover = 32
+
+// Handover turns connections of the engine into kernel sockets.
+type Handover struct {
+	Conns []Queued `json:"conns"`
+}
+
+// Handed tells, connection by connection, "" or why the kernel did not take it. Descriptors come for those with "" only, in order.
+type Handed struct {
+	Errors []string `json:"errors"`
+}
+
+// Taken is a connection taken from the kernel: its kernel socket is silently gone.
+type Taken struct {
+	Conn Queued `json:"conn"`
+}
+
+// Orphan passes on an established connection nobody accepted yet; another process with the same listener gets it, now or when one comes.
+type Orphan struct {
+	Cookie uint64 `json:"cookie"`
+	Conn   Queued `json:"conn"`
+}
+
+// Want asks for a connection of the process Pid: its forked child touched the descriptor. Token is that process's, if known;
+// without it the asker must descend from Pid.
+type Want struct {
+	Pid    int    `json:"pid"`
+	Handle int32  `json:"handle"`
+	Token  string `json:"token,omitempty"`
+}
+
+// Stray asks whose a segment is that belongs to no connection here, since a peer's flow may move to another queue. If another
+// process has it, that one hands it to the kernel, and no RST must be sent.
+type Stray struct {
+	Local  netip.AddrPort `json:"local"`
+	Remote netip.AddrPort `json:"remote"`
+}
+
+// Owned answers stray.
+type Owned struct {
+	Owned bool `json:"owned"`
+}
+
+// Adopt presents a lease to a new broker. Descriptors: umem, state, one for each VI, one for each listener, one for each flow.
+type Adopt struct {
+	Lease     uint64       `json:"lease"`
+	VIs       []VI         `json:"vis,omitempty"`
+	Listeners int          `json:"listeners,omitempty"`
+	Flows     []Disconnect `json:"flows,omitempty"`
+	Devices   []string     `json:"devices,omitempty"`
+}
+
+// QueueRef names one queue.
+type QueueRef struct {
+	Ifindex int `json:"ifindex"`
+	Queue   int `json:"queue"`
+}
+
+// Yield asks to give queues up: take no new SYN from them (the kernel gets those already), let what is half open finish (at most
+// 250 ms), hand their connections over, close the XSKs, then answer. Without an answer within 2 s the queues stay.
+type Yield struct {
+	Queues []QueueRef `json:"queues"`
+}
+
+// VIs are queues added to the lease.
+type VIs struct {
+	VIs []VI `json:"vis"`
+}
+
+// Accepted brings a connection for the accept queue of a listener.
+type Accepted struct {
+	Cookie uint64 `json:"cookie"`
+}
+
+// Give asks for a connection by handle, or (Handle < 0) by its addresses. A forked child, or a stray segment, wants it.
+type Give struct {
+	Handle int32          `json:"handle"`
+	Local  netip.AddrPort `json:"local,omitzero"`
+	Remote netip.AddrPort `json:"remote,omitzero"`
+}
+
+// Gone tells that a device vanished.
+type Gone struct {
+	Ifindex int `json:"ifindex"`
+}

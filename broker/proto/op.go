@@ -1,0 +1,63 @@
+package proto
+
+import "encoding/json"
+
+// Version is the protocol's; hello carries it, and a broker refuses what it does not speak.
+const Version = 1
+
+// Bounds of one message.
+const (
+	MaxMessage = 64 << 10
+	MaxFDs     = 64
+)
+
+// DefaultSocket is where the host's broker listens.
+const DefaultSocket = "/run/sluice/broker.sock"
+
+// Op names what a message asks or tells.
+type Op string
+
+// Requests of a program. The comment tells: body, descriptors -> reply's body, its descriptors.
+const (
+	OpOpen       Op = "open"       // nothing, one end of a SEQPACKET socketpair -> no reply here; the channel itself answers hello
+	OpHello      Op = "hello"      // Hello, - -> Welcome
+	OpListen     Op = "listen"     // Listen, the kernel's listener -> Grant, [umem, state,] XSKs
+	OpUnlisten   Op = "unlisten"   // Unlisten -> nothing. The last one gives everything back: hand connections over before
+	OpConnect    Op = "connect"    // Connect, the bound kernel socket -> Grant, [umem, state,] XSKs
+	OpDisconnect Op = "disconnect" // Disconnect -> nothing
+	OpHandover   Op = "handover"   // Handover, a memfd with the queues -> Handed, one kernel socket for each state
+	OpTakeover   Op = "takeover"   // Takeover, a kernel socket -> Taken, a memfd with the queues
+	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing
+	OpWant       Op = "want"       // Want -> nothing, the kernel socket
+	OpStray      Op = "stray"      // Stray -> Owned
+	OpAdopt      Op = "adopt"      // Adopt, umem, state, XSKs, listeners -> Grant (without descriptors)
+	OpStatus     Op = "status"     // nothing -> the broker's Status as JSON
+)
+
+// Events of the broker.
+const (
+	OpYield    Op = "yield"    // Yield -> answer with nothing once the queues' connections are handed over and their XSKs closed
+	OpVIs      Op = "vis"      // VIs, XSKs: queues added to the lease
+	OpAccepted Op = "accepted" // Accepted, a kernel socket -> answer with nothing once it is in the accept queue
+	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
+	OpGone     Op = "gone"     // Gone: the device vanished; its VIs are dead
+)
+
+// OpReply answers a request or an event that carried an id.
+const OpReply Op = "reply"
+
+// Envelope is one message. Error is set in replies only, and is a clear text for the program's log.
+type Envelope struct {
+	ID    uint64          `json:"id,omitempty"`
+	Op    Op              `json:"op"`
+	Error string          `json:"error,omitempty"`
+	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+// Into decodes the body; an empty body leaves v as it is.
+func (e *Envelope) Into(v any) error {
+	if len(e.Body) == 0 || v == nil {
+		return nil
+	}
+	return json.Unmarshal(e.Body, v)
+}

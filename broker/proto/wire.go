@@ -1,0 +1,178 @@
+package proto
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Errors of a channel.
+var (
+	ErrAgain   = errors.New("no message now")
+	ErrClosed  = errors.New("channel closed")
+	ErrTooBig  = errors.New("message too big")
+	ErrTimeout = errors.New("no answer in time")
+)
+
+// Packet is a received message. Its descriptors are the receiver's to close; all are close-on-exec.
+type Packet struct {
+	Envelope
+	FDs   []int
+	Creds *unix.Ucred // if the socket asks for them
+	Pidfd int         // -1: none came
+}
+
+// CloseFDs closes the descriptors that are left in it.
+func (p *Packet) CloseFDs() {
+	for _, fd := range p.FDs {
+		unix.Close(fd)
+	}
+	p.FDs = nil
+	if p.Pidfd >= 0 {
+		unix.Close(p.Pidfd)
+		p.Pidfd = -1
+	}
+}
+
+// Encode makes an envelope's bytes; body may be nil.
+func Encode(env Envelope, body any) ([]byte, error) {
+	if body != nil {
+		raw, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", env.Op, err)
+		}
+		env.Body = raw
+	}
+	b, err := json.Marshal(env)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", env.Op, err)
+	}
+	if len(b) > MaxMessage {
+		return nil, fmt.Errorf("%s: %w", env.Op, ErrTooBig)
+	}
+	return b, nil
+}
+
+// Write sends one encoded message without blocking; ErrAgain: the channel is full. Extra control messages go in front.
+func Write(fd int, b []byte, fds []int, oob ...byte) error {
+	if len(fds) > MaxFDs {
+		return fmt.Errorf("%d descriptors: %w", len(fds), ErrTooBig)
+	}
+	if len(fds) > 0 {
+		oob = append(oob, unix.UnixRights(fds...)...)
+	}
+	for {
+		err := unix.Sendmsg(fd, b, oob, nil, unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT)
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			return ErrAgain
+		case unix.EPIPE, unix.ECONNRESET:
+			return ErrClosed
+		default:
+			return err
+		}
+	}
+}
+
+// Read receives one message without blocking, into buf of at least MaxMessage bytes.
+func Read(fd int, buf []byte) (*Packet, error) {
+	oob := make([]byte, unix.CmsgSpace(4*MaxFDs)+unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4))
+	var n, oobn, flags int
+	for {
+		var err error
+		n, oobn, flags, _, err = unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		if err == unix.EINTR {
+			continue
+		}
+		if err == unix.EAGAIN {
+			return nil, ErrAgain
+		}
+		if err == unix.ECONNRESET {
+			return nil, ErrClosed
+		}
+		if err != nil {
+			return nil, fmt.Errorf("receive: %w", err)
+		}
+		break
+	}
+	p := &Packet{Pidfd: -1}
+	if err := p.control(oob[:oobn]); err != nil {
+		p.CloseFDs()
+		return nil, err
+	}
+	if n == 0 && len(p.FDs) == 0 {
+		p.CloseFDs() // credentials come even with an end of file on some kernels
+		return nil, ErrClosed
+	}
+	if flags&(unix.MSG_TRUNC|unix.MSG_CTRUNC) != 0 {
+		p.CloseFDs()
+		return nil, ErrTooBig
+	}
+	if err := json.Unmarshal(buf[:n], &p.Envelope); err != nil {
+		p.CloseFDs()
+		return nil, fmt.Errorf("decode message: %w", err)
+	}
+	return p, nil
+}
+
+// scmPidfd is SCM_PIDFD of linux/socket.h, which x/sys lacks.
+const scmPidfd = 4
+
+func (p *Packet) control(oob []byte) error {
+	msgs, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return fmt.Errorf("control message: %w", err)
+	}
+	for i := range msgs {
+		m := &msgs[i]
+		if m.Header.Level != unix.SOL_SOCKET {
+			continue
+		}
+		switch m.Header.Type {
+		case unix.SCM_RIGHTS:
+			fds, err := unix.ParseUnixRights(m)
+			p.FDs = append(p.FDs, fds...)
+			if err != nil {
+				return fmt.Errorf("descriptors: %w", err)
+			}
+		case unix.SCM_CREDENTIALS:
+			if p.Creds, err = unix.ParseUnixCredentials(m); err != nil {
+				return fmt.Errorf("credentials: %w", err)
+			}
+		case scmPidfd:
+			if fds, err := (parseInt32(m.Data)); err == nil {
+				p.Pidfd = fds
+			}
+		}
+	}
+	return nil
+}
+
+func parseInt32(b []byte) (int, error) {
+	if len(b) < 4 {
+		return -1, unix.EINVAL
+	}
+	return int(int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24)), nil
+}
+
+// wait blocks until fd has one of the events, or the time is over.
+func wait(fd int, events int16, until time.Time) error {
+	for {
+		left := time.Until(until)
+		if left <= 0 {
+			return ErrTimeout
+		}
+		p := []unix.PollFd{{Fd: int32(fd), Events: events}}
+		n, err := unix.Poll(p, int(left/time.Millisecond)+1)
+		if err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for the broker: %w", err)
+		}
+		if n > 0 {
+			return nil
+		}
+	}
+}
