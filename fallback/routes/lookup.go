@@ -1,0 +1,163 @@
+package routes
+
+import (
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// usableStates are the states in which the kernel itself would send to a neighbour's address at once.
+const usableStates = unix.NUD_PERMANENT | unix.NUD_NOARP | unix.NUD_REACHABLE | unix.NUD_STALE | unix.NUD_DELAY | unix.NUD_PROBE
+
+const (
+	sizeNdMsg     = 12
+	sizeIfInfomsg = 16
+)
+
+type neighKey struct {
+	ifindex int
+	addr    netip.Addr
+}
+
+type neighbour struct {
+	mac    [6]byte
+	usable bool
+}
+
+// Link is what a path needs to know of a device.
+type Link struct {
+	Name string
+	MTU  int
+	MAC  [6]byte
+	Up   bool // IFF_UP and running
+}
+
+func (r *Router) askRoute(dst, src netip.Addr) (Hop, error) {
+	msg := nl.RtMsg{RtMsg: unix.RtMsg{Family: family(dst), Dst_len: uint8(dst.BitLen())}}
+	with := []*nl.RtAttr{addrAttr(unix.RTA_DST, dst)}
+	if src.IsValid() && !src.IsUnspecified() {
+		msg.Src_len = uint8(src.BitLen())
+		with = append(with, addrAttr(unix.RTA_SRC, src))
+	}
+	b, err := r.ask.do(unix.RTM_GETROUTE, msg.Serialize(), with...)
+	if err != nil {
+		return Hop{}, fmt.Errorf("%w (%v): %w", ErrUnreachable, dst, err)
+	}
+	if len(b) < unix.SizeofRtMsg {
+		return Hop{}, fmt.Errorf("%w (%v): short answer", ErrUnreachable, dst)
+	}
+	switch kind := nl.DeserializeRtMsg(b).Type; kind {
+	case unix.RTN_UNICAST:
+	case unix.RTN_LOCAL:
+		return Hop{}, ErrLocal
+	case unix.RTN_BROADCAST, unix.RTN_MULTICAST, unix.RTN_ANYCAST:
+		return Hop{}, ErrNotUnicast
+	default:
+		return Hop{}, fmt.Errorf("%w (%v): route type %d", ErrUnreachable, dst, kind)
+	}
+	return parseRoute(b, Hop{Src: src, NextHop: dst}), nil
+}
+
+func parseRoute(b []byte, h Hop) Hop {
+	for _, a := range attrs(b, unix.SizeofRtMsg) {
+		switch a.Attr.Type {
+		case unix.RTA_OIF:
+			h.Ifindex = u32(a.Value)
+		case unix.RTA_GATEWAY:
+			h.NextHop = addrOf(a.Value)
+		case unix.RTA_VIA: // family (2 bytes), address: a gateway of the other family
+			if len(a.Value) > 2 {
+				h.NextHop = addrOf(a.Value[2:])
+			}
+		case unix.RTA_PREFSRC:
+			if !h.Src.IsValid() || h.Src.IsUnspecified() {
+				h.Src = addrOf(a.Value)
+			}
+		case unix.RTA_METRICS:
+			for _, m := range attrs(a.Value, 0) {
+				if m.Attr.Type == unix.RTAX_MTU {
+					h.MTU = u32(m.Value)
+				}
+			}
+		}
+	}
+	return h
+}
+
+// neighbour returns the kernel's entry, kept once it is usable.
+func (r *Router) neighbour(k neighKey) neighbour {
+	if n, ok := r.neigh[k]; ok {
+		return n
+	}
+	msg := make([]byte, sizeNdMsg)
+	msg[0] = family(k.addr)
+	nl.NativeEndian().PutUint32(msg[4:], uint32(k.ifindex))
+	b, err := r.ask.do(unix.RTM_GETNEIGH, msg, addrAttr(unix.NDA_DST, k.addr))
+	if err != nil {
+		return neighbour{} // ENOENT: nobody asked for it yet
+	}
+	_, n := parseNeigh(b)
+	if n.usable {
+		if len(r.neigh) >= maxKept {
+			clear(r.neigh)
+		}
+		r.neigh[k] = n
+	}
+	return n
+}
+
+func parseNeigh(b []byte) (k neighKey, n neighbour) {
+	if len(b) < sizeNdMsg {
+		return k, n
+	}
+	k.ifindex = u32(b[4:])
+	state := nl.NativeEndian().Uint16(b[8:])
+	for _, a := range attrs(b, sizeNdMsg) {
+		switch {
+		case a.Attr.Type == unix.NDA_DST:
+			k.addr = addrOf(a.Value)
+		case a.Attr.Type == unix.NDA_LLADDR && len(a.Value) == 6:
+			n.mac = [6]byte(a.Value)
+			n.usable = state&usableStates != 0
+		}
+	}
+	return k, n
+}
+
+// Link tells of a device by its number.
+func (r *Router) Link(ifindex int) (Link, error) {
+	if l, ok := r.links[ifindex]; ok {
+		return l, nil
+	}
+	msg := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	msg.Index = int32(ifindex)
+	b, err := r.ask.do(unix.RTM_GETLINK, msg.Serialize())
+	if err != nil {
+		return Link{}, fmt.Errorf("look up link %d: %w", ifindex, err)
+	}
+	_, l := parseLink(b)
+	r.links[ifindex] = l
+	return l, nil
+}
+
+func parseLink(b []byte) (ifindex int, l Link) {
+	if len(b) < sizeIfInfomsg {
+		return 0, l
+	}
+	const up = unix.IFF_UP | unix.IFF_RUNNING
+	msg := nl.DeserializeIfInfomsg(b)
+	l.Up = msg.Flags&up == up
+	for _, a := range attrs(b, sizeIfInfomsg) {
+		switch {
+		case a.Attr.Type == unix.IFLA_IFNAME:
+			l.Name = nl.BytesToString(a.Value)
+		case a.Attr.Type == unix.IFLA_MTU:
+			l.MTU = u32(a.Value)
+		case a.Attr.Type == unix.IFLA_ADDRESS && len(a.Value) == 6:
+			l.MAC = [6]byte(a.Value)
+		}
+	}
+	return int(msg.Index), l
+}
