@@ -1,7 +1,5 @@
 package afxdp
 
-import "github.com/sluice-net/sluice/efvi"
-
 // Ring tells where in its mapping the parts of one ring lie, in bytes.
 type Ring struct {
 	Entries  uint32 `json:"entries"`
@@ -18,7 +16,6 @@ type Layout struct {
 	TX         Ring `json:"tx"`
 	Fill       Ring `json:"fill"`
 	Completion Ring `json:"completion"`
-	NeedWakeup bool `json:"need_wakeup"`
 	ZeroCopy   bool `json:"zero_copy"`
 }
 
@@ -28,7 +25,10 @@ type RingConfig struct {
 	Copy                     bool   // do not try zero-copy
 }
 
-const defaultEntries = 2048
+const (
+	defaultEntries = 2048
+	maxEntries     = 1 << 20
+)
 
 func (c RingConfig) withDefaults() RingConfig {
 	for _, n := range []*uint32{&c.RX, &c.TX, &c.Fill, &c.Completion} {
@@ -38,5 +38,3 @@ func (c RingConfig) withDefaults() RingConfig {
 	}
 	return c
 }
-
-var _ efvi.VI = (*VI)(nil)

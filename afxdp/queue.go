@@ -2,7 +2,12 @@ package afxdp
 
 import (
 	"errors"
+	"fmt"
 	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/efvi"
 )
 
 // Queue is one receive queue of a device, taken by an AF_XDP socket.
@@ -12,16 +17,117 @@ type Queue struct {
 }
 
 // OpenQueue takes queue of the device ifindex in the calling thread's network namespace, over the
-// memory of mem. It needs CAP_NET_ADMIN and CAP_NET_RAW there. Zero-copy is tried first.
+// memory of mem. It needs CAP_NET_RAW there. Zero-copy is tried first, unless cfg.Copy.
 func OpenQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error) {
-	return nil, errors.ErrUnsupported
+	cfg = cfg.withDefaults()
+	m, err := MapMemory(mem)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = UnmapMemory(m) }()
+	var zcErr error
+	if !cfg.Copy {
+		// A refused zero-copy bind may leave half of its work in the socket: each try gets
+		// a socket of its own.
+		q, err := open(ifindex, queue, m, cfg, unix.XDP_ZEROCOPY)
+		if err == nil {
+			return q, nil
+		}
+		zcErr = fmt.Errorf("zero-copy: %w", err)
+	}
+	q, err := open(ifindex, queue, m, cfg, unix.XDP_COPY)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("take queue %d of interface %d: %w", queue, ifindex, err), zcErr)
+	}
+	return q, nil
 }
 
-// FD is the socket.
+func open(ifindex, queue int, m efvi.Memory, cfg RingConfig, mode uint16) (*Queue, error) {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make XDP socket: %w", err)
+	}
+	q := &Queue{fd: fd}
+	if err := q.set(ifindex, queue, m, cfg, mode); err != nil {
+		_ = q.Close()
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig, mode uint16) error {
+	if err := registerUmem(q.fd, m.Bytes, efvi.FrameSize); err != nil {
+		return fmt.Errorf("register umem of %d frames: %w", m.Frames(), err)
+	}
+	for _, r := range []struct {
+		name    string
+		option  int
+		entries uint32
+	}{
+		{"fill", unix.XDP_UMEM_FILL_RING, cfg.Fill},
+		{"completion", unix.XDP_UMEM_COMPLETION_RING, cfg.Completion},
+		{"RX", unix.XDP_RX_RING, cfg.RX},
+		{"TX", unix.XDP_TX_RING, cfg.TX},
+	} {
+		if err := unix.SetsockoptInt(q.fd, unix.SOL_XDP, r.option, int(r.entries)); err != nil {
+			return fmt.Errorf("make %s ring of %d entries: %w", r.name, r.entries, err)
+		}
+	}
+	q.allowBatches(cfg)
+	if err := unix.Bind(q.fd, &unix.SockaddrXDP{
+		Flags: unix.XDP_USE_NEED_WAKEUP | mode, Ifindex: uint32(ifindex), QueueID: uint32(queue),
+	}); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	return q.learn(cfg)
+}
+
+// allowBatches lets one kick of a copy-mode socket send a whole TX ring. Both options are a matter
+// of speed only: without them a kick stops after 32 frames, or at the default send buffer.
+func (q *Queue) allowBatches(cfg RingConfig) {
+	_ = unix.SetsockoptInt(q.fd, unix.SOL_XDP, unix.XDP_MAX_TX_SKB_BUDGET, int(cfg.TX))
+	const truesize = 2 * efvi.FrameSize // of one frame in the kernel, with its book-keeping
+	_ = unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, int(cfg.TX)*truesize)
+}
+
+// learn fills in the layout.
+func (q *Queue) learn(cfg RingConfig) error {
+	off, err := mmapOffsets(q.fd)
+	if err != nil {
+		return fmt.Errorf("ask for ring offsets: %w", err)
+	}
+	opt, err := options(q.fd)
+	if err != nil {
+		return fmt.Errorf("ask for socket options: %w", err)
+	}
+	ring := func(o unix.XDPRingOffset, entries uint32) Ring {
+		return Ring{Entries: entries, Producer: o.Producer, Consumer: o.Consumer, Flags: o.Flags, Desc: o.Desc}
+	}
+	q.layout = Layout{
+		RX:         ring(off.Rx, cfg.RX),
+		TX:         ring(off.Tx, cfg.TX),
+		Fill:       ring(off.Fr, cfg.Fill),
+		Completion: ring(off.Cr, cfg.Completion),
+		ZeroCopy:   opt&unix.XDP_OPTIONS_ZEROCOPY != 0,
+	}
+	return nil
+}
+
+// FD is the socket. It stays the queue's.
 func (q *Queue) FD() int { return q.fd }
 
 // Layout is what Map needs beside the socket.
 func (q *Queue) Layout() Layout { return q.layout }
 
 // Close gives the queue back, once no other process holds the socket.
-func (q *Queue) Close() error { return nil }
+func (q *Queue) Close() error {
+	if q.fd < 0 {
+		return nil
+	}
+	fd := q.fd
+	q.fd = -1
+	if err := unix.Close(fd); err != nil {
+		return fmt.Errorf("close XDP socket: %w", err)
+	}
+	return nil
+}

@@ -1,7 +1,74 @@
 package afxdp
 
-import "unsafe"
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// mapping is the shared memory of one ring.
+type mapping struct {
+	mem    []byte
+	layout Ring
+}
+
+// mapRing maps one ring of the socket fd; pgoff is XDP_PGOFF_* of its kind.
+func mapRing[T any](fd int, pgoff int64, r Ring) (mapping, error) {
+	var zero T
+	size, align := uint64(unsafe.Sizeof(zero)), uint64(unsafe.Alignof(zero))
+	if r.Entries == 0 || r.Entries&(r.Entries-1) != 0 || r.Entries > maxEntries {
+		return mapping{}, fmt.Errorf("ring of %d entries", r.Entries)
+	}
+	// The layout comes from another process: what it says must lie inside one small mapping.
+	const limit = 1 << 16
+	if r.Producer%4 != 0 || r.Consumer%4 != 0 || r.Flags%4 != 0 || r.Desc%align != 0 ||
+		r.Producer > r.Desc-4 || r.Consumer > r.Desc-4 || r.Flags > r.Desc-4 || r.Desc < 12 || r.Desc > limit {
+		return mapping{}, fmt.Errorf("ring layout %+v is not sound", r)
+	}
+	mem, err := unix.Mmap(fd, pgoff, int(r.Desc+uint64(r.Entries)*size),
+		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	if err != nil {
+		return mapping{}, err
+	}
+	return mapping{mem: mem, layout: r}, nil
+}
+
+func (m mapping) index(off uint64) *atomic.Uint32 {
+	return (*atomic.Uint32)(unsafe.Pointer(&m.mem[off]))
+}
+
+func entriesOf[T any](m mapping) []T {
+	return unsafe.Slice((*T)(unsafe.Pointer(&m.mem[m.layout.Desc])), m.layout.Entries)
+}
+
+// newProducer takes a ring up where it was left, so that a second process can map it after the
+// first.
+func newProducer[T any](m mapping) producer[T] {
+	p := producer[T]{
+		shared:  m.index(m.layout.Producer),
+		peer:    m.index(m.layout.Consumer),
+		flags:   m.index(m.layout.Flags),
+		entries: entriesOf[T](m),
+	}
+	p.head, p.tail = p.shared.Load(), p.peer.Load()
+	return p
+}
+
+func newConsumer[T any](m mapping) consumer[T] {
+	c := consumer[T]{
+		shared:  m.index(m.layout.Consumer),
+		peer:    m.index(m.layout.Producer),
+		entries: entriesOf[T](m),
+	}
+	c.head, c.tail = c.peer.Load(), c.shared.Load()
+	return c
+}
 
 // RXRing returns where the kernel's producer index and our consumer index of the RX ring are
-// mapped. They differ when packets wait, which a spinner can see without any call.
-func (v *VI) RXRing() (producer, consumer unsafe.Pointer) { return nil, nil }
+// mapped, each 32 bits wide. They differ when packets wait, which a spinner can see without any
+// call. They are good until Close.
+func (v *VI) RXRing() (producer, consumer unsafe.Pointer) {
+	return unsafe.Pointer(v.rx.peer), unsafe.Pointer(v.rx.shared)
+}

@@ -2,38 +2,144 @@ package afxdp
 
 import (
 	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/efvi"
 )
 
-// VI moves packets through the mapped rings of a queue.
+// VI moves packets through the mapped rings of a queue. It implements efvi.VI.
 type VI struct {
-	fd   int
-	info efvi.Info
+	fd       int
+	info     efvi.Info
+	maps     []mapping
+	fill     producer[uint64]
+	comp     consumer[uint64]
+	rx       consumer[desc]
+	tx       producer[desc]
+	zeroCopy bool
 }
 
-// Map maps the rings of the socket fd, which the VI takes over and closes.
+var _ efvi.VI = (*VI)(nil)
+
+// Map maps the rings of the socket fd over mem, which must be the memory that the socket
+// registered. It needs no privilege. The VI owns fd from here on, unless Map fails.
 func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
-	return nil, errors.ErrUnsupported
+	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
+		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
+	}
+	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy}
+	v.info.ZeroCopy = l.ZeroCopy
+	err := errors.Join(
+		mapInto[uint64](v, "fill", unix.XDP_UMEM_PGOFF_FILL_RING, l.Fill, func(m mapping) { v.fill = newProducer[uint64](m) }),
+		mapInto[uint64](v, "completion", unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.Completion, func(m mapping) { v.comp = newConsumer[uint64](m) }),
+		mapInto[desc](v, "RX", unix.XDP_PGOFF_RX_RING, l.RX, func(m mapping) { v.rx = newConsumer[desc](m) }),
+		mapInto[desc](v, "TX", unix.XDP_PGOFF_TX_RING, l.TX, func(m mapping) { v.tx = newProducer[desc](m) }),
+	)
+	if err != nil {
+		return nil, errors.Join(err, v.unmap())
+	}
+	return v, nil
 }
 
-func (v *VI) Info() efvi.Info                { return v.info }
-func (v *VI) Post(frames []uint32) int       { return 0 }
-func (v *VI) Poll(ev []efvi.Event) int       { return 0 }
-func (v *VI) Send(frame, off, n uint32) bool { return false }
-func (v *VI) Flush() error                   { return nil }
-func (v *VI) FD() int                        { return v.fd }
-func (v *VI) Close() error                   { return nil }
-
-// Stats are the socket's own counters (XDP_STATISTICS).
-type Stats struct {
-	RxDropped     uint64 // packets lost for want of room, or too large for a frame
-	RxInvalid     uint64 // fill entries that named no frame
-	TxInvalid     uint64 // TX descriptors the kernel refused
-	RxRingFull    uint64
-	FillRingEmpty uint64
-	TxRingEmpty   uint64
+// mapInto maps one ring, remembers the mapping for Close, and gives it to use.
+func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) error {
+	m, err := mapRing[T](v.fd, pgoff, r)
+	if err != nil {
+		return fmt.Errorf("map %s ring: %w", name, err)
+	}
+	v.maps = append(v.maps, m)
+	use(m)
+	return nil
 }
 
-// Stats asks the kernel for the socket's counters.
-func (v *VI) Stats() (Stats, error) { return Stats{}, errors.ErrUnsupported }
+func (v *VI) unmap() (err error) {
+	for _, m := range v.maps {
+		err = errors.Join(err, unix.Munmap(m.mem))
+	}
+	v.maps = nil
+	return err
+}
+
+// Info tells what the VI is bound to.
+func (v *VI) Info() efvi.Info { return v.info }
+
+// FD is the socket; it polls readable when the RX ring holds packets.
+func (v *VI) FD() int { return v.fd }
+
+// Post gives empty frames to the fill ring and says how many were taken.
+func (v *VI) Post(frames []uint32) int {
+	n := v.fill.room(uint32(len(frames)))
+	if n == 0 {
+		return 0
+	}
+	for _, f := range frames[:n] {
+		v.fill.push(uint64(f) * efvi.FrameSize)
+	}
+	v.fill.publish()
+	return int(n)
+}
+
+// Poll takes completions, up to half of ev, then packets.
+func (v *VI) Poll(ev []efvi.Event) int {
+	n := v.pollTX(ev[:(len(ev)+1)/2])
+	return n + v.pollRX(ev[n:])
+}
+
+func (v *VI) pollTX(ev []efvi.Event) int {
+	n := int(v.comp.ready(uint32(len(ev))))
+	if n == 0 {
+		return 0
+	}
+	for i := range ev[:n] {
+		ev[i] = efvi.Event{Kind: efvi.EventTX, Frame: uint32(v.comp.pop() / efvi.FrameSize)}
+	}
+	v.comp.release()
+	return n
+}
+
+func (v *VI) pollRX(ev []efvi.Event) int {
+	n := int(v.rx.ready(uint32(len(ev))))
+	if n == 0 {
+		return 0
+	}
+	for i := range ev[:n] {
+		ev[i] = received(v.rx.pop())
+	}
+	v.rx.release()
+	return n
+}
+
+// received turns an RX descriptor into an event. Packets in several pieces are not asked for
+// (no XDP_USE_SG), so one would be a fault of the device.
+func received(d desc) efvi.Event {
+	e := efvi.Event{Kind: efvi.EventRX, Frame: uint32(d.addr / efvi.FrameSize), Off: uint32(d.addr % efvi.FrameSize), Len: d.len}
+	if d.options&unix.XDP_PKT_CONTD != 0 || e.Len > efvi.FrameSize-e.Off {
+		return efvi.Event{Kind: efvi.EventDiscard, Frame: e.Frame}
+	}
+	return e
+}
+
+// Send queues n bytes at off in frame; false means the TX ring is full. The kernel sees it at the
+// next Flush.
+func (v *VI) Send(frame, off, n uint32) bool {
+	if v.tx.room(1) == 0 {
+		return false
+	}
+	v.tx.push(desc{addr: uint64(frame)*efvi.FrameSize + uint64(off), len: n})
+	return true
+}
+
+// Close unmaps the rings and closes the socket.
+func (v *VI) Close() error {
+	if v.fd < 0 {
+		return nil
+	}
+	err := errors.Join(v.unmap(), unix.Close(v.fd))
+	v.fd = -1
+	if err != nil {
+		return fmt.Errorf("close VI: %w", err)
+	}
+	return nil
+}

@@ -1,5 +1,10 @@
 package efvi
 
+import "errors"
+
+// ErrBusy is what Flush returns when the device could not take all that is queued.
+var ErrBusy = errors.New("device busy")
+
 // FrameSize is the size in bytes of every frame of a Memory.
 const FrameSize = 4096
 
@@ -66,8 +71,9 @@ type VI interface {
 	// Send queues n bytes at off in frame for transmission. The frame stays with the device
 	// until its EventTX. False means that the ring is full: the frame is still the caller's.
 	Send(frame, off, n uint32) bool
-	// Flush makes the device look at all that was queued, by one system call if any. An error
-	// loses nothing: what was queued stays queued and the next Flush tries again.
+	// Flush makes the device look at all that was queued, by one system call if any. With nothing
+	// to do it is cheap, so it may be called at every turn. An error loses nothing: what was
+	// queued stays queued and the next Flush tries again. ErrBusy passes by itself.
 	Flush() error
 	// FD is a descriptor that polls readable when packets wait, or -1.
 	FD() int

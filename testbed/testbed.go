@@ -1,12 +1,18 @@
 // Package testbed makes two network namespaces joined by a veth pair, for tests, benchmarks and
 // the demo, and checks that nothing of them is left afterwards.
+//
+//	┌─ slt-s… ────────────────┐   ┌─ slt-c… ────────────────┐
+//	│ Server  10.77.0.1       │   │ Client  10.77.0.2       │
+//	│         fd77::1   veth0 ╪═══╪ veth0   fd77::2         │
+//	└─────────────────────────┘   └─────────────────────────┘
 package testbed
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
-	"os/exec"
-	"time"
+	"os"
+	"sync/atomic"
 )
 
 // Config says what to make. Every zero means the default.
@@ -15,42 +21,64 @@ type Config struct {
 	MTU    int // bytes; default 1500
 }
 
+func (c Config) withDefaults() Config {
+	if c.Queues == 0 {
+		c.Queues = 4
+	}
+	if c.MTU == 0 {
+		c.MTU = 1500
+	}
+	return c
+}
+
 // Bed is a pair of namespaces, Server and Client.
 type Bed struct{ Server, Client *Node }
 
-// Node is one namespace and its end of the veth pair.
-type Node struct {
-	Name       string // of the namespace, under /run/netns
-	Device     string
-	Ifindex    int
-	MAC        [6]byte
-	IPv4, IPv6 netip.Addr
+// Prefix begins the name of every namespace this package makes.
+const Prefix = "slt-"
+
+var serial atomic.Uint32
+
+// New makes a bed, with loopback and veth0 up at both ends. Needs root. Beds do not see each
+// other, so the addresses are the same in each.
+func New(cfg Config) (*Bed, error) {
+	cfg = cfg.withDefaults()
+	id := fmt.Sprintf("%d-%d", os.Getpid(), serial.Add(1))
+	b := &Bed{
+		Server: &Node{
+			Name: Prefix + "s-" + id, Device: "veth0", fd: -1,
+			IPv4: netip.MustParseAddr("10.77.0.1"), IPv6: netip.MustParseAddr("fd77::1"),
+		},
+		Client: &Node{
+			Name: Prefix + "c-" + id, Device: "veth0", fd: -1,
+			IPv4: netip.MustParseAddr("10.77.0.2"), IPv6: netip.MustParseAddr("fd77::2"),
+		},
+	}
+	if err := b.build(cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("make testbed: %w", err), b.Close())
+	}
+	return b, nil
 }
 
-// New makes a bed. Its names begin with "slt-". Needs root.
-func New(cfg Config) (*Bed, error) { return nil, errors.ErrUnsupported }
+func (b *Bed) build(cfg Config) error {
+	for _, n := range []*Node{b.Server, b.Client} {
+		if err := n.create(); err != nil {
+			return err
+		}
+	}
+	if err := b.join(cfg); err != nil {
+		return err
+	}
+	for _, n := range []*Node{b.Server, b.Client} {
+		if err := n.Do(n.configure); err != nil {
+			return fmt.Errorf("configure %s: %w", n.Name, err)
+		}
+	}
+	return nil
+}
 
-// Close ends what still runs in the namespaces and removes them.
-func (b *Bed) Close() error { return nil }
-
-// FD is the namespace's descriptor, good until Close.
-func (n *Node) FD() int { return -1 }
-
-// Path is a file that names the namespace, for setns and nsenter --net=.
-func (n *Node) Path() string { return "/run/netns/" + n.Name }
-
-// Do runs fn in the namespace; see netns.Do.
-func (n *Node) Do(fn func() error) error { return nil }
-
-// Start starts cmd in the namespace. The mount namespace stays the caller's.
-func (n *Node) Start(cmd *exec.Cmd) error { return nil }
-
-// Run runs a command in the namespace to its end and returns what it wrote to both outputs.
-func (n *Node) Run(name string, args ...string) (string, error) { return "", nil }
-
-// Leftovers lists what is left of the named namespaces, or of every namespace this package makes
-// if none is named: namespaces, devices, processes, XDP programs, pins and mounts.
-func Leftovers(names ...string) ([]string, error) { return nil, nil }
-
-// WaitClean waits until Leftovers finds nothing, at most that long.
-func WaitClean(limit time.Duration, names ...string) error { return nil }
+// Close ends what still runs in the namespaces and removes them, devices and all. It may be
+// called twice.
+func (b *Bed) Close() error {
+	return errors.Join(b.Server.remove(), b.Client.remove())
+}

@@ -2,7 +2,11 @@ package steer
 
 import (
 	"errors"
-	"net/netip"
+	"fmt"
+	"os"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
 )
 
 // Mode is where the program runs.
@@ -13,53 +17,60 @@ const (
 	Generic Mode = "generic" // on the kernel's generic path, after the driver made an skb
 )
 
-// Flags of a listener entry. None is defined yet.
-type Flags uint32
-
-// Tuple is a connection seen from this host.
-type Tuple struct{ Local, Remote netip.AddrPort }
-
-// Program is the XDP program on one device, with its maps.
-type Program struct{ mode Mode }
-
-// Attach loads the program and attaches it to ifindex in the network namespace netns (a
-// descriptor, or netns.Current), in the driver if that can be, else generic. Link and maps are
-// pinned under pinDir/<inode of netns>-<ifindex>, so that they outlive this process.
-func Attach(netns, ifindex int, pinDir string) (*Program, error) { return nil, errors.ErrUnsupported }
-
-// Adopt reopens what Attach pinned, in this process or in one that is gone.
-func Adopt(netns, ifindex int, pinDir string) (*Program, error) { return nil, errors.ErrUnsupported }
+// Program is the XDP program on one device, with its maps. Its methods may be called from several
+// goroutines: each is one or two map operations, which the kernel orders.
+type Program struct {
+	pin  Pin
+	dir  string // where this program's pins are
+	mode Mode
+	link link.Link
+	maps steerMaps
+}
 
 // Mode tells where the program runs.
 func (p *Program) Mode() Mode { return p.mode }
 
-// SetListener sends connections to (ip, port) to user space. An invalid ip stands for every local
-// address, an unspecified one for every address of its family.
-func (p *Program) SetListener(ip netip.Addr, port uint16, flags Flags) error { return nil }
+// Pin tells which device of which namespace the program is on.
+func (p *Program) Pin() Pin { return p.pin }
 
-// DelListener undoes SetListener of the same address and port. It is no error if there is none.
-func (p *Program) DelListener(ip netip.Addr, port uint16) error { return nil }
-
-// SetConnect sends one connection to user space.
-func (p *Program) SetConnect(t Tuple) error { return nil }
-
-// DelConnect undoes SetConnect. It is no error if there is none.
-func (p *Program) DelConnect(t Tuple) error { return nil }
-
-// SetQueue names the AF_XDP socket that gets the packets of queue.
-func (p *Program) SetQueue(queue, xskFD int) error { return nil }
-
-// DelQueue undoes SetQueue. It is no error if there is none.
-func (p *Program) DelQueue(queue int) error { return nil }
-
-// SetQuiet leaves pure SYNs of queue to the kernel while on.
-func (p *Program) SetQuiet(queue int, on bool) error { return nil }
-
-// Counters says how many packets each rule decided, by the rule's name.
-func (p *Program) Counters() (map[string]uint64, error) { return nil, nil }
-
-// Close detaches the program and removes its pins.
-func (p *Program) Close() error { return nil }
+// mapsByName lists the maps by the names they are pinned under.
+func mapsByName(m *steerMaps) map[string]**ebpf.Map {
+	return map[string]**ebpf.Map{
+		steerMapConnects:  &m.Connects,
+		steerMapCounters:  &m.Counters,
+		steerMapDevices:   &m.Devices,
+		steerMapListeners: &m.Listeners,
+		steerMapQuiet:     &m.Quiet,
+		steerMapXsks:      &m.Xsks,
+	}
+}
 
 // Release closes the descriptors and leaves program and pins in place, for Adopt.
-func (p *Program) Release() error { return nil }
+func (p *Program) Release() error {
+	var errs []error
+	if p.link != nil {
+		errs = append(errs, p.link.Close())
+	}
+	errs = append(errs, p.maps.Close())
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("release XDP program: %w", err)
+	}
+	return nil
+}
+
+// Close detaches the program and removes its pins.
+func (p *Program) Close() error {
+	var errs []error
+	if p.link != nil {
+		// The program stays attached as long as any process has the link open, so it is
+		// detached outright. A device that went away took the link with it.
+		if err := p.link.Detach(); err != nil && !errors.Is(err, os.ErrNotExist) && !gone(err) {
+			errs = append(errs, fmt.Errorf("detach XDP program: %w", err))
+		}
+	}
+	errs = append(errs, p.Release())
+	if err := os.RemoveAll(p.dir); err != nil {
+		errs = append(errs, fmt.Errorf("remove pins: %w", err))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,185 @@
+package steer
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+)
+
+// ErrAttached is returned by Attach when the pins of a living program are already there.
+var ErrAttached = errors.New("already attached; adopt it")
+
+// ErrMTU is returned by Attach for a veth device whose MTU is over MaxLinearMTU.
+var ErrMTU = errors.New("MTU too large")
+
+// MaxLinearMTU is the largest MTU, in bytes, whose frames XDP sees in one piece. Up to here the
+// program is loaded without frags support, which makes veth stop its peer from sending frames
+// larger than the MTU (GSO); a frame that does not fit one frame of the umem would be lost.
+const MaxLinearMTU = 3498
+
+const linkName = "link"
+
+// Attach loads the program and attaches it to ifindex in the network namespace ns (a
+// descriptor, or netns.Current), in the driver if that can be, else generic. Link and maps are
+// pinned under pinDir/<inode of ns>-<ifindex>, so that they outlive this process; pinDir must
+// lie on a bpffs (see EnsureBPFFS).
+func Attach(ns, ifindex int, pinDir string) (*Program, error) {
+	pin, err := pinOf(ns, ifindex)
+	if err != nil {
+		return nil, err
+	}
+	if err := clearStale(pinDir, pin); err != nil {
+		return nil, fmt.Errorf("attach to interface %d: %w", ifindex, err)
+	}
+	p := &Program{pin: pin, dir: filepath.Join(pinDir, pin.String())}
+	err = netns.Do(ns, func() error { return p.attach() })
+	if err == nil {
+		err = p.persist()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("attach to interface %d: %w", ifindex, errors.Join(err, p.Close()))
+	}
+	return p, nil
+}
+
+// attach runs in the device's namespace.
+func (p *Program) attach() error {
+	l, err := netlink.LinkByIndex(p.pin.Ifindex)
+	if err != nil {
+		return fmt.Errorf("find device: %w", err)
+	}
+	attrs := l.Attrs()
+	frags := attrs.MTU > MaxLinearMTU
+	if frags && l.Type() == "veth" {
+		return fmt.Errorf("%w: %d is over %d", ErrMTU, attrs.MTU, MaxLinearMTU)
+	}
+	errNative := p.load(frags, link.XDPDriverMode)
+	if errNative == nil {
+		p.mode = Native
+	} else {
+		if errGeneric := p.load(frags, link.XDPGenericMode); errGeneric != nil {
+			return errors.Join(fmt.Errorf("native: %w", errNative), fmt.Errorf("generic: %w", errGeneric))
+		}
+		p.mode = Generic
+	}
+	return p.describe(attrs.HardwareAddr)
+}
+
+// load loads program and maps and attaches the program in one mode.
+func (p *Program) load(frags bool, mode link.XDPAttachFlags) error {
+	spec, err := loadSteer()
+	if err != nil {
+		return fmt.Errorf("read XDP object: %w", err)
+	}
+	if frags {
+		spec.Programs[steerProgSteer].Flags |= unix.BPF_F_XDP_HAS_FRAGS
+	}
+	var obj steerObjects
+	if err := spec.LoadAndAssign(&obj, nil); err != nil {
+		return fmt.Errorf("load XDP program: %w", err)
+	}
+	defer obj.Steer.Close() // the link holds it
+	p.link, err = link.AttachXDP(link.XDPOptions{Program: obj.Steer, Interface: p.pin.Ifindex, Flags: mode})
+	if err != nil {
+		p.link = nil
+		return errors.Join(fmt.Errorf("attach XDP program: %w", err), obj.steerMaps.Close())
+	}
+	p.maps = obj.steerMaps
+	return nil
+}
+
+// describe tells the program about its device, and others about the program.
+func (p *Program) describe(mac []byte) error {
+	d := steerDevice{Netns: p.pin.NetNS, Ifindex: uint32(p.pin.Ifindex)}
+	copy(d.Mac[:], mac)
+	if p.mode == Generic {
+		d.Generic = 1
+	}
+	if err := p.maps.Devices.Put(uint32(0), d); err != nil {
+		return fmt.Errorf("describe device: %w", err)
+	}
+	return nil
+}
+
+// persist pins the maps and, last, the link: where there is a link pin, all is there.
+func (p *Program) persist() error {
+	if err := os.MkdirAll(p.dir, 0o700); err != nil {
+		return fmt.Errorf("make pin directory: %w", err)
+	}
+	for name, m := range mapsByName(&p.maps) {
+		if err := (*m).Pin(filepath.Join(p.dir, name)); err != nil {
+			return fmt.Errorf("pin map %s: %w", name, err)
+		}
+	}
+	if err := p.link.Pin(filepath.Join(p.dir, linkName)); err != nil {
+		return fmt.Errorf("pin link: %w", err)
+	}
+	return nil
+}
+
+// Adopt reopens what Attach pinned, in this process or in one that is gone.
+func Adopt(ns, ifindex int, pinDir string) (*Program, error) {
+	pin, err := pinOf(ns, ifindex)
+	if err != nil {
+		return nil, err
+	}
+	return AdoptPin(pinDir, pin)
+}
+
+// AdoptPin is Adopt for a pin that Pins found. If the device is gone it returns os.ErrNotExist;
+// RemovePin then clears up.
+func AdoptPin(pinDir string, pin Pin) (*Program, error) {
+	p := &Program{pin: pin, dir: filepath.Join(pinDir, pin.String())}
+	if err := p.reopen(); err != nil {
+		_ = p.Release()
+		return nil, fmt.Errorf("adopt XDP program %s: %w", pin, err)
+	}
+	return p, nil
+}
+
+func (p *Program) reopen() error {
+	var err error
+	if p.link, err = livingLink(filepath.Join(p.dir, linkName)); err != nil {
+		return err
+	}
+	for name, m := range mapsByName(&p.maps) {
+		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, name), nil); err != nil {
+			return fmt.Errorf("open pinned map %s: %w", name, err)
+		}
+	}
+	var d steerDevice
+	if err := p.maps.Devices.Lookup(uint32(0), &d); err != nil {
+		return fmt.Errorf("read device: %w", err)
+	}
+	p.mode = Native
+	if d.Generic != 0 {
+		p.mode = Generic
+	}
+	return nil
+}
+
+// livingLink opens a pinned link, if it is still attached to a device.
+func livingLink(path string) (link.Link, error) {
+	l, err := link.LoadPinnedLink(path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("open pinned link: %w", err)
+	}
+	info, err := l.Info()
+	if err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("ask for link: %w", err)
+	}
+	if x := info.XDP(); x == nil || x.Ifindex == 0 {
+		_ = l.Close()
+		return nil, fmt.Errorf("device of the link: %w", os.ErrNotExist)
+	}
+	return l, nil
+}

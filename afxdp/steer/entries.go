@@ -1,0 +1,167 @@
+package steer
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Flags of a listener entry. None is defined yet.
+type Flags uint32
+
+// Tuple is a connection seen from this host.
+type Tuple struct{ Local, Remote netip.AddrPort }
+
+// SetListener sends connections to (ip, port) to user space. An invalid ip stands for every local
+// address, an unspecified one for every address of its family.
+func (p *Program) SetListener(ip netip.Addr, port uint16, flags Flags) error {
+	for _, k := range listenerKeys(ip, port) {
+		if err := p.maps.Listeners.Put(k, uint32(flags)); err != nil {
+			return fmt.Errorf("set listener entry for port %d: %w", port, err)
+		}
+	}
+	return nil
+}
+
+// DelListener undoes SetListener of the same address and port. It is no error if there is none.
+func (p *Program) DelListener(ip netip.Addr, port uint16) error {
+	for _, k := range listenerKeys(ip, port) {
+		if err := del(p.maps.Listeners, k); err != nil {
+			return fmt.Errorf("delete listener entry for port %d: %w", port, err)
+		}
+	}
+	return nil
+}
+
+// Listeners lists the listener entries.
+func (p *Program) Listeners() ([]netip.AddrPort, error) {
+	var out []netip.AddrPort
+	var k steerListenerKey
+	var v uint32
+	it := p.maps.Listeners.Iterate()
+	for it.Next(&k, &v) {
+		out = append(out, netip.AddrPortFrom(k.Local.addr(), hostOrder(k.Port)))
+	}
+	return out, it.Err()
+}
+
+// SetConnect sends one connection to user space.
+func (p *Program) SetConnect(t Tuple) error {
+	if err := p.maps.Connects.Put(connectKey(t), uint32(0)); err != nil {
+		return fmt.Errorf("set connect entry: %w", err)
+	}
+	return nil
+}
+
+// DelConnect undoes SetConnect. It is no error if there is none.
+func (p *Program) DelConnect(t Tuple) error {
+	if err := del(p.maps.Connects, connectKey(t)); err != nil {
+		return fmt.Errorf("delete connect entry: %w", err)
+	}
+	return nil
+}
+
+// Connects lists the connect entries.
+func (p *Program) Connects() ([]Tuple, error) {
+	var out []Tuple
+	var k steerConnectKey
+	var v uint32
+	it := p.maps.Connects.Iterate()
+	for it.Next(&k, &v) {
+		out = append(out, Tuple{
+			Local:  netip.AddrPortFrom(k.Local.addr(), hostOrder(k.LocalPort)),
+			Remote: netip.AddrPortFrom(k.Remote.addr(), hostOrder(k.RemotePort)),
+		})
+	}
+	return out, it.Err()
+}
+
+// MaxQueues is how many queues of a device can be served: 0 to MaxQueues-1.
+const MaxQueues = 1024
+
+// SetQueue names the AF_XDP socket that gets the packets of queue. The entry goes by itself when
+// the last holder of the socket closes it.
+func (p *Program) SetQueue(queue, xskFD int) error {
+	if err := p.maps.Xsks.Put(uint32(queue), uint32(xskFD)); err != nil {
+		return fmt.Errorf("set socket of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+// DelQueue undoes SetQueue. It is no error if there is none.
+func (p *Program) DelQueue(queue int) error {
+	if err := del(p.maps.Xsks, uint32(queue)); err != nil {
+		return fmt.Errorf("delete socket of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+// SetQuiet leaves pure SYNs of queue to the kernel while on.
+func (p *Program) SetQuiet(queue int, on bool) error {
+	var v uint32
+	if on {
+		v = 1
+	}
+	if err := p.maps.Quiet.Put(uint32(queue), v); err != nil {
+		return fmt.Errorf("set quiet flag of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+func del(m *ebpf.Map, key any) error {
+	err := m.Delete(key)
+	// An XSK map says EINVAL where others say that there is no such key.
+	if errors.Is(err, ebpf.ErrKeyNotExist) || m.Type() == ebpf.XSKMap && errors.Is(err, unix.EINVAL) {
+		return nil
+	}
+	return err
+}
+
+// listenerKeys are the entries that ip stands for.
+func listenerKeys(ip netip.Addr, port uint16) []steerListenerKey {
+	key := func(ip netip.Addr) steerListenerKey {
+		return steerListenerKey{Local: address(ip), Port: netOrder(port), Proto: unix.IPPROTO_TCP}
+	}
+	if !ip.IsValid() {
+		return []steerListenerKey{key(netip.IPv4Unspecified()), key(netip.IPv6Unspecified())}
+	}
+	return []steerListenerKey{key(ip)}
+}
+
+func connectKey(t Tuple) steerConnectKey {
+	return steerConnectKey{
+		Local: address(t.Local.Addr()), LocalPort: netOrder(t.Local.Port()),
+		Remote: address(t.Remote.Addr()), RemotePort: netOrder(t.Remote.Port()),
+		Proto: unix.IPPROTO_TCP,
+	}
+}
+
+// address writes IPv4 as ::ffff:a.b.c.d, as steer.c does.
+func address(ip netip.Addr) (a steerAddress) {
+	b := ip.As16()
+	for i := range a.Word {
+		a.Word[i] = binary.NativeEndian.Uint32(b[4*i:])
+	}
+	return a
+}
+
+func (a steerAddress) addr() netip.Addr {
+	var b [16]byte
+	for i, w := range a.Word {
+		binary.NativeEndian.PutUint32(b[4*i:], w)
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// netOrder is the value whose bytes in memory are port in network order; hostOrder undoes it.
+func netOrder(port uint16) uint16 {
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], port)
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+func hostOrder(port uint16) uint16 { return netOrder(port) }

@@ -1,0 +1,356 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/* Which packets go to user space. doc.go tells the rules in words. */
+#include "steer.h"
+
+#define MAX_QUEUES 1024
+#define MAX_LISTENERS 4096
+#define MAX_CONNECTS 262144
+
+/* IPv4 addresses are kept as ::ffff:a.b.c.d, so that one key serves both families. */
+struct address {
+	__u32 word[4];
+};
+
+struct listener_key {
+	struct address local; /* ::ffff:0.0.0.0 or :: stand for every address of the family */
+	__be16 port;
+	__u8 proto, zero;
+};
+
+struct connect_key {
+	struct address local, remote;
+	__be16 local_port, remote_port;
+	__u8 proto, zero[3];
+};
+
+/* What user space tells about the device. All but the MAC address is a note of user space to
+ * itself, for whoever adopts the pins or lists the programs. */
+struct device {
+	__u8 mac[6];
+	__u8 generic, zero;
+	__u32 ifindex, zeros;
+	__u64 netns;
+};
+
+/* Why a packet went where it went. program.go has the names, in the same order. */
+enum reason {
+	NOT_OURS_PROTOCOL, /* not TCP over plain IPv4 or IPv6: ARP, UDP, VLAN tags, ... */
+	OTHER_HOST,        /* for another MAC address, or to a group */
+	MALFORMED,
+	FRAGMENT,
+	EXTENSION_HEADER,
+	NO_ENTRY,
+	FORWARDED,     /* a wildcard listener's port, but not an address of this host */
+	KERNEL_SOCKET, /* the kernel has this connection */
+	QUIET_SYN,
+	NO_QUEUE, /* ours, but no socket on the queue */
+	ICMP_REDIRECTED,
+	REDIRECTED,
+	REASONS,
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_LISTENERS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct listener_key);
+	__type(value, __u32);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_CONNECTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct connect_key);
+	__type(value, __u32);
+} connects SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} quiet SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct device);
+} devices SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, REASONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* A connection as this host sees it, and what the packet at hand is to it. */
+struct flow {
+	struct connect_key key;
+	bool v6;
+	bool syn;  /* pure SYN */
+	bool icmp; /* an ICMP error that quotes a packet of ours */
+};
+
+/* Parsers return a reason to pass the packet on, or OURS if the flow is filled in. */
+enum { OURS = -1 };
+
+static __always_inline int count(__u32 reason, int verdict)
+{
+	__u64 *n = bpf_map_lookup_elem(&counters, &reason);
+
+	if (n)
+		(*n)++;
+	return verdict;
+}
+
+static __always_inline void set_v4(struct address *a, __be32 ip)
+{
+	a->word[0] = a->word[1] = 0;
+	a->word[2] = __builtin_bswap32(0xffff);
+	a->word[3] = ip;
+}
+
+static __always_inline void set_v6(struct address *a, const __be32 *ip)
+{
+	a->word[0] = ip[0];
+	a->word[1] = ip[1];
+	a->word[2] = ip[2];
+	a->word[3] = ip[3];
+}
+
+static __always_inline int parse_tcp(struct flow *f, void *at, void *end)
+{
+	struct tcp_header *tcp = at;
+
+	if ((void *)(tcp + 1) > end || tcp->offset >> 4 < 5)
+		return MALFORMED;
+	f->key.remote_port = tcp->src;
+	f->key.local_port = tcp->dst;
+	f->syn = (tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return OURS;
+}
+
+/* The quoted packet went out from here: its source is our side. An error quotes at least 8 octets
+ * beyond the IP header, which hold the ports (RFC 792). */
+static __always_inline int quoted_ports(struct flow *f, void *at, void *end)
+{
+	struct ports *p = at;
+
+	if ((void *)(p + 1) > end)
+		return MALFORMED;
+	f->key.local_port = p->src;
+	f->key.remote_port = p->dst;
+	f->icmp = true;
+	return OURS;
+}
+
+static __always_inline int parse_icmp4(struct flow *f, struct icmp_header *icmp, void *end)
+{
+	struct ipv4_header *ip = (void *)(icmp + 1);
+	__u32 len;
+
+	if ((void *)ip > end)
+		return MALFORMED;
+	/* destination unreachable, time exceeded, parameter problem */
+	if (icmp->type != 3 && icmp->type != 11 && icmp->type != 12)
+		return NOT_OURS_PROTOCOL;
+	if ((void *)(ip + 1) > end)
+		return MALFORMED;
+	len = (ip->version_ihl & 15) * 4;
+	if (ip->version_ihl >> 4 != 4 || len < sizeof(*ip))
+		return MALFORMED;
+	if (ip->protocol != PROTO_TCP || ip->frag & be16(0x1fff))
+		return NOT_OURS_PROTOCOL;
+	set_v4(&f->key.local, ip->src);
+	set_v4(&f->key.remote, ip->dst);
+	return quoted_ports(f, (void *)ip + len, end);
+}
+
+static __always_inline int parse_icmp6(struct flow *f, struct icmp_header *icmp, void *end)
+{
+	struct ipv6_header *ip = (void *)(icmp + 1);
+
+	if ((void *)ip > end)
+		return MALFORMED;
+	/* unreachable, packet too big, time exceeded, parameter problem (RFC 4443) */
+	if (icmp->type < 1 || icmp->type > 4)
+		return NOT_OURS_PROTOCOL;
+	if ((void *)(ip + 1) > end)
+		return MALFORMED;
+	if (ip->next != PROTO_TCP)
+		return NOT_OURS_PROTOCOL;
+	set_v6(&f->key.local, ip->src);
+	set_v6(&f->key.remote, ip->dst);
+	return quoted_ports(f, ip + 1, end);
+}
+
+static __always_inline int parse_ipv4(struct flow *f, struct ipv4_header *ip, void *end)
+{
+	__u32 len;
+
+	if ((void *)(ip + 1) > end)
+		return MALFORMED;
+	len = (ip->version_ihl & 15) * 4;
+	if (ip->version_ihl >> 4 != 4 || len < sizeof(*ip))
+		return MALFORMED;
+	if (ip->protocol != PROTO_TCP && ip->protocol != PROTO_ICMP)
+		return NOT_OURS_PROTOCOL;
+	if (ip->frag & be16(0x3fff)) /* offset or more-fragments */
+		return FRAGMENT;
+	if (ip->protocol == PROTO_ICMP)
+		return parse_icmp4(f, (void *)ip + len, end);
+	set_v4(&f->key.local, ip->dst);
+	set_v4(&f->key.remote, ip->src);
+	return parse_tcp(f, (void *)ip + len, end);
+}
+
+static __always_inline int parse_ipv6(struct flow *f, struct ipv6_header *ip, void *end)
+{
+	if ((void *)(ip + 1) > end || *(__u8 *)ip >> 4 != 6)
+		return MALFORMED;
+	f->v6 = true;
+	switch (ip->next) {
+	case PROTO_TCP:
+		set_v6(&f->key.local, ip->dst);
+		set_v6(&f->key.remote, ip->src);
+		return parse_tcp(f, ip + 1, end);
+	case PROTO_ICMPV6:
+		return parse_icmp6(f, (void *)(ip + 1), end);
+	case 0: case 43: case 44: case 50: case 51: case 60: case 135:
+		return EXTENSION_HEADER;
+	}
+	return NOT_OURS_PROTOCOL;
+}
+
+/* Frames for other hosts reach a bridge port or a promiscuous device; those are not for us. */
+static __always_inline bool for_this_host(struct eth_header *eth)
+{
+	__u32 zero = 0;
+	struct device *d = bpf_map_lookup_elem(&devices, &zero);
+
+	return d && !__builtin_memcmp(eth->dst, d->mac, 4) && eth->dst[4] == d->mac[4] &&
+	       eth->dst[5] == d->mac[5];
+}
+
+static __always_inline int parse(struct flow *f, void *data, void *end)
+{
+	struct eth_header *eth = data;
+
+	if ((void *)(eth + 1) > end)
+		return MALFORMED;
+	if (eth->type != be16(ETH_IPV4) && eth->type != be16(ETH_IPV6))
+		return NOT_OURS_PROTOCOL;
+	if (!for_this_host(eth))
+		return OTHER_HOST;
+	f->key.proto = PROTO_TCP;
+	if (eth->type == be16(ETH_IPV4))
+		return parse_ipv4(f, (void *)(eth + 1), end);
+	return parse_ipv6(f, (void *)(eth + 1), end);
+}
+
+/* A wildcard listener hears every address of this host, and only of this host: the port of a
+ * packet that is to be forwarded means nothing here. */
+static __always_inline bool to_be_forwarded(struct xdp_md *ctx, struct flow *f)
+{
+	struct bpf_fib_lookup fib = {};
+	int ret;
+
+	fib.ifindex = ctx->ingress_ifindex;
+	if (f->v6) {
+		fib.family = AF_INET6;
+		__builtin_memcpy(fib.src, &f->key.remote, 16);
+		__builtin_memcpy(fib.dst, &f->key.local, 16);
+	} else {
+		fib.family = AF_INET;
+		fib.src[0] = f->key.remote.word[3];
+		fib.dst[0] = f->key.local.word[3];
+	}
+	ret = bpf_fib_lookup(ctx, &fib, sizeof(fib), 0);
+	return ret != BPF_FIB_LKUP_RET_NOT_FWDED && ret != BPF_FIB_LKUP_RET_FWD_DISABLED;
+}
+
+/* OURS if an entry covers the flow, else the reason. */
+static __always_inline int find_entry(struct xdp_md *ctx, struct flow *f)
+{
+	struct listener_key l = { .local = f->key.local, .port = f->key.local_port, .proto = PROTO_TCP };
+
+	if (bpf_map_lookup_elem(&listeners, &l))
+		return OURS;
+	if (bpf_map_lookup_elem(&connects, &f->key))
+		return OURS;
+	if (f->v6)
+		l.local.word[0] = l.local.word[1] = l.local.word[2] = 0;
+	l.local.word[3] = 0;
+	if (!bpf_map_lookup_elem(&listeners, &l))
+		return NO_ENTRY;
+	/* An error that quotes us came to us. */
+	if (!f->icmp && to_be_forwarded(ctx, f))
+		return FORWARDED;
+	return OURS;
+}
+
+/* The kernel's own table is the truth about which connections are the kernel's. A listener does
+ * not count: it is there for when we are not. */
+static __always_inline bool kernel_has(struct xdp_md *ctx, struct flow *f)
+{
+	struct bpf_sock_tuple t = {};
+	struct bpf_sock *sk;
+	bool has;
+
+	if (f->v6) {
+		__builtin_memcpy(t.ipv6.saddr, &f->key.remote, 16);
+		__builtin_memcpy(t.ipv6.daddr, &f->key.local, 16);
+		t.ipv6.sport = f->key.remote_port;
+		t.ipv6.dport = f->key.local_port;
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv6), BPF_F_CURRENT_NETNS, 0);
+	} else {
+		t.ipv4.saddr = f->key.remote.word[3];
+		t.ipv4.daddr = f->key.local.word[3];
+		t.ipv4.sport = f->key.remote_port;
+		t.ipv4.dport = f->key.local_port;
+		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	}
+	if (!sk)
+		return false;
+	has = sk->state != BPF_TCP_LISTEN;
+	bpf_sk_release(sk);
+	return has;
+}
+
+SEC("xdp")
+int steer(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	__u32 queue = ctx->rx_queue_index, *hush;
+	struct flow f = {};
+	int why, verdict;
+
+	why = parse(&f, data, end);
+	if (why == OURS)
+		why = find_entry(ctx, &f);
+	if (why != OURS)
+		return count(why, XDP_PASS);
+	if (kernel_has(ctx, &f))
+		return count(KERNEL_SOCKET, XDP_PASS);
+	hush = bpf_map_lookup_elem(&quiet, &queue);
+	if (f.syn && hush && *hush)
+		return count(QUIET_SYN, XDP_PASS);
+	verdict = bpf_redirect_map(&xsks, queue, XDP_PASS);
+	if (verdict == XDP_PASS)
+		return count(NO_QUEUE, XDP_PASS);
+	return count(f.icmp ? ICMP_REDIRECTED : REDIRECTED, verdict);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,186 @@
+package testbed
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+)
+
+// Node is one namespace and its end of the veth pair.
+type Node struct {
+	Name       string // of the namespace, under /run/netns
+	Device     string
+	Ifindex    int
+	MAC        [6]byte
+	IPv4, IPv6 netip.Addr
+
+	fd    int
+	inode uint64
+}
+
+const nsDir = "/run/netns"
+
+// FD is the namespace's descriptor, good until the bed is closed.
+func (n *Node) FD() int { return n.fd }
+
+// Inode is the number by which the namespace is known in /proc/*/ns/net.
+func (n *Node) Inode() uint64 { return n.inode }
+
+// Path is a file that names the namespace, for setns and nsenter --net=.
+func (n *Node) Path() string { return filepath.Join(nsDir, n.Name) }
+
+// Do runs fn in the namespace; see netns.Do.
+func (n *Node) Do(fn func() error) error { return netns.Do(n.fd, fn) }
+
+// Start starts cmd in the namespace. The mount namespace stays the caller's.
+func (n *Node) Start(cmd *exec.Cmd) error { return n.Do(cmd.Start) }
+
+// Run runs a command in the namespace to its end and returns what it wrote to both outputs.
+func (n *Node) Run(name string, args ...string) (string, error) {
+	var out bytes.Buffer
+	cmd := exec.Command(name, args...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := n.Start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out.Bytes()))
+	}
+	return out.String(), err
+}
+
+// mountedInode is the inode of the namespace that path names, or 0.
+func mountedInode(path string) uint64 {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer unix.Close(fd)
+	inode, _ := netns.Inode(fd)
+	return inode
+}
+
+// create makes the namespace and gives it its name, as ip-netns(8) does.
+func (n *Node) create() error {
+	if err := os.MkdirAll(nsDir, 0o755); err != nil {
+		return fmt.Errorf("make namespace: %w", err)
+	}
+	f, err := os.OpenFile(n.Path(), os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return fmt.Errorf("make namespace: %w", err)
+	}
+	_ = f.Close()
+	// A thread with the new namespace bears it; locked, it ends with this goroutine.
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = unix.Mount("/proc/thread-self/ns/net", n.Path(), "bind", unix.MS_BIND, "")
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return fmt.Errorf("make namespace %s: %w", n.Name, err)
+	}
+	if n.fd, err = unix.Open(n.Path(), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+		return fmt.Errorf("open namespace %s: %w", n.Name, err)
+	}
+	if n.inode, err = netns.Inode(n.fd); err == nil {
+		made.Store(n.Name, n.inode)
+	}
+	return err
+}
+
+// join makes the veth pair, one end in each namespace from the start.
+func (b *Bed) join(cfg Config) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.TxQLen = b.Server.Device, cfg.MTU, 1000
+	attrs.NumTxQueues, attrs.NumRxQueues = cfg.Queues, cfg.Queues
+	attrs.Namespace = netlink.NsFd(b.Server.fd)
+	veth := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: b.Client.Device, PeerNamespace: netlink.NsFd(b.Client.fd), PeerMTU: uint32(cfg.MTU),
+		PeerNumTxQueues: uint32(cfg.Queues), PeerNumRxQueues: uint32(cfg.Queues), PeerTxQLen: 1000,
+	}
+	if err := netlink.LinkAdd(veth); err != nil {
+		return fmt.Errorf("make veth pair: %w", err)
+	}
+	return nil
+}
+
+// configure runs in the namespace: addresses, then up, then the node's own data.
+func (n *Node) configure() error {
+	// No duplicate address detection: the address is to be of use at once.
+	_ = os.WriteFile("/proc/sys/net/ipv6/conf/"+n.Device+"/accept_dad", []byte("0"), 0o644)
+	link, err := netlink.LinkByName(n.Device)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", n.Device, err)
+	}
+	for _, a := range []struct {
+		ip   netip.Addr
+		bits int
+	}{{n.IPv4, 24}, {n.IPv6, 64}} {
+		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.ip.AsSlice(), Mask: net.CIDRMask(a.bits, a.ip.BitLen())}, Flags: unix.IFA_F_NODAD}
+		if err := netlink.AddrAdd(link, addr); err != nil {
+			return fmt.Errorf("add address %s: %w", a.ip, err)
+		}
+	}
+	for _, name := range []string{"lo", n.Device} {
+		l, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(l)
+		}
+		if err != nil {
+			return fmt.Errorf("set %s up: %w", name, err)
+		}
+	}
+	n.Ifindex = link.Attrs().Index
+	copy(n.MAC[:], link.Attrs().HardwareAddr)
+	return nil
+}
+
+// remove ends the node's processes and takes the name away; without both the kernel drops the
+// namespace and its device.
+func (n *Node) remove() error {
+	var errs []error
+	if n.inode != 0 {
+		errs = append(errs, endProcesses(n.inode))
+	}
+	if n.fd >= 0 {
+		errs = append(errs, n.Do(n.deleteDevice), unix.Close(n.fd))
+		n.fd = -1
+	}
+	for _, err := range []error{unix.Unmount(n.Path(), unix.MNT_DETACH), os.Remove(n.Path())} {
+		if err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("remove namespace %s: %w", n.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// deleteDevice removes the pair now: a namespace is only taken down some time after its last user.
+func (n *Node) deleteDevice() error {
+	link, err := netlink.LinkByName(n.Device)
+	if errors.As(err, new(netlink.LinkNotFoundError)) {
+		return nil
+	}
+	if err == nil {
+		err = netlink.LinkDel(link)
+	}
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", n.Device, err)
+	}
+	return nil
+}
