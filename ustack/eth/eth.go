@@ -1,0 +1,33 @@
+// Package eth is the Ethernet layer: which frames are for us, and the header of those we send.
+package eth
+
+import "github.com/sluice-net/sluice/ustack/wire"
+
+// Counters are what the layer refused, in frames. The kernel keeps them per device, not in its MIB.
+type Counters struct {
+	Short      uint64 // no whole header
+	OtherHost  uint64 // unicast to somebody else (the device is promiscuous), or broadcast: TCP is unicast only
+	OtherProto uint64 // neither IPv4 nor IPv6
+}
+
+// Layer checks frames of all devices of a stack.
+type Layer struct{ Counters Counters }
+
+// Input returns type and payload of a frame for the device with that MAC; false when it is not for us.
+func (l *Layer) Input(frame []byte, mac [6]byte) (uint16, []byte, bool) {
+	e, err := wire.ParseEthernet(frame)
+	if err != nil {
+		l.Counters.Short++
+		return 0, nil, false
+	}
+	if e.Dst() != mac {
+		l.Counters.OtherHost++
+		return 0, nil, false
+	}
+	t := e.Type()
+	if t != wire.TypeIPv4 && t != wire.TypeIPv6 {
+		l.Counters.OtherProto++
+		return 0, nil, false
+	}
+	return t, e.Payload(), true
+}

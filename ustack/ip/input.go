@@ -1,0 +1,117 @@
+// Package ip is the Internet layer of both versions: it checks what comes in, writes headers of what goes out, and
+// reads what ICMP says about a connection. It neither forwards, fragments nor reassembles: packets that would need it
+// stay with the kernel.
+package ip
+
+import (
+	"errors"
+	"net/netip"
+
+	"github.com/sluice-net/sluice/ustack/wire"
+)
+
+// ECN code points, RFC 3168 §5.
+const (
+	NotECT = 0
+	ECT1   = 1
+	ECT0   = 2
+	CE     = 3
+)
+
+// Layer is the state of the Internet layer: only counters.
+type Layer struct{ Counters Counters }
+
+// Packet is a checked incoming packet.
+type Packet struct {
+	Src, Dst netip.Addr
+	Proto    uint8
+	ECN      uint8
+	Pseudo   uint16 // sum of the pseudo-header of Payload, see wire.ChecksumOK
+	Payload  []byte
+	Raw      []byte // the whole packet
+}
+
+// Input checks a packet of that EtherType and fills p; false when it is dropped (and counted).
+func (l *Layer) Input(typ uint16, b []byte, p *Packet) bool {
+	l.Counters.InReceives++
+	l.Counters.InOctets += uint64(len(b))
+	if typ == wire.TypeIPv4 {
+		return l.input4(b, p)
+	}
+	return l.input6(b, p)
+}
+
+func (l *Layer) input4(b []byte, p *Packet) bool {
+	h, err := wire.ParseIPv4(b)
+	if err != nil {
+		l.refuse(err)
+		return false
+	}
+	if h.Fragment() {
+		l.Counters.ReasmFails++
+		return false
+	}
+	// RFC 1122 §3.2.2 asks for options; a source route would make the pseudo-header's destination another one, and
+	// Linux too drops source-routed packets unless told otherwise.
+	if h.HeaderLen() != wire.IPv4Len && sourceRouted(h[wire.IPv4Len:h.HeaderLen()]) {
+		l.Counters.InHdrErrors++
+		return false
+	}
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, Payload: h.Payload(), Raw: h}
+	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
+	return l.addresses(p)
+}
+
+func (l *Layer) input6(b []byte, p *Packet) bool {
+	h, err := wire.ParseIPv6(b)
+	if err != nil {
+		l.refuse(err)
+		return false
+	}
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, Payload: h.Payload(), Raw: h}
+	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
+	return l.addresses(p)
+}
+
+func (l *Layer) refuse(err error) {
+	if errors.Is(err, wire.ErrShort) {
+		l.Counters.InTruncatedPkts++
+	} else {
+		l.Counters.InHdrErrors++
+	}
+}
+
+// addresses drops packets that no peer of a connection can have sent.
+//
+// "A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast
+// address." RFC 9293 §3.9.2.3, MUST-57; the source likewise, MUST-63.
+func (l *Layer) addresses(p *Packet) bool {
+	if !unicast(p.Src) || !unicast(p.Dst) || p.Src.IsLoopback() || p.Dst.IsLoopback() {
+		l.Counters.InAddrErrors++
+		return false
+	}
+	return true
+}
+
+func unicast(a netip.Addr) bool {
+	if a.Is4() {
+		b := a.As4()
+		return b[0] != 0 && b[0] < 224
+	}
+	return !a.IsMulticast() && !a.IsUnspecified() && !a.Is4In6()
+}
+
+// sourceRouted looks for a loose or strict source route (RFC 791 §3.1, kinds 131 and 137), or options nobody can read.
+func sourceRouted(opt []byte) bool {
+	for len(opt) > 0 && opt[0] != 0 {
+		if opt[0] == 1 {
+			opt = opt[1:]
+			continue
+		}
+		if opt[0] == 131 || opt[0] == 137 || len(opt) < 2 || opt[1] < 2 || int(opt[1]) > len(opt) {
+			return true
+		}
+		opt = opt[opt[1]:]
+	}
+	return false
+}
