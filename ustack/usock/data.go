@@ -1,0 +1,137 @@
+package usock
+
+import (
+	"errors"
+
+	"github.com/sluice-net/sluice/ustack/tcp"
+)
+
+// Recv is recvmsg(2) without waiting: bytes received into iov; 0 without an error is the end of the stream.
+func (s *Socket) Recv(now int64, iov [][]byte, flags int) (int, RecvInfo, error) {
+	if s.conn == nil {
+		return 0, RecvInfo{}, tcp.ErrNotConn
+	}
+	n, info, err := s.conn.Read(now, iov, flags)
+	if n > 0 { // only reading opens the window; an empty look changes nothing
+		s.host.Turn(now)
+	}
+	return n, info, err
+}
+
+// Send is sendmsg(2) without waiting: how many bytes of iov were queued.
+func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
+	if s.conn == nil {
+		return 0, tcp.ErrPipe
+	}
+	n, err := s.conn.Write(now, iov, flags)
+	if (errors.Is(err, tcp.ErrAgain) || n < total(iov)) && s.conn.Poll()&PollOut != 0 && (err == nil || errors.Is(err, tcp.ErrAgain)) {
+		// The buffer has room but memory has no frame: without this a poller would spin on POLLOUT.
+		s.starved = true
+		s.host.Starved()
+	}
+	if n > 0 {
+		s.host.Turn(now)
+	}
+	return n, err
+}
+
+func total(iov [][]byte) int {
+	n := 0
+	for _, b := range iov {
+		n += len(b)
+	}
+	return n
+}
+
+// Accept takes the oldest established connection of a listener; tcp.ErrAgain when there is none.
+func (s *Socket) Accept(now int64) (*Socket, error) {
+	if s.lis == nil {
+		return nil, tcp.ErrInval
+	}
+	c := s.lis.Accept(now)
+	if c == nil {
+		return nil, tcp.ErrAgain
+	}
+	a := s.host.Socket(c)
+	a.accepted = true
+	s.host.Turn(now)
+	return a, nil
+}
+
+// Shutdown is shutdown(2).
+func (s *Socket) Shutdown(now int64, how int) error {
+	if s.conn == nil {
+		if how != 1 { // SHUT_RD ends a listener in Linux
+			s.host.CloseListener(now)
+			return nil
+		}
+		return tcp.ErrNotConn
+	}
+	err := s.conn.Shutdown(now, how)
+	s.host.Turn(now)
+	return err
+}
+
+// Close is close(2): the socket must not be used again; the connection ends by itself. linger is how long (ns) a
+// blocking close should wait for that (SO_LINGER), 0 not at all.
+func (s *Socket) Close(now int64) (linger int64) {
+	if s.closed {
+		return 0
+	}
+	s.closed = true
+	if s.lis != nil {
+		s.host.CloseListener(now)
+		return 0
+	}
+	linger = s.conn.Close(now)
+	s.host.Turn(now)
+	return linger
+}
+
+// Abort ends the connection with a reset and gives the socket up.
+func (s *Socket) Abort(now int64) {
+	if s.lis != nil {
+		s.Close(now)
+		return
+	}
+	s.closed = true
+	s.conn.Abort(now)
+	s.host.Turn(now)
+}
+
+// InQ is SIOCINQ in bytes.
+func (s *Socket) InQ() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.InQ()
+}
+
+// OutQ is SIOCOUTQ in bytes.
+func (s *Socket) OutQ() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.OutQ()
+}
+
+// OutQNSD is SIOCOUTQNSD in bytes: what was never sent.
+func (s *Socket) OutQNSD() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.OutQNSD()
+}
+
+// AtMark is SIOCATMARK.
+func (s *Socket) AtMark() bool { return s.conn != nil && s.conn.AtMark() }
+
+// TakeError is SO_ERROR: the pending error, which is then cleared.
+func (s *Socket) TakeError() error {
+	if s.conn == nil {
+		return nil
+	}
+	err := s.conn.TakeError()
+	s.host.Changed()
+	return err
+}

@@ -1,0 +1,55 @@
+package usock
+
+// Ready is the mask of poll(2), bit for bit what the kernel's tcp_poll tells of the same socket.
+func (s *Socket) Ready() uint32 {
+	if s.lis != nil {
+		// "if (state == TCP_LISTEN) return inet_csk_listen_poll(sk)": only the accept queue counts.
+		if s.lis.Waiting() > 0 {
+			return PollIn | PollRdNorm
+		}
+		return 0
+	}
+	mask := s.conn.Poll()
+	if s.starved && mask&(PollErr|PollHup) == 0 {
+		mask &^= PollOut | PollWrNorm
+	}
+	return mask
+}
+
+// EdgeIn counts what the kernel would call sk_data_ready for: an EPOLLET reader is woken when it grows.
+func (s *Socket) EdgeIn() uint32 { return s.edgeIn }
+
+// EdgeOut counts write-space wake-ups: an EPOLLET writer is woken when it grows.
+func (s *Socket) EdgeOut() uint32 { return s.edgeOut }
+
+// TCPEvent is tcp.Watcher.
+func (s *Socket) TCPEvent(in, out bool) {
+	if in {
+		s.edgeIn++
+	}
+	if out {
+		s.edgeOut++
+	}
+	s.host.Changed()
+}
+
+// Fed ends Starved: there are free frames again.
+func (s *Socket) Fed() {
+	if s.starved {
+		s.starved = false
+		s.TCPEvent(false, true)
+	}
+}
+
+// News tells whether mask or edges differ from what the last call of News saw, while the program holds the socket.
+func (s *Socket) News() bool {
+	if !s.accepted || s.closed {
+		return false
+	}
+	r := s.Ready()
+	if r == s.ready && s.edgeIn == s.toldIn && s.edgeOut == s.toldOut {
+		return false
+	}
+	s.ready, s.toldIn, s.toldOut = r, s.edgeIn, s.edgeOut
+	return true
+}
