@@ -26,6 +26,7 @@ type Packet struct {
 	Src, Dst netip.Addr
 	Proto    uint8
 	ECN      uint8
+	TTL      uint8  // or hop limit
 	Pseudo   uint16 // sum of the pseudo-header of Payload, see wire.ChecksumOK
 	Payload  []byte
 	Raw      []byte // the whole packet
@@ -57,7 +58,7 @@ func (l *Layer) input4(b []byte, p *Packet) bool {
 		l.Counters.InHdrErrors++
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, Payload: h.Payload(), Raw: h}
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, TTL: h.TTL(), Payload: h.Payload(), Raw: h}
 	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
 	return l.addresses(p)
 }
@@ -68,7 +69,7 @@ func (l *Layer) input6(b []byte, p *Packet) bool {
 		l.refuse(err)
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, Payload: h.Payload(), Raw: h}
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, TTL: h.HopLimit(), Payload: h.Payload(), Raw: h}
 	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
 	return l.addresses(p)
 }

@@ -12,6 +12,7 @@ type Buf struct {
 	// SumEnd is 0 when no sum is known.
 	Sum, SumEnd uint16
 	InFlight    bool // queued in a TX ring: the bytes must stay as they are until the device gives the frame back
+	rx          bool // counted in Pool.Received
 	refs        int32
 	Next        *Buf // link of whichever queue holds the frame
 	pool        *Pool
@@ -39,6 +40,18 @@ func (b *Buf) Refs() int { return int(b.refs) }
 func (b *Buf) Release() {
 	if b.refs--; b.refs == 0 {
 		b.Next = nil
+		if b.rx {
+			b.rx = false
+			b.pool.rx--
+		}
 		b.pool.free = append(b.pool.free, b.Index)
+	}
+}
+
+// MarkReceived counts the frame in Pool.Received until its last Release.
+func (b *Buf) MarkReceived() {
+	if !b.rx {
+		b.rx = true
+		b.pool.rx++
 	}
 }

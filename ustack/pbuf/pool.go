@@ -16,6 +16,7 @@ type Pool struct {
 	bufs    []Buf
 	free    []uint32
 	reserve int
+	rx      int // frames that came in and are held since
 }
 
 // New cuts mem into frames of frameSize bytes; a rest that fills no frame is left unused.
@@ -53,7 +54,7 @@ func (p *Pool) pop() *Buf {
 	i := p.free[len(p.free)-1]
 	p.free = p.free[:len(p.free)-1]
 	b := &p.bufs[i]
-	b.refs, b.Start, b.End, b.Next, b.InFlight, b.SumEnd = 1, 0, 0, nil, false, 0
+	b.refs, b.Start, b.End, b.Next, b.InFlight, b.SumEnd, b.rx = 1, 0, 0, nil, false, 0, false
 	return b
 }
 
@@ -62,6 +63,9 @@ func (p *Pool) Free() int { return len(p.free) }
 
 // Available is the number of frames Get would still give.
 func (p *Pool) Available() int { return max(len(p.free)-p.reserve, 0) }
+
+// Received is the number of frames that hold received bytes: in receive queues, or being looked at.
+func (p *Pool) Received() int { return p.rx }
 
 // Len is the number of frames in all.
 func (p *Pool) Len() int { return len(p.bufs) }

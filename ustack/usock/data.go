@@ -52,7 +52,7 @@ func (s *Socket) Accept(now int64) (*Socket, error) {
 	if c == nil {
 		return nil, tcp.ErrAgain
 	}
-	a := s.host.Socket(c)
+	a := s.host.Wrap(c)
 	a.accepted = true
 	s.host.Turn(now)
 	return a, nil

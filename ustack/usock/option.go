@@ -61,14 +61,12 @@ func (s *Socket) SetOption(now int64, level, name int, val []byte) error {
 	case s.conn != nil:
 		err = s.conn.SetOption(now, level, name, val)
 		s.host.Turn(now)
-	case s.lis != nil:
-		err = s.lis.SetOption(now, level, name, val)
 	}
 	return err
 }
 
 // Option is getsockopt(2): how many bytes of out it filled.
-func (s *Socket) Option(level, name int, out []byte) (int, error) {
+func (s *Socket) Option(now int64, level, name int, out []byte) (int, error) {
 	if level == solSocket {
 		if v, ok := s.fixed(name); ok {
 			return put(out, v), nil
@@ -78,7 +76,7 @@ func (s *Socket) Option(level, name int, out []byte) (int, error) {
 		if s.conn == nil {
 			return 0, tcp.ErrNotConn
 		}
-		return put(out, s.conn.MTU()), nil
+		return put(out, s.host.PathMTU()), nil
 	}
 	if v, ok := s.ip.get(level, name); ok {
 		if level == solIP && len(out) > 0 && len(out) < 4 && v >= 0 && v <= 255 { // do_ip_getsockopt gives one byte
@@ -88,10 +86,7 @@ func (s *Socket) Option(level, name int, out []byte) (int, error) {
 		return put(out, v), nil
 	}
 	if s.conn != nil {
-		return s.conn.Option(level, name, out)
-	}
-	if s.lis != nil {
-		return s.lis.Option(level, name, out)
+		return s.conn.Option(now, level, name, out)
 	}
 	return 0, tcp.ErrNoProtoOpt
 }

@@ -32,10 +32,12 @@ type Host interface {
 	Changed()
 	// Starved notes that a call found no free frame; Fed is called on the socket when there are some.
 	Starved()
-	// Socket is the socket of a connection that came out of the accept queue.
-	Socket(c *tcp.Conn) *Socket
+	// Wrap is the socket of a connection that came out of the accept queue.
+	Wrap(c *tcp.Conn) *Socket
 	// CloseListener ends the listener.
 	CloseListener(now int64)
+	// PathMTU is the MTU of the way to the peer in bytes of IP packet.
+	PathMTU() int
 	// Leave takes the socket out of the stack's tables without a word to the peer.
 	Leave(now int64)
 }

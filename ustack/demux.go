@@ -1,0 +1,181 @@
+package ustack
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"net/netip"
+
+	"github.com/sluice-net/sluice/ustack/tcp"
+)
+
+// key is a flow in a form that compares and hashes fast. Version 4 addresses are mapped ones.
+type key struct {
+	local, remote [16]byte
+	ports         uint32 // local<<16 | remote
+}
+
+func keyOf(f tcp.Flow) key {
+	return key{f.Local.Addr().As16(), f.Remote.Addr().As16(), uint32(f.Local.Port())<<16 | uint32(f.Remote.Port())}
+}
+
+// table finds connections by flow: open addressing with linear probing, at most half full.
+//
+//	slot: |    | e1 | e2 |    | e3 |    |    |    |     e2 wanted e1's place and took the next one
+//
+// A removal moves later ones of the same run back, so there are no tombstones and a look-up stops at the first gap.
+// The hash is keyed by two secrets, so a peer cannot choose ports that collide.
+type table struct {
+	slot   []*endpoint
+	hash   []uint32 // of the endpoint in the same slot, so that most mismatches cost no cache miss
+	n      int
+	k0, k1 uint64
+}
+
+func (t *table) init(k0, k1 uint64) {
+	t.k0, t.k1 = k0, k1|1
+	t.slot, t.hash = make([]*endpoint, 64), make([]uint32, 64)
+}
+
+func (t *table) sum(k *key) uint32 {
+	le := binary.LittleEndian
+	h := mix(le.Uint64(k.remote[:])^t.k0, le.Uint64(k.remote[8:])^t.k1)
+	h = mix(h^le.Uint64(k.local[:]), le.Uint64(k.local[8:])^t.k1)
+	h = mix(h^uint64(k.ports), t.k0|1)
+	return uint32(h ^ h>>32)
+}
+
+func mix(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
+}
+
+func (t *table) find(k *key) *endpoint {
+	h := t.sum(k)
+	mask := uint32(len(t.slot) - 1)
+	for i := h & mask; t.slot[i] != nil; i = (i + 1) & mask {
+		if t.hash[i] == h && t.slot[i].key == *k {
+			return t.slot[i]
+		}
+	}
+	return nil
+}
+
+func (t *table) insert(e *endpoint) {
+	if 2*(t.n+1) > len(t.slot) {
+		t.grow()
+	}
+	t.put(e, t.sum(&e.key))
+	t.n++
+}
+
+func (t *table) put(e *endpoint, h uint32) {
+	mask := uint32(len(t.slot) - 1)
+	i := h & mask
+	for t.slot[i] != nil {
+		i = (i + 1) & mask
+	}
+	t.slot[i], t.hash[i] = e, h
+}
+
+func (t *table) grow() {
+	slot, hash := t.slot, t.hash
+	t.slot, t.hash = make([]*endpoint, 2*len(slot)), make([]uint32, 2*len(slot))
+	for i, e := range slot {
+		if e != nil {
+			t.put(e, hash[i])
+		}
+	}
+}
+
+func (t *table) remove(e *endpoint) {
+	mask := uint32(len(t.slot) - 1)
+	i := t.sum(&e.key) & mask
+	for t.slot[i] != e {
+		if t.slot[i] == nil {
+			return
+		}
+		i = (i + 1) & mask
+	}
+	t.n--
+	for j := (i + 1) & mask; t.slot[j] != nil; j = (j + 1) & mask {
+		// The one at j may fill the gap at i if its own place is not between them.
+		if (j-t.hash[j]&mask)&mask >= (j-i)&mask {
+			t.slot[i], t.hash[i] = t.slot[j], t.hash[j]
+			i = j
+		}
+	}
+	t.slot[i] = nil
+}
+
+func (t *table) each(f func(*endpoint)) {
+	for _, e := range t.slot {
+		if e != nil {
+			f(e)
+		}
+	}
+}
+
+// listeners are few: they are found by looking at all of them.
+type listeners struct{ all []listener }
+
+type listener struct {
+	e    *endpoint
+	addr netip.Addr
+	port uint16
+}
+
+func (l *listeners) add(e *endpoint, local netip.AddrPort) {
+	l.all = append(l.all, listener{e, local.Addr().Unmap(), local.Port()})
+}
+
+func (l *listeners) remove(e *endpoint) {
+	for i := range l.all {
+		if l.all[i].e == e {
+			l.all = append(l.all[:i], l.all[i+1:]...)
+			return
+		}
+	}
+}
+
+// find is the listener for a destination: the specific address, then the wildcard of the version, then "::". Among
+// several of the same rank (SO_REUSEPORT) the remote address and port choose, as in the kernel.
+func (l *listeners) find(dst netip.Addr, port uint16, remote netip.AddrPort) *endpoint {
+	var best *endpoint
+	rank, same := 0, uint32(0)
+	for i := range l.all {
+		r := l.all[i].rank(dst, port)
+		if r == 0 || r < rank {
+			continue
+		}
+		if r > rank {
+			best, rank, same = l.all[i].e, r, 1
+			continue
+		}
+		same++
+		if pick(remote)%same == 0 {
+			best = l.all[i].e
+		}
+	}
+	return best
+}
+
+func (l *listener) rank(dst netip.Addr, port uint16) int {
+	switch {
+	case l.port != port:
+		return 0
+	case l.addr == dst:
+		return 3
+	case !l.addr.IsUnspecified():
+		return 0
+	case l.addr.Is4() == dst.Is4():
+		return 2
+	case l.addr.Is6() && !l.e.IP().V6Only:
+		return 1
+	}
+	return 0
+}
+
+func pick(a netip.AddrPort) uint32 {
+	b := a.Addr().As16()
+	return uint32(mix(binary.LittleEndian.Uint64(b[8:])^0x9e3779b97f4a7c15, uint64(a.Port())|1<<32) >> 7)
+}

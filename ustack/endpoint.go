@@ -1,0 +1,135 @@
+package ustack
+
+import (
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// endpoint is a socket with its place in the stack: tables, timer, way to the peer.
+type endpoint struct {
+	usock.Socket
+	st    *Stack
+	key   key
+	timer timer
+	flags endpointFlags
+
+	hop    Hop
+	hopGen uint64 // Router generation that hop is of; 0: none yet
+	in     *port  // where its last packet came in: answers leave by the same queue
+}
+
+type endpointFlags uint8
+
+const (
+	inTable  endpointFlags = 1 << iota // takes packets
+	inActive                           // is in Stack.active
+	inBlocked
+	inHungry
+	dirty // readiness may have changed
+)
+
+func (s *Stack) newEndpoint(c *tcp.Conn, k key, v6, accepted bool, o usock.IPOptions) *endpoint {
+	e := &endpoint{st: s, key: k, flags: inTable | dirty}
+	e.InitConn(e, c, v6, accepted, o)
+	c.Owner = e
+	s.table.insert(e)
+	return e
+}
+
+// TCPEvent is tcp.Watcher, in front of the socket's own so that tcp's Owner leads back to the endpoint.
+func (e *endpoint) TCPEvent(in, out bool) { e.Socket.TCPEvent(in, out) }
+
+// Changed is usock.Host.
+func (e *endpoint) Changed() {
+	e.flags |= dirty
+	e.st.activate(e)
+}
+
+// Starved is usock.Host.
+func (e *endpoint) Starved() {
+	if e.flags&inHungry == 0 {
+		e.flags |= inHungry
+		e.st.hungry = append(e.st.hungry, e)
+	}
+}
+
+// Wrap is usock.Host.
+func (e *endpoint) Wrap(c *tcp.Conn) *usock.Socket { return &c.Owner.(*endpoint).Socket }
+
+// Turn is usock.Host: what a call on the socket made due is done now, and the device is kicked.
+func (e *endpoint) Turn(now int64) {
+	e.st.now = now
+	e.flags |= dirty
+	e.st.activate(e)
+	e.st.settle(now)
+	e.st.flush()
+}
+
+// CloseListener is usock.Host.
+func (e *endpoint) CloseListener(now int64) {
+	e.st.now = now
+	e.st.lists.remove(e)
+	e.st.timers.stop(&e.timer)
+	e.Listener().Close(now, e.st)
+	e.st.settle(now)
+	e.st.flush()
+}
+
+// Leave is usock.Host.
+func (e *endpoint) Leave(now int64) {
+	e.st.gone.add(e.key, now)
+	e.remove()
+}
+
+// PathMTU is usock.Host.
+func (e *endpoint) PathMTU() int {
+	e.route()
+	return e.hop.MTU
+}
+
+// refresh looks at the route again when something changed, and tells the connection of another MTU.
+func (e *endpoint) refresh(now int64) {
+	old := e.hop.MTU
+	if e.route() && old != 0 && e.hop.MTU != old {
+		e.Conn().PathMTU(now, e.hop.MTU, 0, false)
+	}
+}
+
+// remove takes the endpoint out of table and timers; it is garbage once the program has let go of it too.
+func (e *endpoint) remove() {
+	if e.flags&inTable != 0 {
+		e.flags &^= inTable
+		e.st.table.remove(e)
+	}
+	e.st.timers.stop(&e.timer)
+}
+
+// arm sets the timer to the connection's or listener's deadline.
+func (e *endpoint) arm() {
+	e.st.timers.set(e, e.deadline())
+}
+
+func (e *endpoint) deadline() int64 {
+	if l := e.Listener(); l != nil {
+		return l.Deadline()
+	}
+	return e.Conn().Deadline()
+}
+
+// route makes sure that hop is of the router's present generation; false: there is no way now.
+func (e *endpoint) route() bool {
+	gen := e.st.routes.Generation()
+	if e.hopGen == gen && e.hopGen != 0 {
+		return true
+	}
+	f := &e.Conn().Flow
+	hop, err := e.st.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	if err != nil {
+		e.hopGen = 0
+		return false
+	}
+	e.hop, e.hopGen = hop, gen
+	return true
+}
+
+func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = h, e.st.routes.Generation() }

@@ -1,0 +1,122 @@
+package ustack
+
+import (
+	"github.com/sluice-net/sluice/efvi"
+)
+
+// port is a VI and what the stack knows about the frames it has.
+type port struct {
+	vi     efvi.VI
+	info   efvi.Info
+	slot   int
+	posted int  // frames in its receive ring
+	queued bool // frames were given to Send since the last Flush
+}
+
+// AddVI starts to use a virtual interface over the pool's memory.
+func (s *Stack) AddVI(vi efvi.VI) {
+	p := &port{vi: vi, info: vi.Info(), slot: -1}
+	for i, q := range s.ports {
+		if q == nil {
+			p.slot = i
+			s.ports[i] = p
+			break
+		}
+	}
+	if p.slot < 0 {
+		p.slot = len(s.ports)
+		s.ports = append(s.ports, p)
+	}
+	if s.rx.owner == nil {
+		s.rx.owner = make([]uint8, s.pool.Len())
+	}
+	s.nports++
+	s.fill(p)
+}
+
+// RemoveVI stops using the virtual interface of a queue. Its owner closes it before, so that the device no longer
+// reads or writes the frames, which go back to the pool.
+func (s *Stack) RemoveVI(ifindex, queue int) {
+	for i, p := range s.ports {
+		if p == nil || p.info.Ifindex != ifindex || p.info.Queue != queue {
+			continue
+		}
+		s.ports[i] = nil
+		s.nports--
+		for f, o := range s.rx.owner {
+			if int(o) == p.slot+1 {
+				s.giveBack(uint32(f))
+			}
+		}
+		s.table.each(func(e *endpoint) {
+			if e.in == p {
+				e.in = nil
+			}
+		})
+		s.room = true
+		return
+	}
+}
+
+// giveBack takes a frame back from a device.
+func (s *Stack) giveBack(frame uint32) {
+	b := s.pool.At(frame)
+	s.rx.owner[frame] = 0
+	b.InFlight = false
+	b.Release()
+}
+
+// fill keeps the receive ring filled, from the reserve too: without frames to receive into, the ACKs that free frames
+// could not come in. All rings together hold at most a quarter of the pool.
+func (s *Stack) fill(p *port) {
+	want := s.pool.Len()/4/s.nports - p.posted
+	if want < len(s.rx.post)/2 && p.posted > 0 {
+		return // in batches
+	}
+	for want > 0 {
+		n := 0
+		for n < want && n < len(s.rx.post) {
+			b := s.pool.GetReserved()
+			if b == nil {
+				break
+			}
+			s.rx.post[n] = b.Index
+			n++
+		}
+		took := p.vi.Post(s.rx.post[:n])
+		for i, f := range s.rx.post[:n] {
+			if i < took {
+				s.rx.owner[f] = uint8(p.slot + 1)
+			} else {
+				s.pool.At(f).Release()
+			}
+		}
+		p.posted += took
+		want -= took
+		if took < len(s.rx.post) {
+			return
+		}
+	}
+}
+
+// portFor is where to send what goes out of an interface: prefer if it belongs to it.
+func (s *Stack) portFor(ifindex int, prefer *port) *port {
+	if prefer != nil && prefer.info.Ifindex == ifindex && s.ports[prefer.slot] == prefer {
+		return prefer
+	}
+	for _, p := range s.ports {
+		if p != nil && p.info.Ifindex == ifindex {
+			return p
+		}
+	}
+	return nil
+}
+
+// flush kicks every device that was given frames, once.
+func (s *Stack) flush() {
+	for _, p := range s.ports {
+		if p != nil && p.queued {
+			p.queued = p.vi.Flush() != nil // an error loses nothing: the next turn tries again
+		}
+	}
+}

@@ -1,0 +1,210 @@
+package ustack
+
+import (
+	"net/netip"
+
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/ustack/ip"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/wire"
+)
+
+// rxState is what one packet on its way in needs; kept in the stack so that nothing is allocated.
+type rxState struct {
+	ev    [64]efvi.Event
+	post  [64]uint32
+	owner []uint8 // by frame: 1 + slot of the port that has it, 0: nobody
+	pkt   ip.Packet
+	seg   tcp.Segment
+	flow  tcp.Flow
+	icmp  ip.Unreach
+	port  *port // where the packet came in
+}
+
+// drain takes events of one port, at most budget of them, and returns how many there were.
+func (s *Stack) drain(p *port, budget int) int {
+	done := 0
+	for done < budget {
+		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), budget-done)])
+		for i := range s.rx.ev[:n] {
+			s.event(p, &s.rx.ev[i])
+		}
+		done += n
+		if n == 0 {
+			break
+		}
+		s.fill(p)
+	}
+	return done
+}
+
+func (s *Stack) event(p *port, ev *efvi.Event) {
+	switch ev.Kind {
+	case efvi.EventTX:
+		s.giveBack(ev.Frame)
+		s.room = true
+	case efvi.EventDiscard:
+		p.posted--
+		s.giveBack(ev.Frame)
+	case efvi.EventRX:
+		p.posted--
+		s.rx.owner[ev.Frame] = 0
+		b := s.pool.At(ev.Frame)
+		b.Start, b.End = uint16(ev.Off), uint16(ev.Off+ev.Len)
+		b.MarkReceived()
+		s.cnt.RxPackets++
+		s.cnt.RxBytes += uint64(ev.Len)
+		s.rx.port = p
+		s.packet(p, b)
+		b.Release()
+	}
+}
+
+// packet takes one frame through Ethernet and IP.
+func (s *Stack) packet(p *port, b *pbuf.Buf) {
+	typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC)
+	if !ok || !s.ip.Input(typ, data, &s.rx.pkt) {
+		return
+	}
+	switch pkt := &s.rx.pkt; {
+	case pkt.Proto == wire.ProtoTCP:
+		s.ip.Counters.InDelivers++
+		s.segment(p, b, pkt)
+	case pkt.Proto == wire.ProtoICMP && pkt.Src.Is4(), pkt.Proto == wire.ProtoICMPv6 && pkt.Src.Is6():
+		s.ip.Counters.InDelivers++
+		s.unreach(pkt)
+	default:
+		s.ip.Counters.InUnknownProtos++
+	}
+}
+
+// segment checks a TCP segment and hands it on.
+func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
+	s.host.MIB.InSegs++
+	t, err := wire.ParseTCP(pkt.Payload)
+	if err != nil {
+		s.host.MIB.InErrs++
+		return
+	}
+	// "The checksum is never optional. The sender MUST generate it [...] and the receiver MUST check it." RFC 9293 §3.1
+	if !wire.ChecksumOK(t, pkt.Pseudo, t.Checksum(), p.info.PartialChecksum) {
+		s.host.MIB.InErrs++
+		s.cnt.TCPInCsumErrors++
+		return
+	}
+	seg := &s.rx.seg
+	seg.Flags, seg.Seq, seg.Ack = t.Flags(), tcp.Seq(t.Seq()), tcp.Seq(t.Ack())
+	seg.Wnd, seg.Urg, seg.CE = t.Window(), t.Urgent(), pkt.ECN == ip.CE
+	seg.Opts.Parse(t.Options())
+	seg.Ifindex, seg.Queue = p.info.Ifindex, p.info.Queue
+	seg.Payload, seg.Buf = t.Payload(), nil
+	if len(seg.Payload) > 0 {
+		s.payload(seg, b)
+	}
+	s.rx.flow = tcp.Flow{
+		Local:  netip.AddrPortFrom(pkt.Dst, t.DstPort()),
+		Remote: netip.AddrPortFrom(pkt.Src, t.SrcPort()),
+	}
+	s.deliver(p, seg, pkt.TTL)
+}
+
+// payload points the frame at the segment's payload. When unread data holds half of all frames the payload is dropped
+// as if the network had lost it, but its ACK still counts: that is what frees the frames of our own data.
+func (s *Stack) payload(seg *tcp.Segment, b *pbuf.Buf) {
+	if s.pool.Received() > s.pool.Len()/2 {
+		s.cnt.RxPayloadDrops++
+		seg.Payload = nil
+		seg.Flags &^= wire.FIN | wire.PSH
+		return
+	}
+	b.Start = uint16(s.pool.FrameSize() - cap(seg.Payload))
+	b.End = b.Start + uint16(len(seg.Payload))
+	seg.Buf = b
+}
+
+// deliver finds who a segment is for: a connection, a flow in TIME-WAIT, a listener, or nobody.
+func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
+	f := &s.rx.flow
+	k := keyOf(*f)
+	if e := s.table.find(&k); e != nil {
+		if ttl < e.IP().MinTTL {
+			s.cnt.MinTTLDrop++
+			return
+		}
+		e.in = p
+		e.SetLastRX(p.info.Ifindex, p.info.Queue)
+		c := e.Conn()
+		c.Input(s.now, seg, s)
+		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN
+			e.remove()
+		}
+		s.activate(e)
+		return
+	}
+	if !seg.Flags.Any(wire.SYN) && s.gone.has(&k, s.now) {
+		return
+	}
+	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
+	verdict, isn := s.host.Waits.Input(s.now, f, seg, l != nil, s)
+	switch {
+	case verdict == tcp.Handled:
+	case l != nil:
+		s.listen(p, l, k, seg, isn)
+	default:
+		tcp.Reset(s.host, f, seg, s)
+	}
+}
+
+// listen gives a segment to a listener, and the connection that came of it its place.
+func (s *Stack) listen(p *port, l *endpoint, k key, seg *tcp.Segment, isn tcp.Seq) {
+	f := &s.rx.flow
+	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	if err != nil {
+		s.ip.Counters.OutNoRoutes++
+		return
+	}
+	c := l.Listener().Input(s.now, f, seg, tcp.Path{MTU: hop.MTU}, isn, s)
+	s.activate(l)
+	if c == nil {
+		return
+	}
+	e := s.newEndpoint(c, k, l.V6(), false, *l.IP())
+	e.setHop(hop)
+	e.in = p
+	e.SetLastRX(p.info.Ifindex, p.info.Queue)
+	s.activate(e)
+}
+
+// unreach hands an ICMP error to the connection it is about; the connection checks the quoted sequence number.
+func (s *Stack) unreach(pkt *ip.Packet) {
+	u := &s.rx.icmp
+	if !s.ip.Error(pkt, u) {
+		return
+	}
+	k := keyOf(tcp.Flow{Local: u.Local, Remote: u.Remote})
+	e := s.table.find(&k)
+	if e == nil {
+		return
+	}
+	if u.Kind == ip.ErrTooBig {
+		e.Conn().PathMTU(s.now, tooBig(u.MTU), tcp.Seq(u.Seq), true)
+	} else {
+		e.Conn().SoftError(s.now, icmpErrors[u.Kind], tcp.Seq(u.Seq), u.Hard)
+	}
+	s.activate(e)
+}
+
+// tooBig is the MTU to try when a router did not tell: the smallest that every IPv4 host takes (RFC 1191 §5).
+func tooBig(mtu int) int {
+	if mtu == 0 {
+		return 576
+	}
+	return mtu
+}
+
+var icmpErrors = [...]error{
+	ip.ErrNet: tcp.ErrNetUnreach, ip.ErrHost: tcp.ErrHostUnreach, ip.ErrProto: tcp.ErrNoProtoOpt, ip.ErrPort: tcp.ErrRefused,
+	ip.ErrOpNotSup: tcp.ErrNotSupp, ip.ErrHostDown: tcp.ErrHostUnreach, ip.ErrNoNet: tcp.ErrNetUnreach,
+	ip.ErrAccess: tcp.ErrAcces, ip.ErrParam: tcp.ErrProto,
+}

@@ -1,0 +1,175 @@
+// Package ustack is the user-space TCP/IP stack: it joins virtual interfaces (efvi), the protocol layers and sockets.
+//
+// It runs to completion in the thread that calls it, one call at a time: no goroutine, lock or clock of its own. Time
+// is an argument, in nanoseconds of CLOCK_MONOTONIC; a deadline of 0 means none.
+//
+//	Poll ──► rx.go: eth, ip, checksum ──► demux.go ──► tcp.Conn.Input ┐
+//	sockets (usock) ──────────────────► tcp.Conn.Write, Read …       ├─► turn.go: Conn.Output,
+//	timers.go ────────────────────────► tcp.Conn.OnTimer             ┘   timers, readiness
+//	                                                                         │
+//	one VI.Flush per turn ◄── tx.go: headers in front of the payload's frame ┘
+package ustack
+
+import (
+	"net/netip"
+
+	"github.com/sluice-net/sluice/ustack/eth"
+	"github.com/sluice-net/sluice/ustack/ip"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// Config is what a stack is made of.
+type Config struct {
+	Pool   *pbuf.Pool    // all frames: of every VI, and of all data queued for sending
+	Rand   func() uint64 // unpredictable numbers
+	Params *tcp.Params   // nil: tcp.DefaultParams
+	Routes Router
+	Sink   Sink // nil: nobody is told of readiness
+}
+
+// Sink is told of readiness.
+type Sink interface {
+	// Ready tells that readiness bits or edges of s changed. It must not call into the stack.
+	Ready(s *usock.Socket)
+}
+
+// Counters are what the stack counted, in the kernel's terms where the kernel has one.
+type Counters struct {
+	Eth *eth.Counters
+	IP  *ip.Counters
+	TCP *tcp.MIB
+
+	TCPInCsumErrors uint64 // Tcp InCsumErrors in /proc/net/snmp
+	MinTTLDrop      uint64 // TCPMinTTLDrop in /proc/net/netstat
+	RxPayloadDrops  uint64 // segments whose payload was dropped because frames ran out; their ACK counted
+	TxRingFull      uint64 // times a segment had to wait for a transmit ring
+	NeighWaits      uint64 // times a segment had to wait for a neighbour's address
+	NeighDrops      uint64 // packets dropped because too many waited
+	RxPackets       uint64
+	RxBytes         uint64
+	TxPackets       uint64
+	TxBytes         uint64
+}
+
+// Stack is one instance. It is not safe for use by two threads at once.
+type Stack struct {
+	pool   *pbuf.Pool
+	routes Router
+	sink   Sink
+	host   *tcp.Host
+	cnt    Counters
+	eth    eth.Layer
+	ip     ip.Layer
+
+	ports  []*port // by VI; a closed one's place is nil
+	nports int
+	table  table // connections
+	lists  listeners
+	timers timers
+	gone   graves
+	wait   neighQueue
+
+	active  []*endpoint // had input or an event in this turn
+	blocked []*endpoint // have segments that found no room
+	spare   []*endpoint // for swapping with either of them
+	hungry  []*endpoint // sockets whose program found no free frame
+	roomGen uint64      // Router generation that blocked was last tried with
+	room    bool        // a transmit ring or the pool has had room since
+
+	now  int64
+	rx   rxState
+	txIP ip.Header
+}
+
+// New makes a stack. An eighth of the pool's frames is kept from the program's data: see pbuf.Pool.SetReserve.
+func New(c Config) *Stack {
+	if c.Params == nil {
+		c.Params = tcp.DefaultParams()
+	}
+	c.Pool.SetReserve(c.Pool.Len() / 8)
+	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
+	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
+	s.table.init(c.Rand(), c.Rand())
+	return s
+}
+
+// Counters are live: read them between calls.
+func (s *Stack) Counters() *Counters { return &s.cnt }
+
+// Host is what the connections share.
+func (s *Stack) Host() *tcp.Host { return s.host }
+
+// Listen makes a listener. local may have an unspecified address; "::" takes version 4 too unless IPV6_V6ONLY is set.
+func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Socket, error) {
+	e := &endpoint{st: s}
+	l := tcp.Listen(s.host, tcp.Flow{Local: local}, backlog)
+	e.InitListener(e, l, !local.Addr().Unmap().Is4())
+	s.lists.add(e, local)
+	e.arm()
+	return &e.Socket, nil
+}
+
+// Connect makes a connection and sends its SYN. An unspecified local address is replaced by the route's; the local
+// port must be set.
+func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket, error) {
+	v6 := remote.Addr().Is6()
+	local, remote = unmap(local), unmap(remote)
+	src := local.Addr()
+	if src.IsUnspecified() {
+		src = netip.Addr{}
+	}
+	hop, err := s.routes.Route(remote.Addr(), src)
+	if err != nil {
+		return nil, tcp.ErrNetUnreach
+	}
+	if s.portFor(hop.Ifindex, nil) == nil {
+		return nil, tcp.ErrHostUnreach
+	}
+	f := tcp.Flow{Local: netip.AddrPortFrom(hop.Src, local.Port()), Remote: remote}
+	k := keyOf(f)
+	if s.table.find(&k) != nil || s.host.Waits.Busy(now, &f) {
+		return nil, tcp.ErrNotAvail
+	}
+	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, &tcp.Options{})
+	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
+	e.setHop(hop)
+	e.Turn(now)
+	return &e.Socket, nil
+}
+
+// Adopt makes a connection from what it was in the kernel. v6 says that the program's socket is AF_INET6.
+func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, error) {
+	k := keyOf(snap.Flow)
+	if s.table.find(&k) != nil {
+		return nil, tcp.ErrInUse
+	}
+	hop, err := s.routes.Route(snap.Flow.Remote.Addr(), snap.Flow.Local.Addr())
+	if err != nil {
+		return nil, tcp.ErrNetUnreach
+	}
+	c, err := tcp.Adopt(now, s.host, snap, tcp.Path{MTU: hop.MTU})
+	if err != nil {
+		return nil, err
+	}
+	s.gone.drop(k)
+	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
+	e.setHop(hop)
+	e.Turn(now)
+	return &e.Socket, nil
+}
+
+// Each calls f for every socket: listeners, connections waiting in an accept queue, open ones, and those the program
+// has closed and that are not over yet.
+func (s *Stack) Each(f func(*usock.Socket)) {
+	for _, l := range s.lists.all {
+		f(&l.e.Socket)
+	}
+	s.table.each(func(e *endpoint) { f(&e.Socket) })
+}
+
+// Conns is the number of connections.
+func (s *Stack) Conns() int { return s.table.n }
+
+func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -1,0 +1,182 @@
+package ustack
+
+import (
+	"github.com/sluice-net/sluice/ustack/ip"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
+	"github.com/sluice-net/sluice/ustack/wire"
+)
+
+// packetOut is one packet on its way out: the payload lies in buf.Frame()[off:off+n], headers go in front of it.
+type packetOut struct {
+	flow   *tcp.Flow
+	head   *tcp.Header
+	ip     *usock.IPOptions
+	hop    *Hop
+	port   *port
+	buf    *pbuf.Buf
+	off, n int
+	sum    uint16 // of the payload
+}
+
+// Segment is tcp.Out: a segment of a connection.
+//
+//	payload.Frame():  | ... eth ip tcp | payload ............ |
+//	                        at          off                   off+n
+//
+// The frame of the payload itself is sent when the headers have room in front of it and no earlier transmission of it is
+// still in the ring; else the payload is copied to a frame of its own.
+func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n int) bool {
+	e := c.Owner.(*endpoint)
+	if !e.route() {
+		s.ip.Counters.OutNoRoutes++
+		return true // as lost: the retransmission timer tries again, and gives up in the end
+	}
+	p := s.portFor(e.hop.Ifindex, e.in)
+	if p == nil {
+		s.ip.Counters.OutNoRoutes++
+		return true
+	}
+	if !e.hop.Resolved && payload != nil {
+		s.resolve(&e.hop)
+		return s.block(e)
+	}
+	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: &e.hop, port: p, buf: payload, off: off, n: n}
+	if !s.frameFor(&o) {
+		return s.block(e)
+	}
+	if s.send(&o) {
+		return true
+	}
+	s.cnt.TxRingFull++
+	o.buf.InFlight = false
+	o.buf.Release()
+	return s.block(e)
+}
+
+// Reply is tcp.Out: a segment that belongs to no connection.
+func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
+	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	if err != nil {
+		s.ip.Counters.OutNoRoutes++
+		return true
+	}
+	p := s.portFor(hop.Ifindex, s.rx.port)
+	if p == nil {
+		s.ip.Counters.OutNoRoutes++
+		return true
+	}
+	o := packetOut{flow: f, head: h, ip: &plainIP, hop: &hop, port: p}
+	if l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote); l != nil {
+		o.ip = l.IP()
+	}
+	if !s.frameFor(&o) {
+		return false
+	}
+	if !s.send(&o) {
+		o.buf.InFlight = false
+		o.buf.Release()
+		return false
+	}
+	return true
+}
+
+var plainIP = usock.DefaultIPOptions()
+
+// frameFor settles which frame carries a packet and takes a reference for the device. Frames come from the reserve:
+// ACKs and retransmissions are what gives frames back.
+func (s *Stack) frameFor(o *packetOut) bool {
+	if b := o.buf; b != nil && o.off == int(b.Start) && !b.InFlight {
+		b.Ref()
+		o.sum = payloadSum(b, o.off, o.n)
+		return true
+	}
+	b := s.pool.GetReserved()
+	if b == nil {
+		return false
+	}
+	b.Start, b.End = pbuf.Headroom, uint16(pbuf.Headroom+o.n)
+	if o.buf != nil {
+		o.sum = wire.CopySum(b.Bytes(), o.buf.Frame()[o.off:o.off+o.n])
+	}
+	o.buf, o.off = b, pbuf.Headroom
+	return true
+}
+
+func payloadSum(b *pbuf.Buf, off, n int) uint16 {
+	if int(b.SumEnd) == off+n {
+		return b.Sum
+	}
+	return wire.Sum(b.Frame()[off : off+n])
+}
+
+// send writes the headers and queues the packet, on the device or behind its neighbour's unknown address.
+func (s *Stack) send(o *packetOut) bool {
+	t := wire.TCPFields{
+		SrcPort: o.flow.Local.Port(), DstPort: o.flow.Remote.Port(), Seq: uint32(o.head.Seq), Ack: uint32(o.head.Ack),
+		Flags: o.head.Flags, Window: o.head.Wnd, Urgent: o.head.Urg, Options: &o.head.Opts,
+	}
+	hdr := t.Len()
+	ipl := ip.HeaderLen(o.flow.Local.Addr())
+	frame := o.buf.Frame()
+	at := o.off - hdr - ipl - wire.EthernetLen
+	pseudo := s.ip.Put(frame[at+wire.EthernetLen:], s.ipHeader(o), hdr+o.n)
+	t.Put(frame[o.off-hdr:])
+	wire.PutTCPChecksum(frame[o.off-hdr:], hdr, pseudo, o.sum)
+	if !o.hop.Resolved {
+		s.resolve(o.hop)
+		s.wait.add(s, waiting{buf: o.buf, at: at, end: o.off + o.n, flow: *o.flow})
+		return true
+	}
+	return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n)
+}
+
+// ipHeader fills the stack's one IP header for a packet.
+func (s *Stack) ipHeader(o *packetOut) *ip.Header {
+	h := &s.txIP
+	*h = ip.Header{Src: o.flow.Local.Addr(), Dst: o.flow.Remote.Addr(), Proto: wire.ProtoTCP}
+	if h.Src.Is4() {
+		h.TOS, h.TTL, h.Fragment = o.ip.TOS, ttl(o.ip.TTL), o.ip.MTUDiscover == 0
+	} else {
+		h.TOS, h.TTL = o.ip.TClass, ttl(o.ip.Hops)
+	}
+	if o.head.ECT {
+		h.TOS |= ip.ECT0
+	}
+	return h
+}
+
+func ttl(v int16) uint8 {
+	if v <= 0 {
+		return usock.DefaultTTL
+	}
+	return uint8(v)
+}
+
+// transmit puts the Ethernet header in front and queues the frame; the reference the caller holds becomes the device's.
+func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end int) bool {
+	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, Type: wire.TypeIPv6}
+	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
+		eh.Type = wire.TypeIPv4
+	}
+	eh.Put(b.Frame()[at:])
+	if !p.vi.Send(b.Index, uint32(at), uint32(end-at)) {
+		return false
+	}
+	b.InFlight = true
+	p.queued = true
+	s.rx.owner[b.Index] = uint8(p.slot + 1)
+	s.cnt.TxPackets++
+	s.cnt.TxBytes += uint64(end - at)
+	return true
+}
+
+// block notes that a connection has something to send and no room for it; its Output is called when there is.
+func (s *Stack) block(e *endpoint) bool {
+	if e.flags&inBlocked == 0 {
+		e.flags |= inBlocked
+		s.blocked = append(s.blocked, e)
+	}
+	return false
+}
