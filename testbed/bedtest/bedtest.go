@@ -16,7 +16,7 @@ const CleanLimit = 15 * time.Second
 
 // New makes a bed that goes away with the test, which fails if anything of it is left. The test
 // is skipped without root.
-func New(t *testing.T, cfg testbed.Config) *testbed.Bed {
+func New(t testing.TB, cfg testbed.Config) *testbed.Bed {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("needs root for network namespaces")
@@ -35,7 +35,7 @@ func New(t *testing.T, cfg testbed.Config) *testbed.Bed {
 }
 
 // Until waits for cond to hold, at most 15 s.
-func Until(t *testing.T, what string, cond func() bool) {
+func Until(t testing.TB, what string, cond func() bool) {
 	t.Helper()
 	for end := time.Now().Add(CleanLimit); !cond(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {

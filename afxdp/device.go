@@ -1,0 +1,55 @@
+package afxdp
+
+import (
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/efvi"
+)
+
+// Device is what a queue's owner has to know about the device under it.
+type Device struct {
+	Name    string
+	Ifindex int
+	Driver  string // as ethtool names it; empty if the device does not say
+	MAC     [6]byte
+	MTU     int // bytes
+	Queues  int // receive queues in use
+	Up      bool
+}
+
+// Probe asks the kernel about the device ifindex in the calling thread's network namespace. It
+// needs no privilege.
+func Probe(ifindex int) (Device, error) {
+	l, err := netlink.LinkByIndex(ifindex)
+	if err != nil {
+		return Device{}, fmt.Errorf("find interface %d: %w", ifindex, err)
+	}
+	a := l.Attrs()
+	d := Device{Name: a.Name, Ifindex: ifindex, MTU: a.MTU, Queues: max(1, a.NumRxQueues), Up: a.RawFlags&unix.IFF_UP != 0}
+	copy(d.MAC[:], a.HardwareAddr)
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return Device{}, fmt.Errorf("ask ethtool about %s: %w", d.Name, err)
+	}
+	defer unix.Close(fd)
+	// Not every device answers; what it does not say keeps its default.
+	if info, err := unix.IoctlGetEthtoolDrvinfo(fd, d.Name); err == nil {
+		d.Driver = unix.ByteSliceToString(info.Driver[:])
+	}
+	if n, err := receiveChannels(fd, d.Name); err == nil && n > 0 {
+		d.Queues = n
+	}
+	return d, nil
+}
+
+// Info describes one queue of the device, for Map. native says that XDP runs in the driver.
+func (d Device) Info(queue int, l Layout, native bool) efvi.Info {
+	return efvi.Info{
+		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, MAC: d.MAC, MTU: d.MTU,
+		ZeroCopy: l.ZeroCopy, Native: native,
+		PartialChecksum: d.Driver == "veth" || d.Driver == "virtio_net",
+	}
+}

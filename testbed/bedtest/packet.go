@@ -1,0 +1,89 @@
+package bedtest
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// Packet describes a test packet. Zero fields take the plain value for it.
+type Packet struct {
+	DstMAC, SrcMAC [6]byte
+	Src, Dst       netip.AddrPort
+	Proto          byte   // default TCP
+	Flags          byte   // of TCP
+	Frag           uint16 // IPv4 flags and fragment offset
+	Options        []byte // IPv4 options, a multiple of 4
+	VLAN           bool
+	Payload        []byte // behind the TCP header, or behind the IP header of another protocol
+}
+
+// TCP flags of Packet.
+const (
+	FIN = 1 << iota
+	SYN
+	RST
+	PSH
+	ACK
+)
+
+const protoTCP = 6
+
+// Bytes makes the Ethernet frame. TCP and ICMPv6 checksums are left zero: no one up to the
+// steering program looks at them.
+func (p Packet) Bytes() []byte {
+	b := append(append([]byte{}, p.DstMAC[:]...), p.SrcMAC[:]...)
+	if p.VLAN {
+		b = append(b, 0x81, 0x00, 0, 7)
+	}
+	return append(b, p.ethernetPayload()...)
+}
+
+func (p Packet) ethernetPayload() []byte {
+	if p.Dst.Addr().Is4() {
+		return append([]byte{0x08, 0x00}, p.IP()...)
+	}
+	return append([]byte{0x86, 0xdd}, p.IP()...)
+}
+
+// IP is the packet without Ethernet header, as an ICMP error quotes it.
+func (p Packet) IP() []byte {
+	proto, body := p.Proto, p.Payload
+	if proto == 0 {
+		proto = protoTCP
+	}
+	if proto == protoTCP {
+		body = append(p.tcp(), body...)
+	}
+	src, dst := p.Src.Addr().AsSlice(), p.Dst.Addr().AsSlice()
+	if p.Dst.Addr().Is6() {
+		h := []byte{0x60, 0, 0, 0, 0, 0, proto, 64}
+		binary.BigEndian.PutUint16(h[4:], uint16(len(body)))
+		return append(append(append(h, src...), dst...), body...)
+	}
+	h := make([]byte, 12, 60)
+	h[0] = 0x45 + byte(len(p.Options)/4)
+	binary.BigEndian.PutUint16(h[2:], uint16(20+len(p.Options)+len(body)))
+	binary.BigEndian.PutUint16(h[6:], p.Frag)
+	h[8], h[9] = 64, proto
+	h = append(append(append(h, src...), dst...), p.Options...)
+	binary.BigEndian.PutUint16(h[10:], ^sum(h))
+	return append(h, body...)
+}
+
+func (p Packet) tcp() []byte {
+	h := make([]byte, 20)
+	binary.BigEndian.PutUint16(h[0:], p.Src.Port())
+	binary.BigEndian.PutUint16(h[2:], p.Dst.Port())
+	h[12], h[13] = 5<<4, p.Flags
+	return h
+}
+
+// sum is the ones' complement sum of RFC 1071 over an even number of bytes.
+func sum(b []byte) uint16 {
+	var s uint32
+	for ; len(b) >= 2; b = b[2:] {
+		s += uint32(binary.BigEndian.Uint16(b))
+	}
+	s = s&0xffff + s>>16
+	return uint16(s + s>>16)
+}
