@@ -36,5 +36,6 @@ type ackSample struct {
 	delivered uint32 // segments delivered within interval
 	interval  int64  // ns
 	inFlight  uint32 // segments in flight before this ACK
+	prior     uint32 // delivered in all when the newest delivered segment left
 	limited   bool   // the sample was limited by the application
 }

@@ -69,8 +69,9 @@ type ackOut struct {
 
 // timerOut is what onTimer found.
 type timerOut struct {
-	send bool  // call next
-	err  error // the connection has failed: ErrTimeout
+	send  bool  // call next
+	space bool  // the program may write again
+	err   error // the connection has failed: ErrTimeout
 	// bad says that a retransmission timer went off often enough to doubt the route (Linux' tcp_retries1).
 	bad bool
 }

@@ -1,11 +1,5 @@
 package tcp
 
-import (
-	"errors"
-
-	"github.com/sluice-net/sluice/ustack/pbuf"
-)
-
 // sender is the sending half of a connection: the queue of the program's bytes, what of it is on its way, and the rules
 // that say when a byte may leave for the first time or again. It is pure: time goes in, segments come out.
 //
@@ -14,16 +8,14 @@ import (
 //	 acked| sent, unacked  | queued, never sent    | free
 //	      |<------- wnd: the peer's window ------>|
 //
-// errAckNew and errAckOld are an ACK for something never sent and one older than any window ("the ACK value is
-// considered acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT)" RFC 5961 §5.2);
-// the answer to both is an ACK.
-//
 // The state machine drives it:
 //
 //	for seg, ok := s.next(now); ok; seg, ok = s.next(now) {
 //		if !out(seg) { break }
 //		s.sent(now, &seg)
 //	}
+//
+// Segments are counted as in Linux: one record of the queue is one segment, and cwnd is a number of segments.
 type sender struct {
 	p   *Params
 	mem *SendMem
@@ -32,130 +24,128 @@ type sender struct {
 	una    Seq    // SND.UNA
 	nxt    Seq    // SND.NXT; never rolled back, so it is also the highest number ever sent
 	end    Seq    // after the last queued byte, SYN or FIN
-	wnd    uint32 // SND.WND in bytes
 	wl1    Seq    // SND.WL1: SEG.SEQ of the last window update
+	wnd    uint32 // SND.WND in bytes
 	maxWnd uint32 // the largest window the peer ever offered
 	sml    Seq    // end of the last segment below the MSS that was sent (Minshall)
+	pushed Seq    // end of the last segment marked PSH
+	mss    int    // payload bytes of a full segment, after options
 
-	q     sendQueue
-	buf   sendBuffer
-	rtt   rttEstimator
-	rack  rack
-	tlp   tlp
-	prr   prr
-	undo  undoState
-	frto  frto
-	sb    scoreboard
-	ecn   ecnSender
-	probe prober
-	pmtu  pmtuState
-	pace  pacer
-	tmr   sendTimer
-	rate  rateSampler
+	q    sendQueue
+	sb   scoreboard
+	rtt  rttEstimator
+	buf  sendBuffer
+	tmr  sendTimer
+	rack rack
+	tlp  tlp
+	prr  prr
+	undo undoState
+	frto frto
+	rate rateSampler
+	cwv  cwv
+	pace pacer
 
 	state    caState
-	highSeq  Seq    // SND.NXT when the present congestion state began (RFC 6675 "RecoveryPoint")
 	cwnd     uint32 // segments
 	cwndCnt  uint32 // segments acknowledged since cwnd last grew in congestion avoidance
 	clamp    uint32 // upper limit of cwnd
 	ssthresh uint32
-	prior    uint32 // cwnd before the present reduction
-	cwv      cwv
+	highSeq  Seq // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
 
-	cc    congestion // points at one of the next
+	cc    congestion // points at one of the next two, or at one made by setCongestion
 	reno  reno
 	cubic cubic
 
-	mss int // payload bytes of a full segment, after options
+	ecn   ecnSender
+	probe prober
+	pmtu  pmtuState
+	nagle nagleState
+
+	lastAck  int64 // when the last ACK came (of any kind), for zero windows
+	lastSent int64 // when new data was sent last
+
+	synOut    bool // our SYN is queued and not acknowledged
+	finQueued bool
 
 	// Set by the state machine, at any time.
 	sackOK   bool   // the peer sends SACK
 	tsOK     bool   // the peer sends timestamps
 	tsOff    uint32 // offset of our timestamp clock
-	nagle    nagleMode
-	frozen   bool  // no output: the connection is being moved
-	orphan   bool  // the program has closed: give up earlier
-	urgent   bool  // urgent data is queued: Nagle does not hold it back
-	userTime int64 // TCP_USER_TIMEOUT in ns, 0 none
-	synTries int   // TCP_SYNCNT or the number of SYN-ACK tries; 0: Params
+	active   bool   // our SYN opens the connection: its first retransmissions are not backed off
+	frozen   bool   // no output: the connection is being moved
+	orphan   bool   // the program has closed: give up earlier
+	urgent   bool   // urgent data is queued: Nagle does not hold it back
+	userTime int64  // TCP_USER_TIMEOUT in ns, 0 none
+	synTries int    // TCP_SYNCNT; 0: Params
 }
 
-// init makes the sender ready for a connection whose first number is iss. mss is the payload of a full segment. The cwnd
-// starts at ten segments (RFC 6928).
-func (s *sender) init(now int64, p *Params, mem *SendMem, iss Seq, mss int) {}
+// initialWindow is ten segments: "min (10*MSS, max (2*MSS, 14600))" RFC 6928 §2, which Linux simplifies.
+const initialWindow = 10
 
-// queueSYN puts a SYN (or the SYN of a SYN-ACK) in front of the queue.
-func (s *sender) queueSYN(now int64) {}
+const infinite = 0x7fffffff
 
-// queueFIN puts a FIN behind the last byte. Later writes take nothing.
-func (s *sender) queueFIN(now int64) {}
+// init makes the sender ready for a connection whose first number is iss. mss is the payload of a full segment.
+func (s *sender) init(now int64, p *Params, mem *SendMem, iss Seq, mss int) {
+	*s = sender{p: p, mem: mem, iss: iss, una: iss, nxt: iss, end: iss, sml: iss, pushed: iss, wl1: iss,
+		mss: min(mss, maxPayload), cwnd: initialWindow, clamp: infinite, ssthresh: infinite}
+	s.buf.size = p.Wmem[1]
+	s.rtt.init(p)
+	s.rack.init(p)
+	s.sb.high = iss
+	s.cwv.stamp, s.lastSent, s.lastAck = now, now, now
+	s.setCongestion(now, p.Congestion)
+}
 
-// write copies bytes of the program to the queue and returns how many fitted.
-func (s *sender) write(now int64, b []byte, flags int) int { return 0 }
+// established is called when our SYN was acknowledged (or never needed).
+func (s *sender) established(now int64) {
+	s.synOut = false
+	s.cwv.stamp, s.lastSent = now, now
+	s.pushed, s.cwv.usageSeq = s.nxt, s.nxt
+	s.expandBuffer()
+	s.cc.event(s, now, ccStart)
+}
 
-// next is the next segment to send, retransmissions first; false when nothing may leave now.
-func (s *sender) next(now int64) (txSeg, bool) { return txSeg{}, false }
+// inFlight is RFC 6675's pipe, in segments: what was sent, neither delivered nor lost, plus what was sent again.
+func (s *sender) inFlight() uint32 {
+	n := int(s.sb.out) - int(s.sb.sacked) - int(s.sb.lost) + int(s.sb.rexmit)
+	return uint32(max(n, 0))
+}
 
-// sent tells that next's segment went out.
-func (s *sender) sent(now int64, t *txSeg) {}
+// wndEnd is the first number the peer's window does not allow.
+func (s *sender) wndEnd() Seq { return s.una + Seq(s.wnd) }
 
-// onAck takes the acknowledgment of an acceptable segment.
-func (s *sender) onAck(now int64, in *ackIn) ackOut { return ackOut{} }
+// queued is how much of sequence space is neither acknowledged nor free: what SIOCOUTQ tells.
+func (s *sender) queued() int { return s.end.Sub(s.una) }
 
-// deadline is when onTimer wants to be called, 0 for never.
-func (s *sender) deadline() int64 { return 0 }
+// unsent is how much was never sent: what SIOCOUTQNSD tells.
+func (s *sender) unsent() int { return s.end.Sub(s.nxt) }
 
-// onTimer does what is due.
-func (s *sender) onTimer(now int64) timerOut { return timerOut{} }
-
-// setMSS changes the payload of a full segment (a negotiated option, ICMP, a route change).
-func (s *sender) setMSS(now int64, mss int) {}
+// finSent says whether the FIN has left.
+func (s *sender) finSent() bool { return s.finQueued && s.nxt == s.end }
 
 // setPeerWindow sets the window that came with the handshake: wnd bytes (scaled already), on the segment numbered seq.
 func (s *sender) setPeerWindow(seq Seq, wnd uint32) {
 	s.wl1, s.wnd, s.maxWnd = seq, wnd, max(s.maxWnd, wnd)
 }
 
-// queued is how much of sequence space is neither acknowledged nor free: what SIOCOUTQ tells.
-func (s *sender) queued() int { return s.end.Sub(s.una) }
-
-// unsent is how many bytes have never been sent: what SIOCOUTQNSD tells.
-func (s *sender) unsent() int { return s.end.Sub(s.nxt) }
-
-// space is how many bytes write would take now.
-func (s *sender) space() int { return 0 }
-
-// writable says whether poll tells POLLOUT: a third of the buffer is free and not too much is unsent.
-func (s *sender) writable() bool { return false }
+// setMSS changes the payload of a full segment. What is queued already is cut when it is sent.
+func (s *sender) setMSS(now int64, mss int) { s.mss = min(max(mss, s.p.MinSndMSS-20), maxPayload) }
 
 // drop gives all frames back and stops all timers.
-func (s *sender) drop() {}
-
-// snapshot is the sender's part of a connection that moves; restore is the reverse, into a fresh sender.
-func (s *sender) snapshot() sendState { return sendState{} }
-
-func (s *sender) restore(now int64, st *sendState) error { return nil }
-
-// sendState is the sender's part of a connection that moves.
-type sendState struct {
-	ISS, Una, Nxt, End Seq
-	Wnd, MaxWnd        uint32
-	WL1                Seq
-	MSS                int
-	FINQueued, FINSent bool
-	Data               []byte // bytes [Una, End) without SYN and FIN
+func (s *sender) drop() {
+	s.q.drop(s.mem)
+	s.sb = scoreboard{high: s.nxt}
+	s.tmr, s.probe, s.pace.next = sendTimer{}, prober{}, 0
+	s.tlp = tlp{}
+	s.una, s.nxt = s.end, s.end
+	s.synOut = false
 }
 
-var (
-	errAckNew = errors.New("ACK of something never sent")
-	errAckOld = errors.New("ACK older than the largest window")
-)
+// tsNow is our timestamp clock: milliseconds, from an offset that differs by connection. "the timestamp clock frequency
+// in the range 1 ms to 1 sec per tick" RFC 7323 §5.4
+func (s *sender) tsNow(now int64) uint32 { return tsVal(now, s.tsOff) }
 
-// SendMem is what all senders of a stack share: frames and the records that describe them.
-type SendMem struct {
-	Pool *pbuf.Pool
-	free *txRec
-}
+func tsVal(now int64, off uint32) uint32 { return uint32(now/1e6) + off }
 
-// NewSendMem makes the memory of senders over pool.
-func NewSendMem(pool *pbuf.Pool) *SendMem { return &SendMem{Pool: pool} }
+// initCwnd is the first window of a connection, or after an idle time.
+func (s *sender) initCwnd() uint32 { return min(initialWindow, s.clamp) }

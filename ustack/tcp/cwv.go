@@ -1,0 +1,77 @@
+package tcp
+
+// cwv validates cwnd: a window that was not used says nothing about the path. "the TCP sender [...] MUST NOT increase the
+// cwnd [...] when the sender is not cwnd-limited" (RFC 7661 §4.3), with Linux' rule of what that is.
+type cwv struct {
+	limited  bool   // cwnd held the sender back within the present window
+	maxOut   uint32 // most segments out within it
+	usageSeq Seq    // its end
+	used     uint32 // most segments out since stamp
+	stamp    int64  // when cwnd was last validated
+}
+
+// validate is called when segments left or could not.
+func (v *cwv) validate(s *sender, now int64, limited bool) {
+	if s.una.GEQ(v.usageSeq) || limited || !v.limited && s.sb.out > v.maxOut {
+		v.limited, v.maxOut, v.usageSeq = limited, s.sb.out, s.nxt
+	}
+	if s.cwndLimited() {
+		v.used, v.stamp = 0, now
+		return
+	}
+	v.used = max(v.used, s.sb.out)
+	if s.p.SlowStartIdle && now-v.stamp >= s.rto() && !s.ownControl() {
+		v.appLimited(s, now)
+	}
+}
+
+// cwndLimited says whether cwnd may grow. In slow start it may reach twice of what was used: "cwnd MAY [...] up to twice".
+func (s *sender) cwndLimited() bool {
+	if s.cwv.limited {
+		return true
+	}
+	return s.cwnd < s.ssthresh && s.cwnd < 2*s.cwv.maxOut
+}
+
+// appLimited shrinks a window that was not used for a retransmission timeout to halfway of what was.
+func (v *cwv) appLimited(s *sender, now int64) {
+	if s.state == caOpen && !s.buf.noSpace {
+		used := max(v.used, s.initCwnd())
+		if used < s.cwnd {
+			s.ssthresh = s.currentSsthresh()
+			s.cwnd = (s.cwnd + used) / 2
+		}
+		v.used = 0
+	}
+	v.stamp = now
+}
+
+// restartAfterIdle: "when TCP has not received a segment for more than one retransmission timeout, cwnd is reduced to
+// the value of the restart window" RFC 5681 §4.1; Linux halves it once per RTO of silence (RFC 2861).
+func (s *sender) restartAfterIdle(now int64) {
+	if !s.p.SlowStartIdle || s.sb.out > 0 || s.synOut || s.ownControl() {
+		return
+	}
+	rto := s.rto()
+	idle := now - s.lastSent
+	if idle <= rto {
+		return
+	}
+	s.cc.event(s, now, ccRestart)
+	s.ssthresh = s.currentSsthresh()
+	floor := min(s.initCwnd(), s.cwnd)
+	for idle -= rto; idle > 0 && s.cwnd > floor; idle -= rto {
+		s.cwnd /= 2
+	}
+	s.cwnd = max(s.cwnd, floor)
+	s.cwv.stamp, s.cwv.used = now, 0
+}
+
+// idleEnds is called when the first segment of a new flight leaves.
+func (s *sender) idleEnds(now int64) {
+	s.restartAfterIdle(now)
+	s.noteLimited()
+}
+
+// ownControl says whether the algorithm sets cwnd by itself, so that validation is none of ours.
+func (s *sender) ownControl() bool { return s.pace.on }

@@ -1,0 +1,74 @@
+package tcp
+
+// hystart is HyStart++, RFC 9406: slow start ends when the round-trip time rises, by way of a phase of slower growth
+// ("conservative slow start") that finds out whether the rise was noise. One deviation: growth per ACK is not limited to
+// L = 8 segments, because Linux peers acknowledge up to 64 KiB at once.
+type hystart struct {
+	end      Seq   // windowEnd
+	last     int64 // lastRoundMinRTT, 0 infinite
+	cur      int64 // currentRoundMinRTT, 0 infinite
+	baseline int64 // cssBaselineMinRtt
+	count    uint8 // rttSampleCount
+	rounds   uint8 // rounds of CSS so far
+	css      bool
+	rest     uint32 // of the division by the growth divisor
+}
+
+// Constants of RFC 9406 §4.3.
+const (
+	hyMinThresh  = 4e6
+	hyMaxThresh  = 16e6
+	hyDivisor    = 8
+	hySamples    = 8
+	hyCSSDivisor = 4
+	hyCSSRounds  = 5
+)
+
+func (h *hystart) start(s *sender) { *h = hystart{end: s.nxt} }
+
+// round begins a new round when all that was sent by the end of the last one is acknowledged.
+func (h *hystart) round(s *sender) {
+	if s.una.LT(h.end) {
+		return
+	}
+	h.end = s.nxt
+	h.last, h.cur, h.count = h.cur, 0, 0
+	if !h.css {
+		return
+	}
+	if h.rounds++; h.rounds >= hyCSSRounds { // "If CSS_ROUNDS rounds are complete, enter congestion avoidance" §4.2
+		s.ssthresh = s.cwnd
+		h.css = false
+	}
+}
+
+// sample takes one round-trip time of slow start.
+func (h *hystart) sample(s *sender, rtt int64) {
+	if h.cur == 0 || rtt < h.cur {
+		h.cur = rtt
+	}
+	if h.count < 255 {
+		h.count++
+	}
+	if h.count < hySamples || h.last == 0 {
+		return
+	}
+	if h.css {
+		// "if (currentRoundMinRTT < cssBaselineMinRtt) cssBaselineMinRtt = infinity, resume slow start" §4.2
+		if h.cur < h.baseline {
+			h.css, h.baseline = false, 0
+		}
+		return
+	}
+	// "RttThresh = max(MIN_RTT_THRESH, min(lastRoundMinRTT / MIN_RTT_DIVISOR, MAX_RTT_THRESH))"
+	if h.cur >= h.last+max(hyMinThresh, min(h.last/hyDivisor, hyMaxThresh)) {
+		h.css, h.baseline, h.rounds, h.rest = true, h.cur, 0, 0
+	}
+}
+
+// slower divides the growth: "cwnd = cwnd + (min(N, L * SMSS) / CSS_GROWTH_DIVISOR)".
+func (h *hystart) slower(n uint32) uint32 {
+	n += h.rest
+	h.rest = n % hyCSSDivisor
+	return n / hyCSSDivisor
+}

@@ -1,0 +1,193 @@
+package tcp
+
+// next is the next segment to send, false when nothing may leave now. The order is: a probe that a timer asked for,
+// what is lost ("If there exists a smallest unSACKed sequence number [...] that has not been retransmitted"
+// RFC 6675 §4 rule 1), and then data that was never sent (rule 2).
+func (s *sender) next(now int64) (txSeg, bool) {
+	if s.frozen {
+		return txSeg{}, false
+	}
+	if s.probe.due {
+		return s.nextProbe(now)
+	}
+	if s.q.head == nil {
+		return txSeg{}, false
+	}
+	if s.tlp.due {
+		return s.nextTailProbe(now)
+	}
+	if s.frto.newFirst { // RFC 5682 §2.1 step 2b: new data answers whether the timeout was spurious
+		if t, ok := s.nextNew(now); ok || s.nxt.GT(s.highSeq) {
+			return t, ok
+		}
+		s.frto = frto{}
+	}
+	if s.sb.hint != nil {
+		if t, ok := s.nextLost(now); ok {
+			return t, true
+		}
+	}
+	return s.nextNew(now)
+}
+
+// nextLost is the first lost segment that was not sent again.
+func (s *sender) nextLost(now int64) (txSeg, bool) {
+	r := s.sb.hint
+	for r != nil && r.has(recSent) && (!r.has(recLost) || r.flags&(recRexmit|recSacked) != 0) {
+		r = r.next
+	}
+	if r != nil && !r.has(recSent) {
+		r = nil
+	}
+	if s.sb.hint = r; r == nil || s.inFlight() >= s.cwnd || !s.pace.ready(now) {
+		return txSeg{}, false
+	}
+	return s.again(now, r)
+}
+
+// again prepares a record for its retransmission.
+func (s *sender) again(now int64, r *txRec) (txSeg, bool) {
+	if r.buf != nil && r.buf.InFlight {
+		s.tmr.retry = now + ringRetry // its last transmission still waits in a ring
+		return txSeg{}, false
+	}
+	limit := s.mss
+	// A peer that took window back is not sent more than it offers now; "a sending TCP peer MUST be robust against
+	// window shrinking" RFC 9293 §3.8.6. The first segment is the exception: then it serves as a probe.
+	if room := s.wndEnd().Sub(r.seq); room < int(r.n) && !r.has(recSYN) {
+		if room <= 0 && r != s.q.head {
+			return txSeg{}, false
+		} else if room > 0 {
+			limit = min(limit, room)
+		}
+	}
+	if int(r.n) > limit && !s.split(r, limit) {
+		s.tmr.retry = now + ringRetry
+		return txSeg{}, false
+	}
+	t := s.segment(r)
+	t.rexmit = true
+	return t, true
+}
+
+// nextNew is the first segment that was never sent, if cwnd, the peer's window, Nagle and pacing let it go.
+func (s *sender) nextNew(now int64) (txSeg, bool) {
+	r := s.q.unsent
+	switch {
+	case r == nil:
+		return txSeg{}, false
+	case r.has(recSYN):
+		return s.segment(r), true
+	case s.synOut:
+		return txSeg{}, false
+	case s.inFlight() >= s.cwnd:
+		s.cwv.validate(s, now, true)
+		return txSeg{}, false
+	case !s.pace.ready(now):
+		return txSeg{}, false
+	}
+	if !s.windowFits(r, s.mss) || !s.nagleAllows(r) {
+		s.armProbe(now)
+		return txSeg{}, false
+	}
+	if int(r.n) > s.mss && !s.split(r, s.mss) {
+		s.tmr.retry = now + ringRetry
+		return txSeg{}, false
+	}
+	return s.newSegment(r), true
+}
+
+// windowFits says whether the first mss bytes of r are within the peer's window. A part of a segment is not sent to
+// fill a window ("avoids sending small segments" RFC 9293 §3.8.6.2.1); when nothing is in flight a timer does.
+func (s *sender) windowFits(r *txRec, mss int) bool {
+	end := r.end()
+	if int(r.n) > mss {
+		end = r.seq.Add(mss)
+	}
+	return end.LEQ(s.wndEnd())
+}
+
+func (s *sender) newSegment(r *txRec) txSeg {
+	t := s.segment(r)
+	t.ect, t.cwr = s.ecn.mark(r)
+	return t
+}
+
+func (s *sender) segment(r *txRec) txSeg {
+	return txSeg{seq: r.seq, buf: r.buf, off: int(r.off), n: int(r.n), rec: r,
+		syn: r.has(recSYN), fin: r.has(recFIN), psh: r.has(recPSH)}
+}
+
+// sent tells that next's segment went out.
+func (s *sender) sent(now int64, t *txSeg) {
+	r := t.rec
+	switch {
+	case r == nil:
+		s.probe.due = false
+		s.lastSent = now
+		return
+	case t.rexmit:
+		s.sentAgain(now, r)
+	default:
+		s.sentNew(now, r, t)
+	}
+	if s.inReduction() {
+		s.prr.out++
+	}
+	if s.tlp.due {
+		s.tailProbeSent(t)
+	}
+	s.pace.sent(s, now, t.n)
+}
+
+func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
+	prior := s.sb.out
+	if prior == 0 {
+		s.idleEnds(now)
+	}
+	s.rate.stamp(s, now, r)
+	r.txAt, r.flags = now, r.flags|recSent
+	s.q.unsent = r.next
+	s.q.stamp(r)
+	s.nxt = r.end()
+	s.sb.out++
+	s.lastSent = now
+	if int(r.n) < s.mss && r.n > 0 {
+		s.sml = s.nxt // RFC 896 as amended by Minshall: remember the small one
+	}
+	if t.cwr {
+		s.ecn.cwrQueued = false
+	}
+	s.probe.due = false
+	if prior == 0 || s.tmr.kind == timerTLP || s.tmr.kind == timerProbe {
+		s.rearmRTO(now)
+	}
+	s.cwv.validate(s, now, s.inFlight() >= s.cwnd)
+	if !t.syn && !s.tlp.due {
+		s.armTailProbe(now, false)
+	}
+}
+
+func (s *sender) sentAgain(now int64, r *txRec) {
+	s.rate.stamp(s, now, r)
+	r.txAt = now
+	r.flags |= recEver
+	r.rexmits += min(1, 255-r.rexmits)
+	if !r.has(recRexmit) {
+		r.flags |= recRexmit
+		s.sb.rexmit++
+	}
+	s.q.stamp(r)
+	if s.sb.hint == r {
+		s.sb.hint = r.next
+	}
+	s.undo.sentAgain(now)
+	s.sb.total++
+	s.sb.bytesAgain += uint64(r.n)
+	s.mem.Stats.RetransSegs++
+	// "(5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running,
+	// start it" RFC 6298; like Linux it is restarted when the first segment goes again.
+	if r == s.q.head && s.tmr.kind != timerReorder || s.tmr.kind == timerNone {
+		s.tmr.set(timerRTO, now+s.rto())
+	}
+}

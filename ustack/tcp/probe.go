@@ -1,0 +1,103 @@
+package tcp
+
+// prober sends zero-window probes: "the sending TCP peer must regularly transmit at least one octet of new data (if
+// available), or retransmit to the receiving TCP peer even if the send window is zero, in order to 'probe' the window"
+// RFC 9293 §3.8.6.1. Linux probes with an old sequence number and no data, which the peer answers with its window; what
+// fits in the window is sent as data instead, and that also ends a corked or too small window after one timeout.
+type prober struct {
+	due   bool  // one should leave now
+	back  uint8 // doublings of the interval
+	tries uint8 // probes without any answer
+	since int64 // when the window was found closed first
+}
+
+// armProbe starts the persist timer if nothing else would wake the connection up.
+func (s *sender) armProbe(now int64) {
+	if s.sb.out > 0 || s.q.unsent == nil || s.tmr.kind != timerNone || s.synOut {
+		return
+	}
+	s.tmr.set(timerProbe, s.clampProbe(now, now+max(s.rto(), s.rtt.lo)))
+}
+
+// probeWhen is the interval: "the first zero-window probe [...] sent [after] the retransmission timeout period [...] and
+// exponentially increase the interval between successive probes" RFC 9293 §3.8.6.1.
+func (s *sender) probeWhen() int64 {
+	v := max(s.rto(), s.rtt.lo)
+	for range s.probe.back {
+		if v *= 2; v >= s.rtt.hi {
+			return s.rtt.hi
+		}
+	}
+	return v
+}
+
+func (s *sender) clampProbe(now, at int64) int64 {
+	if s.userTime == 0 || s.probe.since == 0 {
+		return at
+	}
+	return max(min(at, s.probe.since+s.userTime), now+1)
+}
+
+// probeAcked looks at the timer after an ACK while nothing is in flight.
+func (s *sender) probeAcked(now int64) {
+	r := s.q.unsent
+	if r == nil || s.sb.out > 0 {
+		return
+	}
+	if r.end().LEQ(s.wndEnd()) {
+		s.probe = prober{}
+		if s.tmr.kind == timerProbe {
+			s.tmr.stop()
+		}
+		return
+	}
+	if s.tmr.kind == timerNone || s.tmr.kind == timerProbe {
+		s.tmr.set(timerProbe, s.clampProbe(now, now+s.probeWhen()))
+	}
+}
+
+// onProbeTimer sends a probe, or gives up if the peer never answers.
+func (s *sender) onProbeTimer(now int64) error {
+	s.tmr.stop()
+	if s.sb.out > 0 || s.q.unsent == nil {
+		s.probe = prober{}
+		return nil
+	}
+	if s.probe.since == 0 {
+		s.probe.since = now
+	} else if s.userTime != 0 && now-s.probe.since >= s.userTime {
+		s.mem.Stats.AbortOnTimeout++
+		return ErrTimeout
+	}
+	limit := s.p.Retries2
+	if s.orphan {
+		limit = s.orphanRetries(s.probeWhen() < s.rtt.hi)
+	}
+	if int(s.probe.tries) >= limit {
+		s.mem.Stats.AbortOnTimeout++
+		return ErrTimeout
+	}
+	s.probe.due = true
+	s.probe.tries++
+	if s.probe.back < 63 && int(s.probe.back) < s.p.Retries2 {
+		s.probe.back++
+	}
+	s.tmr.set(timerProbe, s.clampProbe(now, now+s.probeWhen()))
+	s.mem.Stats.WinProbes++
+	return nil
+}
+
+// nextProbe is as much of the next segment as the window allows, or a bare probe.
+func (s *sender) nextProbe(now int64) (txSeg, bool) {
+	if r := s.q.unsent; r != nil && r.seq.LT(s.wndEnd()) && s.sb.out == 0 {
+		n := min(s.wndEnd().Sub(r.seq), s.mss)
+		if int(r.n) <= n || n > 0 && s.split(r, n) {
+			r.flags |= recPSH
+			return s.newSegment(r), true
+		}
+	}
+	return txSeg{seq: s.una - 1, probe: true}, true
+}
+
+// probeNow asks for one bare probe: a keepalive, or a window update that a repaired connection asks for.
+func (s *sender) probeNow() { s.probe.due = true }

@@ -1,0 +1,162 @@
+package tcp
+
+// rack is RACK, RFC 8985: a segment is lost when one sent sufficiently later was delivered.
+type rack struct {
+	xmitAt int64 // when the most recently sent of the delivered segments left
+	end    Seq   // its end
+	rtt    int64 // its round-trip time
+	seen   bool  // reordering was seen on this path
+
+	reordering uint32 // how many segments overtake another at most
+	steps      uint8  // reordering window in quarters of the least RTT (RACK.reo_wnd_mult)
+	persist    uint8  // recoveries until it is reset (RACK.reo_wnd_persist)
+	dsack      bool   // a DSACK since the last adaption
+	advanced   bool   // something newer was delivered
+	delivered  uint32 // rate.delivered at the last adaption: once per round trip
+}
+
+const rackPersist = 16 // "RACK.reo_wnd_persist = 16" RFC 8985 §6.2 step 4
+
+func (k *rack) init(p *Params) { k.steps, k.reordering = 1, uint32(p.Reordering) }
+
+// rackAdvance is step 2: "Update the state for the most recently sent segment that has been delivered".
+func (s *sender) rackAdvance(a *ackWork, r *txRec) {
+	k := &s.rack
+	rtt := a.now - r.txAt
+	if r.has(recEver) && rtt < s.rtt.min.get() {
+		// "If [...] RTT is less than the minimum, it is likely that the ACK is for an earlier transmission" §6.2 step 1
+		return
+	}
+	k.advanced = true
+	k.rtt = rtt
+	if sentAfter(r.txAt, k.xmitAt, r.end(), k.end) {
+		k.xmitAt, k.end = r.txAt, r.end()
+	}
+}
+
+// sentAfter is RACK_sent_after: by time, and by sequence at the same time.
+func sentAfter(t1, t2 int64, e1, e2 Seq) bool { return t1 > t2 || t1 == t2 && e1.GT(e2) }
+
+// window is RACK_update_reo_wnd's result: "RACK.reo_wnd = min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)"; 0 while no
+// reordering was seen and the old rule of three duplicates would act.
+func (s *sender) rackWindow() int64 {
+	if !s.rack.seen {
+		if s.state >= caRecovery {
+			return 0
+		}
+		if s.sb.sacked >= s.rack.reordering && s.p.Recovery&4 == 0 {
+			return 0
+		}
+	}
+	return min(s.rtt.min.get()/4*int64(s.rack.steps), s.rtt.srtt)
+}
+
+// left is how long the segment may still be on its way, at most 0 when it is lost.
+func (s *sender) rackLeft(now int64, r *txRec, wnd int64) int64 {
+	return s.rack.rtt + wnd - (now - r.txAt)
+}
+
+// stillFlying says whether a segment is too young to be lost.
+func (k *rack) stillFlying(now int64, r *txRec) bool { return k.rtt-(now-r.txAt) > 0 }
+
+// rackDetect is step 5, RACK_detect_loss: it marks lost segments and returns the time until the next would be, 0 none.
+// Only segments older than the newest delivered one are looked at.
+func (s *sender) rackDetect(now int64) int64 {
+	wnd, wait := s.rackWindow(), int64(0)
+	for r := s.q.old; r != nil; {
+		next := r.tnext
+		if !sentAfter(s.rack.xmitAt, r.txAt, s.rack.end, r.end()) {
+			break
+		}
+		if left := s.rackLeft(now, r, wnd); left <= 0 {
+			s.markLost(r)
+		} else {
+			wait = max(wait, left)
+		}
+		r = next
+	}
+	return wait
+}
+
+// rackMarkLost looks for losses after an ACK and sets the reordering timer.
+func (s *sender) rackMarkLost(now int64) {
+	if !s.rack.advanced {
+		return
+	}
+	s.rack.advanced = false
+	if wait := s.rackDetect(now); wait > 0 {
+		s.tmr.set(timerReorder, now+min(wait+timerSlack, s.rto()))
+	}
+}
+
+// timerSlack keeps a timer from firing before the time has fully passed (Linux' TCP_TIMEOUT_MIN is 2 ms here).
+const timerSlack = 2e6
+
+// onReorderTimer: "Upon RACK reordering timer expiration, invoke RACK_detect_loss" §6.2 step 5.
+func (s *sender) onReorderTimer(now int64) {
+	before, marks := s.inFlight(), s.sb.lostMarks
+	s.tmr.stop()
+	wait := s.rackDetect(now)
+	if s.inFlight() != before {
+		if s.state != caRecovery {
+			s.enterRecovery(now, false)
+			s.reduceStep(1, s.sb.lostMarks == marks)
+		}
+	}
+	if wait > 0 {
+		s.tmr.set(timerReorder, now+min(wait+timerSlack, s.rto()))
+		return
+	}
+	s.tmr.kind = timerReorder // counts from the first segment
+	s.rearmRTO(now)
+}
+
+// rackAdapt is the adaption of the reordering window to DSACKs, once per round trip: "RACK.reo_wnd_mult is incremented
+// by 1 [...] after 16 loss recoveries [without] DSACK it is reset to 1" §6.2 step 4.
+func (s *sender) rackAdapt(a *ackWork) {
+	k := &s.rack
+	if s.p.Recovery&2 != 0 || a.priorDelivered == s.rate.delivered {
+		return
+	}
+	if a.ackedDelivered != 0 && int32(a.ackedDelivered-k.delivered) < 0 {
+		k.dsack = false // the DSACK belongs to a flight before the last adaption
+	}
+	if k.dsack {
+		k.steps += min(1, 255-k.steps)
+		k.dsack = false
+		k.delivered = s.rate.delivered
+		k.persist = rackPersist
+	} else if k.persist == 0 {
+		k.steps = 1
+	}
+}
+
+// dsackSeen takes the report of a duplicate. Those that answer a tail loss probe, and those on a path that never
+// reordered, say nothing about the reordering window.
+func (s *sender) dsackSeen(a *ackWork, r sackRange) {
+	a.dsack = true
+	s.sb.dsacks++
+	s.mem.Stats.DSACKRecv++
+	if s.tlp.active && s.tlp.end == r.hi {
+		a.dsackTLP = true
+	} else if s.rack.seen {
+		s.rack.dsack = true
+	}
+	if s.undo.on && s.undo.pending > 0 && r.hi.LEQ(a.priorUna) && r.hi.GT(s.undo.una) {
+		n := max(1, (r.hi.Sub(r.lo)+s.mss-1)/s.mss)
+		s.undo.pending = max(0, s.undo.pending-n)
+	}
+}
+
+// sawReordering notes that low was delivered after something higher.
+func (s *sender) sawReordering(low Seq) {
+	high := s.sackHigh()
+	if low.GEQ(high) {
+		return
+	}
+	if n := high.Sub(low); n > int(s.rack.reordering)*s.mss {
+		s.rack.reordering = uint32(min((n+s.mss-1)/s.mss, s.p.MaxReordering))
+	}
+	s.rack.seen = true
+	s.sb.reorders++
+}

@@ -1,0 +1,83 @@
+package tcp
+
+// rateSampler estimates the delivery rate as draft-cheng-iccrg-delivery-rate-estimation does: what was delivered between
+// the sending of a segment and its acknowledgment, over the longer of the time it took to send it and to acknowledge it.
+type rateSampler struct {
+	delivered uint32 // segments delivered in all (C.delivered)
+	at        int64  // when that changed last (C.delivered_time)
+	first     int64  // when the flight of the newest delivered segment began (C.first_sent_time)
+	limited   uint32 // delivered count up to which the application limits the rate, 0: it does not
+
+	// of the ACK at hand
+	priorDeliv uint32
+	priorAt    int64
+	sendIval   int64
+	appLimited bool
+	rtt        int64
+
+	rate, ival int64 // last good sample for TCP_INFO: bytes per second and its interval
+}
+
+func (p *rateSampler) begin() { p.priorAt, p.sendIval, p.appLimited, p.rtt = 0, 0, false, -1 }
+
+// stamp puts the connection's state into a segment that leaves.
+func (p *rateSampler) stamp(s *sender, now int64, r *txRec) {
+	if s.sb.out == 0 {
+		p.first, p.at = now, now
+	}
+	r.first, r.delivAt, r.deliv = p.first, p.at, p.delivered
+	r.flags &^= recLimited
+	if p.limited != 0 {
+		r.flags |= recLimited
+	}
+}
+
+// delivered counts a segment that was acknowledged or SACKed for the first time.
+func (s *sender) delivered(a *ackWork, r *txRec) {
+	p := &s.rate
+	p.delivered++
+	if r.delivAt == 0 {
+		return
+	}
+	if p.priorAt == 0 || r.deliv-p.priorDeliv < 1<<31 && (r.deliv > p.priorDeliv || r.txAt >= p.first) {
+		p.priorDeliv, p.priorAt = r.deliv, r.delivAt
+		p.appLimited = r.has(recLimited)
+		p.sendIval = r.txAt - r.first
+		p.first = r.txAt
+		a.ackedDelivered = r.deliv
+	}
+	r.delivAt = 0
+}
+
+// sample is what this ACK tells.
+func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
+	if n > 0 {
+		p.at = a.now
+	}
+	if p.limited != 0 && int32(p.delivered-p.limited) > 0 {
+		p.limited = 0
+	}
+	smp := ackSample{rtt: p.rtt, acked: n, lost: lost, inFlight: a.priorInFlight, limited: p.appLimited,
+		prior: p.priorDeliv}
+	if p.priorAt == 0 {
+		return smp
+	}
+	smp.delivered = p.delivered - p.priorDeliv
+	smp.interval = max(p.sendIval, a.now-p.priorAt)
+	if smp.interval < s.rtt.min.get() {
+		smp.interval = 0 // "no reliable rate sample"
+		return smp
+	}
+	r := int64(smp.delivered) * int64(s.mss) * 1e9 / max(smp.interval, 1)
+	if !p.appLimited || r >= p.rate {
+		p.rate, p.ival = r, smp.interval
+	}
+	return smp
+}
+
+// appLimited notes that there was nothing to send though cwnd allowed it.
+func (s *sender) noteLimited() {
+	if s.sb.lost <= s.sb.rexmit && s.inFlight() < s.cwnd && s.q.unsent == nil {
+		s.rate.limited = max(s.rate.delivered+s.inFlight(), 1)
+	}
+}

@@ -1,0 +1,269 @@
+package tcp
+
+import "math/bits"
+
+// timerKind is what the sender's one timer waits for; as in Linux, one purpose excludes the others.
+type timerKind uint8
+
+const (
+	timerNone    timerKind = iota
+	timerRTO               // RFC 6298
+	timerTLP               // a tail loss probe, RFC 8985 §7
+	timerReorder           // RACK's reordering window, RFC 8985 §6.2
+	timerProbe             // zero-window probe, RFC 9293 §3.8.6.1
+)
+
+// sendTimer is the sender's timer, and a short one for "try again soon".
+type sendTimer struct {
+	kind    timerKind
+	at      int64
+	retry   int64 // a frame was still in a ring or the pool was empty
+	retries uint8 // timeouts in a row (Linux' icsk_retransmits)
+}
+
+// ringRetry is how soon something that waits for a ring or a frame is tried again.
+const ringRetry = 1e6
+
+func (t *sendTimer) set(k timerKind, at int64) { t.kind, t.at = k, at }
+func (t *sendTimer) stop()                     { t.kind, t.at = timerNone, 0 }
+
+// rto is the present retransmission timeout in ns: "Implementations MAY [place] a maximum value on RTO", doubled for
+// each timeout in a row: "RTO <- RTO * 2 ('back off the timer')" RFC 6298 §5 (5.5).
+func (s *sender) rto() int64 {
+	v := s.rtt.rto
+	for range s.rtt.back {
+		if v *= 2; v >= s.rtt.hi {
+			break
+		}
+	}
+	return min(v, s.rtt.hi)
+}
+
+// rearmRTO is "(5.3) When an ACK is received that acknowledges new data, restart the retransmission timer so that it
+// will expire after RTO seconds" RFC 6298, and (5.2) "When all outstanding data has been acknowledged, turn off".
+// Coming from a loss probe or RACK's timer, the time counts from when the first segment was sent.
+func (s *sender) rearmRTO(now int64) {
+	if s.sb.out == 0 {
+		if s.tmr.kind != timerProbe {
+			s.tmr.stop()
+		}
+		return
+	}
+	at := now + s.rto()
+	if s.tmr.kind == timerTLP || s.tmr.kind == timerReorder {
+		at = max(s.q.head.txAt+s.rto(), now+1)
+	}
+	s.tmr.set(timerRTO, s.clampUserTime(now, at))
+}
+
+// clampUserTime makes a timer fire at the moment TCP_USER_TIMEOUT runs out (RFC 5482).
+func (s *sender) clampUserTime(now, at int64) int64 {
+	if s.userTime == 0 || s.undo.retransAt == 0 {
+		return at
+	}
+	return max(min(at, s.undo.retransAt+s.userTime), now+1)
+}
+
+// deadline is when onTimer wants to be called, 0 for never.
+func (s *sender) deadline() int64 {
+	if s.frozen {
+		return 0
+	}
+	d := s.tmr.at
+	for _, t := range [...]int64{s.tmr.retry, s.pace.wake} {
+		if t != 0 && (d == 0 || t < d) {
+			d = t
+		}
+	}
+	if s.buf.starved && s.buf.noSpace && d == 0 {
+		d = s.lastSent + ringRetry
+	}
+	return d
+}
+
+// onTimer does what is due.
+func (s *sender) onTimer(now int64) timerOut {
+	var o timerOut
+	if s.frozen {
+		return o
+	}
+	if s.tmr.retry != 0 && now >= s.tmr.retry {
+		s.tmr.retry, o.send = 0, true
+	}
+	if s.pace.wake != 0 && now >= s.pace.wake {
+		s.pace.wake, o.send = 0, true
+	}
+	if s.buf.starved && s.mem.Pool.Available() > 0 {
+		o.space = s.freed()
+	}
+	if s.tmr.at == 0 || now < s.tmr.at {
+		return o
+	}
+	s.nagle.more = false
+	o.send = true
+	switch k := s.tmr.kind; k {
+	case timerRTO:
+		o.err, o.bad = s.onRTO(now)
+	case timerTLP:
+		s.onTailProbe(now)
+	case timerReorder:
+		s.onReorderTimer(now)
+	case timerProbe:
+		o.err = s.onProbeTimer(now)
+	}
+	return o
+}
+
+// onRTO is "(5.4) Retransmit the earliest segment that has not been acknowledged by the TCP receiver", with cwnd of
+// one segment, until it went on for too long.
+func (s *sender) onRTO(now int64) (err error, doubt bool) {
+	if s.sb.out == 0 {
+		s.tmr.stop()
+		return nil, false
+	}
+	s.mem.Stats.Timeouts++
+	zeroWindow := s.wnd == 0 && !s.synOut && !s.orphan
+	if s.gaveUp(now, zeroWindow) {
+		s.tmr.stop()
+		s.mem.Stats.AbortOnTimeout++
+		return ErrTimeout, false
+	}
+	s.enterLoss(now)
+	if s.tmr.retries < 255 {
+		s.tmr.retries++
+	}
+	doubt = int(s.tmr.retries) == s.p.Retries1+1 && !s.synOut
+	if doubt {
+		s.blackHole(now)
+	}
+	// Linux 6.18: the first four SYNs of an active open are a second apart (tcp_syn_linear_timeouts).
+	if !(s.synOut && s.active && s.tmr.retries <= synLinear) && s.rtt.back < 63 {
+		s.rtt.back++
+	}
+	if s.undo.retransAt == 0 {
+		s.undo.retransAt = now
+	}
+	s.tmr.set(timerRTO, s.clampUserTime(now, now+s.rto()))
+	return nil, doubt
+}
+
+const synLinear = 4
+
+// gaveUp says whether retransmitting has gone on for too long: "R2 [...] SHOULD correspond to at least 100 seconds"
+// RFC 9293 §3.8.3; Linux counts the time that tcp_retries2 doublings of 200 ms would take.
+func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
+	switch {
+	case s.synOut:
+		n := s.synTries
+		if n == 0 {
+			n = s.p.SYNRetries
+		}
+		if s.active {
+			n += synLinear
+		}
+		return int(s.tmr.retries) >= n || s.userTime != 0 && s.timedOut(now, 0)
+	case zeroWindow: // a peer that answers keeps the connection: "MUST NOT close" RFC 9293 §3.8.6.1
+		limit := s.rtt.hi
+		if s.userTime != 0 {
+			limit = s.userTime
+		}
+		return now-s.lastAck > max(limit, s.rto())
+	case s.orphan:
+		return s.timedOut(now, s.orphanRetries(s.rto() < s.rtt.hi))
+	}
+	return s.timedOut(now, s.p.Retries2)
+}
+
+// orphanRetries is tcp_orphan_retries: 0 means 8 (50 s) when the path still seems alive, 7 if not.
+func (s *sender) orphanRetries(alive bool) int {
+	n := s.p.OrphanRetries
+	if n == 0 && alive {
+		return 8
+	}
+	return n
+}
+
+// timedOut says whether the time since the first retransmission is past TCP_USER_TIMEOUT, or past that of n retries.
+func (s *sender) timedOut(now int64, n int) bool {
+	if s.tmr.retries == 0 {
+		return false
+	}
+	limit := s.userTime
+	if limit == 0 {
+		base := s.rtt.lo
+		if s.synOut {
+			base = initialRTO
+		}
+		limit = modelTimeout(n, base, s.rtt.hi)
+	}
+	return now-s.undo.retransAt >= limit
+}
+
+// modelTimeout is how long n retransmissions take when the first timeout is base and doubles up to limit.
+func modelTimeout(n int, base, limit int64) int64 {
+	linear := bits.Len64(uint64(limit/base)) - 1
+	if n <= linear {
+		return (2<<n - 1) * base
+	}
+	return (2<<linear-1)*base + int64(n-linear)*limit
+}
+
+// enterLoss is a retransmission timeout: everything that is old enough counts as lost, and cwnd is one segment.
+// "the TCP sender [...] MUST be set to no more than the loss window, LW, which equals 1 full-sized segment" RFC 5681 §3.1
+func (s *sender) enterLoss(now int64) {
+	fresh := s.state < caRecovery
+	s.timeoutMarkLost(now)
+	// "when a TCP sender detects segment loss using the retransmission timer and the given segment has already been
+	// retransmitted by way of the retransmission timer at least once, the value of ssthresh is held constant"
+	// RFC 5681 §3.1
+	if s.state <= caDisorder || !s.highSeq.GT(s.una) || s.state == caLoss && s.tmr.retries == 0 {
+		s.undo.ssthresh = s.currentSsthresh()
+		s.undo.cwnd = s.cwnd
+		s.ssthresh = s.cc.reduce(s, now, ccTimeout)
+		s.cc.event(s, now, ccTimeout)
+		s.undo.begin(s)
+	}
+	s.cwnd, s.cwndCnt = s.inFlight()+1, 0
+	s.cwv.stamp = now
+	if s.state <= caDisorder && s.sb.sacked >= uint32(s.p.Reordering) {
+		s.rack.reordering = min(s.rack.reordering, uint32(s.p.Reordering))
+	}
+	again := s.tmr.retries > 0
+	s.state, s.highSeq = caLoss, s.nxt
+	s.tlp = tlp{}
+	s.ecn.reduced()
+	// "If the sender enters [...] because of a retransmission timeout [and] SND.UNA [...] no previous loss recovery"
+	// RFC 5682 §2.1 step 1
+	s.frto = frto{on: s.p.FRTO && (fresh || again) && !s.synOut}
+	if fresh {
+		s.mem.Stats.LossEvents++
+	}
+}
+
+// timeoutMarkLost marks what a timeout makes doubtful. A peer that took back what it SACKed ("reneging") makes its
+// reports worthless: "the data sender [...] MUST ignore prior SACK information in determining which data to
+// retransmit" RFC 2018 §8.
+func (s *sender) timeoutMarkLost(now int64) {
+	head := s.q.head
+	renege := head.has(recSacked)
+	if renege {
+		s.mem.Stats.SackReneging++
+		s.undo.reneged = true
+	} else if !s.sackOK {
+		s.resetReno()
+	}
+	s.sb.hint = head
+	for r := head; r != nil && r.has(recSent); r = r.next {
+		if renege && r.has(recSacked) {
+			r.flags &^= recSacked
+			s.sb.sacked--
+			s.q.stamp(r)
+		} else if s.sackOK && r != head && s.rack.stillFlying(now, r) {
+			continue // sent too recently to be judged by this timeout (RFC 8985 §6.3)
+		}
+		s.markLost(r)
+	}
+	if renege {
+		s.sb.forget(s.una)
+	}
+}

@@ -1,0 +1,241 @@
+package tcp
+
+import "github.com/sluice-net/sluice/ustack/wire"
+
+// scoreboard is what the sender knows of the segments between una and nxt, RFC 6675 §3 "scoreboard" in counters:
+//
+//	pipe = out - sacked - lost + rexmit
+type scoreboard struct {
+	out    uint32 // sent and not acknowledged cumulatively
+	sacked uint32 // of these: the peer has them by SACK (without SACK: as many as there were duplicate ACKs)
+	lost   uint32 // of these: deemed lost
+	rexmit uint32 // retransmissions on their way
+
+	high Seq    // end of the highest SACKed segment, una if there is none
+	hint *txRec // where to look for the first lost segment that was not sent again, nil: there is none
+	walk *txRec // where the last SACK walk ended
+
+	cache [4]sackRange // blocks of the last ACK that was processed
+
+	total      uint32 // retransmissions of this connection
+	bytesAgain uint64
+	lostMarks  uint32 // how often a segment was marked lost
+	dsacks     uint32
+	reorders   uint32
+}
+
+type sackRange struct{ lo, hi Seq }
+
+// forget drops everything SACK told.
+func (b *scoreboard) forget(una Seq) {
+	b.high, b.walk, b.cache = una, nil, [4]sackRange{}
+}
+
+// splitCounts counts the second part of a record that was cut.
+func (b *scoreboard) splitCounts(r *txRec) {
+	if !r.has(recSent) {
+		return
+	}
+	b.out++
+	if r.has(recSacked) {
+		b.sacked++
+	}
+	if r.has(recLost) {
+		b.lost++
+	}
+	if r.has(recRexmit) {
+		b.rexmit++
+	}
+}
+
+// removed takes an acknowledged record out of the counters.
+func (s *sender) uncount(r *txRec) {
+	b := &s.sb
+	b.out--
+	if r.has(recSacked) {
+		b.sacked--
+	}
+	if r.has(recLost) {
+		b.lost--
+	}
+	if r.has(recRexmit) {
+		b.rexmit--
+	}
+	if b.hint == r {
+		b.hint = r.next
+	}
+	if b.walk == r {
+		b.walk = r.next
+	}
+}
+
+// markLost deems a segment lost; one that was retransmitted is lost again.
+func (s *sender) markLost(r *txRec) {
+	if r.has(recSacked) {
+		return
+	}
+	s.q.unstamp(r)
+	if r.has(recRexmit) {
+		r.flags &^= recRexmit
+		s.sb.rexmit--
+		s.mem.Stats.LostRetransmit++
+	} else if r.has(recLost) {
+		return
+	}
+	if !r.has(recLost) {
+		r.flags |= recLost
+		s.sb.lost++
+	}
+	s.sb.lostMarks++
+	if s.sb.hint == nil || r.seq.LT(s.sb.hint.seq) {
+		s.sb.hint = r
+	}
+}
+
+// sackTag takes the blocks of an ACK. "When an acknowledgment segment arrives containing a SACK option, the data
+// sender SHOULD record the selective acknowledgment for future reference." RFC 2018 §5
+func (s *sender) sackTag(a *ackWork) {
+	var blocks [4]sackRange
+	n := 0
+	in := a.in.sack
+	if len(in) > 4 {
+		in = in[:4]
+	}
+	for i, w := range in {
+		r := sackRange{Seq(w.Left), Seq(w.Right)}
+		if i == 0 && s.isDSACK(a, in) {
+			s.dsackSeen(a, r)
+			a.dup = r
+		} else if !s.validBlock(r) {
+			continue
+		}
+		if !r.hi.GT(s.una) {
+			continue
+		}
+		j := n // by sequence: the walk goes forward
+		for ; j > 0 && blocks[j-1].lo.GT(r.lo); j-- {
+			blocks[j] = blocks[j-1]
+		}
+		blocks[j] = r
+		n++
+	}
+	for _, r := range blocks[:n] {
+		s.tagBlock(a, r)
+	}
+	s.sb.cache = blocks
+}
+
+// validBlock bounds what a peer may claim: only what was sent and is not acknowledged.
+func (s *sender) validBlock(r sackRange) bool {
+	return r.hi.LEQ(s.nxt) && r.lo.LT(r.hi) && r.lo.GEQ(s.una)
+}
+
+// isDSACK is "if the first SACK block [...] covers [data] less than or equal to the cumulative acknowledgment [...] or
+// is a subset of the second block, it is a D-SACK" RFC 2883 §4.
+func (s *sender) isDSACK(a *ackWork, in []wire.SACKBlock) bool {
+	lo, hi := Seq(in[0].Left), Seq(in[0].Right)
+	if !lo.LT(hi) || hi.GT(s.nxt) || hi.Sub(lo) > int(s.maxWnd)+s.mss || a.in.ack.Sub(lo) > int(s.maxWnd)+s.mss {
+		return false
+	}
+	if lo.LT(a.in.ack) {
+		return true
+	}
+	return len(in) > 1 && hi.LEQ(Seq(in[1].Right)) && lo.GEQ(Seq(in[1].Left))
+}
+
+// tagBlock marks the segments that lie wholly in the block. What the last ACK told already is not walked again, so an
+// ACK costs what is new in it.
+func (s *sender) tagBlock(a *ackWork, b sackRange) {
+	from := b.lo
+	for _, c := range s.sb.cache {
+		if c.lo.LEQ(from) && c.hi.GT(from) && a.dup != b {
+			from = c.hi
+		}
+	}
+	if !b.hi.GT(from) {
+		return
+	}
+	r := s.find(from)
+	for ; r != nil && r.has(recSent) && r.seq.LT(b.hi); r = r.next {
+		if r.end().LEQ(b.hi) && r.seq.GEQ(b.lo) {
+			s.tag(a, r, a.dup == b)
+		}
+		s.sb.walk = r
+	}
+}
+
+// find is the first sent record that ends behind seq, looked for from where the last walk ended.
+func (s *sender) find(seq Seq) *txRec {
+	r := s.sb.walk
+	if r == nil || seq.Sub(s.una) < r.seq.Sub(seq) {
+		r = s.q.head
+	}
+	for r.prev != nil && r.seq.GT(seq) {
+		r = r.prev
+	}
+	for r != nil && r.has(recSent) && r.end().LEQ(seq) {
+		r = r.next
+	}
+	return r
+}
+
+// tag marks one segment as delivered by SACK.
+func (s *sender) tag(a *ackWork, r *txRec, dup bool) {
+	if dup && r.has(recEver) {
+		if s.undo.on && s.undo.pending > 0 && r.end().GT(s.undo.una) {
+			s.undo.pending--
+		}
+		if r.has(recSacked) {
+			a.reorder(r.seq)
+		}
+	}
+	if r.has(recSacked) {
+		return
+	}
+	if r.end().GT(s.una) {
+		s.rackAdvance(a, r)
+	}
+	switch {
+	case r.has(recRexmit):
+		if r.has(recLost) {
+			r.flags &^= recLost | recRexmit
+			s.sb.lost--
+			s.sb.rexmit--
+		}
+	default:
+		if !r.has(recEver) {
+			if r.seq.LT(s.sackHigh()) { // a hole was filled by the original: the path reorders
+				a.reorder(r.seq)
+			}
+			if r.end().LEQ(s.highSeq) {
+				a.origSacked = true
+			}
+			if a.firstSackT == 0 {
+				a.firstSackT = r.txAt
+			}
+			a.lastSackT = r.txAt
+		}
+		if r.has(recLost) {
+			r.flags &^= recLost
+			s.sb.lost--
+		}
+	}
+	r.flags |= recSacked
+	s.q.unstamp(r)
+	s.sb.sacked++
+	a.sacked++
+	s.sb.high = maxSeq(s.sackHigh(), r.end())
+	s.delivered(a, r)
+	if dup && r.has(recRexmit) {
+		r.flags &^= recRexmit
+		s.sb.rexmit--
+	}
+}
+
+// sackHigh is the end of the highest SACKed segment, una when there is none.
+func (s *sender) sackHigh() Seq {
+	if s.sb.sacked == 0 || s.sb.high.LT(s.una) {
+		return s.una
+	}
+	return s.sb.high
+}

@@ -1,0 +1,91 @@
+package tcp
+
+import "math/bits"
+
+// sendBuffer bounds what the program may queue, as Linux' sk_sndbuf does: it grows with cwnd up to tcp_wmem[2] unless
+// SO_SNDBUF fixed it.
+type sendBuffer struct {
+	size    int
+	locked  bool // SO_SNDBUF was set
+	noSpace bool // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
+	starved bool // the pool of frames was empty: look again soon
+	lowat   int  // TCP_NOTSENT_LOWAT in bytes, 0: the host's
+}
+
+// minSendBuffer is the least SO_SNDBUF gives, SOCK_MIN_SNDBUF.
+const minSendBuffer = 4608
+
+// set fixes the size as SO_SNDBUF does: the value is doubled and limited by limit (net.core.wmem_max).
+func (b *sendBuffer) set(v, limit int) {
+	b.size, b.locked = max(2*min(max(v, 0), limit), minSendBuffer), true
+}
+
+// expand makes room for two windows of data: what is in flight, and what is being written meanwhile.
+func (s *sender) expandBuffer() {
+	if s.buf.locked {
+		return
+	}
+	n := int(max(initialWindow, s.cwnd, s.rack.reordering+1))
+	s.buf.size = max(s.buf.size, min(2*n*perSegment(s.mss), s.p.Wmem[2]))
+}
+
+// perSegment is what Linux charges for one full segment: payload, headers and shared info rounded up to a power of two,
+// and the sk_buff itself.
+func perSegment(mss int) int {
+	return 1<<bits.Len(uint(mss+320+320-1)) + 256
+}
+
+// mayQueue says whether another segment may be queued: like sk_stream_memory_free, the last one may exceed the limit.
+func (s *sender) mayQueue() bool { return s.q.charge < s.buf.size && s.unsent() < s.notsentLimit() }
+
+func (s *sender) notsentLimit() int {
+	if s.buf.lowat > 0 {
+		return s.buf.lowat
+	}
+	return s.p.LimitNotsent
+}
+
+// writable says whether poll tells POLLOUT: a third of the buffer is free and not too much is unsent. When it says no,
+// the next ACK that changes that sets ackOut.space.
+func (s *sender) writable() bool {
+	ok := s.buf.size-s.q.charge >= s.q.charge>>1 && s.unsent() < s.notsentLimit() && s.frames()
+	if !ok {
+		s.buf.noSpace = true
+	}
+	return ok
+}
+
+// frames says whether a byte could be stored at all.
+func (s *sender) frames() bool {
+	if s.mem.Pool.Available() > 0 {
+		return true
+	}
+	s.buf.starved = true
+	return false
+}
+
+// space is about how many bytes write would take now.
+func (s *sender) space() int {
+	free := s.buf.size - s.q.charge
+	if free <= 0 || !s.mayQueue() {
+		return 0
+	}
+	per := s.segGoal()
+	return (free + per + recCharge - 1) / (per + recCharge) * per
+}
+
+// freed is called when the queue got shorter: it lets the buffer grow if a fuller window needs it, and says whether
+// the program should be told.
+func (s *sender) freed() bool {
+	if !s.buf.noSpace {
+		return false
+	}
+	if s.inFlight() < s.cwnd { // else more data would not be sent sooner
+		s.expandBuffer()
+	}
+	if !s.writable() {
+		return false
+	}
+	s.buf.noSpace, s.buf.starved = false, false
+	return true
+}

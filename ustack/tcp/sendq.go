@@ -1,0 +1,249 @@
+package tcp
+
+import (
+	"math/bits"
+
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/wire"
+)
+
+// maxPayload is how many bytes one frame carries behind its headroom.
+const maxPayload = 4096 - pbuf.Headroom
+
+// recFlags is what is known about a record.
+type recFlags uint16
+
+const (
+	recSYN     recFlags = 1 << iota // takes one number in front of the payload
+	recFIN                          // takes one number behind it
+	recPSH                          // ends a write of the program
+	recSent                         // has left at least once
+	recSacked                       // the peer has it, by SACK
+	recLost                         // deemed lost
+	recRexmit                       // a retransmission is on its way
+	recEver                         // was retransmitted at some time
+	recLimited                      // was sent while the application limited the rate
+)
+
+// txRec describes one segment of the queue: what it carries, when it left and what became of it. The frame of the
+// record is the only copy of its bytes until they are acknowledged.
+type txRec struct {
+	next, prev   *txRec // neighbours in sequence space
+	tnext, tprev *txRec // neighbours in order of (re)transmission; only records in flight are in that list
+	buf          *pbuf.Buf
+	txAt         int64 // last transmission
+	first        int64 // delivery-rate sampling: start of the flight it was sent in
+	delivAt      int64 // time of the delivery that the connection knew of when the record was sent
+	deliv        uint32
+	seq          Seq
+	off, n       uint16
+	flags        recFlags
+	rexmits      uint8
+}
+
+func (r *txRec) has(f recFlags) bool { return r.flags&f != 0 }
+
+// end is the sequence number behind the record.
+func (r *txRec) end() Seq {
+	e := r.seq + Seq(r.n)
+	if r.flags&(recSYN|recFIN) != 0 {
+		e++
+	}
+	return e
+}
+
+// recCharge is what a record costs the send buffer beside its bytes (Linux charges a skb's true size).
+const recCharge = 256
+
+// sendQueue holds the records of a connection.
+//
+//	head                    unsent          tail
+//	 [sent] [sent] [sacked] [not yet] [not yet]
+type sendQueue struct {
+	head, tail *txRec
+	unsent     *txRec // first record that never left
+	old, young *txRec // ends of the list in order of transmission: least recently sent, most recently sent
+	charge     int    // bytes the queue costs
+}
+
+func (q *sendQueue) empty() bool { return q.head == nil }
+
+// push appends a record that was not sent.
+func (q *sendQueue) push(r *txRec) {
+	r.prev, r.next = q.tail, nil
+	if q.tail != nil {
+		q.tail.next = r
+	} else {
+		q.head = r
+	}
+	q.tail = r
+	if q.unsent == nil {
+		q.unsent = r
+	}
+}
+
+// insertAfter puts r behind at, in both orders if at was sent.
+func (q *sendQueue) insertAfter(at, r *txRec) {
+	r.prev, r.next = at, at.next
+	if at.next != nil {
+		at.next.prev = r
+	} else {
+		q.tail = r
+	}
+	at.next = r
+	if at.inFlightList(q) {
+		r.tprev, r.tnext = at, at.tnext
+		if at.tnext != nil {
+			at.tnext.tprev = r
+		} else {
+			q.young = r
+		}
+		at.tnext = r
+	}
+}
+
+func (r *txRec) inFlightList(q *sendQueue) bool { return r.tprev != nil || q.old == r }
+
+// stamp makes r the most recently sent record.
+func (q *sendQueue) stamp(r *txRec) {
+	q.unstamp(r)
+	r.tprev = q.young
+	if q.young != nil {
+		q.young.tnext = r
+	} else {
+		q.old = r
+	}
+	q.young = r
+}
+
+// unstamp takes r out of the order of transmission: it was delivered or is lost.
+func (q *sendQueue) unstamp(r *txRec) {
+	if !r.inFlightList(q) {
+		return
+	}
+	if r.tprev != nil {
+		r.tprev.tnext = r.tnext
+	} else {
+		q.old = r.tnext
+	}
+	if r.tnext != nil {
+		r.tnext.tprev = r.tprev
+	} else {
+		q.young = r.tprev
+	}
+	r.tnext, r.tprev = nil, nil
+}
+
+// pop removes the head, which was sent.
+func (q *sendQueue) pop() *txRec {
+	r := q.head
+	q.unstamp(r)
+	q.head = r.next
+	if q.head != nil {
+		q.head.prev = nil
+	} else {
+		q.tail = nil
+	}
+	if q.unsent == r {
+		q.unsent = r.next
+	}
+	return r
+}
+
+// SendMem is what all senders of a stack share: frames, the records that describe them, and counters.
+type SendMem struct {
+	Pool  *pbuf.Pool
+	Stats SendStats
+	free  *txRec
+}
+
+// NewSendMem makes the memory of senders over pool.
+func NewSendMem(pool *pbuf.Pool) *SendMem { return &SendMem{Pool: pool} }
+
+// rec takes a clean record; they are made by the hundred and never given back to the heap.
+func (m *SendMem) rec() *txRec {
+	if m.free == nil {
+		slab := make([]txRec, 128)
+		for i := range slab {
+			slab[i].next, m.free = m.free, &slab[i]
+		}
+	}
+	r := m.free
+	m.free = r.next
+	r.next = nil
+	return r
+}
+
+// recycle takes a record and its frame back.
+func (m *SendMem) recycle(r *txRec) {
+	if r.buf != nil {
+		r.buf.Release()
+	}
+	*r = txRec{next: m.free}
+	m.free = r
+}
+
+// fill copies as much of b as fits behind the record's payload, up to limit bytes of payload in all, and keeps the
+// checksum of the payload, which is summed on the way.
+func (r *txRec) fill(b []byte, limit int) int {
+	n := min(limit-int(r.n), len(b), maxPayload-int(r.n))
+	if n <= 0 {
+		return 0
+	}
+	f := r.buf
+	at := int(r.off + r.n)
+	sum := wire.CopySum(f.Frame()[at:at+n], b[:n])
+	if r.n&1 != 0 { // the piece begins in the middle of a 16-bit word: RFC 1071 §2(B), swapped bytes
+		sum = bits.ReverseBytes16(sum)
+	}
+	if r.n == 0 {
+		f.Start, f.Sum = r.off, sum
+	} else if f.SumEnd != 0 {
+		f.Sum = wire.Add(f.Sum, sum)
+	}
+	r.n += uint16(n)
+	f.End = r.off + r.n
+	if r.n == uint16(n) || f.SumEnd != 0 {
+		f.SumEnd = f.End
+	}
+	return n
+}
+
+// split cuts r so that it keeps at bytes of payload; the rest moves to a new record behind it, with its own frame,
+// because the headers of the rest need room where the first part lies. False when no frame is left.
+func (s *sender) split(r *txRec, at int) bool {
+	var f *pbuf.Buf
+	if r.has(recSent) { // what was sent must get through: it may use the reserve
+		f = s.mem.Pool.GetReserved()
+	} else {
+		f = s.mem.Pool.Get()
+	}
+	if f == nil {
+		return false
+	}
+	x := s.mem.rec()
+	links := *x
+	*x = *r
+	x.next, x.prev, x.tnext, x.tprev = links.next, links.prev, nil, nil
+	x.buf, x.off, x.n = f, pbuf.Headroom, 0
+	src := r.buf.Frame()[int(r.off)+at : r.off+r.n]
+	x.fill(src, len(src))
+	x.seq = r.seq.Add(at)
+	r.n = uint16(at)
+	r.buf.End, r.buf.SumEnd = r.off+r.n, 0
+	r.flags &^= recFIN | recPSH
+	s.q.insertAfter(r, x)
+	s.q.charge += recCharge
+	s.sb.splitCounts(r)
+	return true
+}
+
+// drop gives all frames back.
+func (q *sendQueue) drop(m *SendMem) {
+	for r := q.head; r != nil; {
+		next := r.next
+		m.recycle(r)
+		r = next
+	}
+	*q = sendQueue{}
+}

@@ -1,0 +1,18 @@
+package tcp
+
+// SendStats are counters of all senders of a stack, named after the kernel's MIB.
+type SendStats struct {
+	RetransSegs       uint64 // TcpRetransSegs
+	Timeouts          uint64 // TcpExtTCPTimeouts
+	LossProbes        uint64 // TcpExtTCPLossProbes
+	LossProbeRecovery uint64 // TcpExtTCPLossProbeRecovery
+	LostRetransmit    uint64 // TcpExtTCPLostRetransmit
+	SackReneging      uint64 // TcpExtTCPSACKReneging
+	LossEvents        uint64 // fast recoveries and first timeouts
+	Undos             uint64 // reductions taken back
+	DSACKUndo         uint64 // TcpExtTCPDSACKUndo
+	DSACKRecv         uint64 // TcpExtTCPDSACKRecv
+	SpuriousRTOs      uint64 // TcpExtTCPSpuriousRTOs
+	WinProbes         uint64 // TcpExtTCPWinProbe
+	AbortOnTimeout    uint64 // TcpExtTCPAbortOnTimeout
+}

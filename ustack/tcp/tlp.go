@@ -1,0 +1,93 @@
+package tcp
+
+// tlp is the tail loss probe, RFC 8985 §7: if ACKs stop coming, one segment is sent well before the retransmission
+// timeout, so that the ACK it causes shows what is missing.
+type tlp struct {
+	due    bool // a probe should leave now
+	active bool // one is on its way
+	again  bool // it was a retransmission ("TLP.is_retrans")
+	end    Seq  // SND.NXT after it ("TLP.end_seq")
+}
+
+// maxAckDelay is how long a peer may hold an ACK back: "RECOMMENDED value of TLP.max_ack_delay is 200 ms" §7.2
+const maxAckDelay = 200e6
+
+// armTailProbe sets the probe timeout: "if SRTT is available: PTO = 2 * SRTT; if FlightSize is one segment:
+// PTO += TLP.max_ack_delay; else PTO = 1 s; if Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()"
+// §7.2 TLP_calc_PTO. False: no probe fits here, and the retransmission timer is to be set instead.
+func (s *sender) armTailProbe(now int64, advanced bool) bool {
+	if s.p.EarlyRetrans < 3 || !s.sackOK || s.sb.out == 0 || s.state != caOpen && s.state != caCWR || s.tlp.active {
+		return false
+	}
+	pto := int64(initialRTO)
+	if s.rtt.srtt != 0 {
+		pto = 2*s.rtt.srtt + timerSlack
+		if s.sb.out == 1 {
+			pto += maxAckDelay - timerSlack
+		}
+	}
+	rto := s.rto()
+	if !advanced { // the timer runs from when the first segment left
+		rto = max(s.q.head.txAt+rto-now, 1)
+	}
+	s.tmr.set(timerTLP, now+min(pto, rto))
+	return true
+}
+
+// onTailProbe: the probe timeout passed.
+func (s *sender) onTailProbe(now int64) {
+	s.rearmRTO(now)
+	if s.tlp.active || s.sb.out == 0 { // "there is no other segment in flight that was a TLP probe" §7.3
+		return
+	}
+	s.tlp = tlp{due: true}
+	s.mem.Stats.LossProbes++
+}
+
+// nextTailProbe: "If [new data and the receive window allow]: transmit the lowest-sequence unsent segment [beyond cwnd
+// if needed]; otherwise retransmit the highest-sequence segment sent so far" §7.3 TLP_send_probe.
+func (s *sender) nextTailProbe(now int64) (txSeg, bool) {
+	if r := s.q.unsent; r != nil && s.windowFits(r, s.mss) && (int(r.n) <= s.mss || s.split(r, s.mss)) {
+		return s.newSegment(r), true
+	}
+	r := s.lastSentRec()
+	if r == nil || r.has(recSacked) {
+		s.tlp.due = false
+		return txSeg{}, false
+	}
+	return s.again(now, r)
+}
+
+func (s *sender) lastSentRec() *txRec {
+	if s.q.unsent != nil {
+		return s.q.unsent.prev
+	}
+	return s.q.tail
+}
+
+func (s *sender) tailProbeSent(t *txSeg) {
+	s.tlp = tlp{active: true, again: t.rexmit, end: s.nxt}
+}
+
+// tailProbeAcked is §7.4.2: an ACK at or above TLP.end_seq ends the episode. If the probe was a retransmission and no
+// DSACK or plain duplicate ACK shows that both copies arrived, a segment was lost and the window is reduced once.
+func (s *sender) tailProbeAcked(a *ackWork) {
+	if !s.tlp.active || a.in.ack.LT(s.tlp.end) {
+		return
+	}
+	switch {
+	case !s.tlp.again, a.dsackTLP:
+		s.tlp.active = false
+	case a.in.ack.GT(s.tlp.end):
+		s.tlp.active = false
+		if s.state < caCWR {
+			s.beginReduction(a.now, ccLoss)
+			s.state = caCWR
+			s.endReduction(a.now)
+			s.keepOpen()
+		}
+		s.mem.Stats.LossProbeRecovery++
+	case !a.advanced && a.dupAck && a.sacked == 0:
+		s.tlp.active = false
+	}
+}

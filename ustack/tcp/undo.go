@@ -1,0 +1,177 @@
+package tcp
+
+// undoState remembers what a reduction of cwnd took away, to give it back if the loss turns out to be none: because the
+// peer reports every retransmission as a duplicate (DSACK, RFC 3708), or because an ACK echoes a timestamp older than
+// the first retransmission (Eifel, RFC 3522 §3.2).
+type undoState struct {
+	on        bool
+	una       Seq    // SND.UNA when the episode began
+	pending   int    // retransmissions not yet reported as duplicates; -1: none was made
+	ssthresh  uint32 // before the reduction; 0: it must not be undone (ECN)
+	cwnd      uint32 // before the reduction
+	retransAt int64  // when the first retransmission of the present flight left, 0: none
+	reneged   bool
+}
+
+// begin starts to watch an episode.
+func (u *undoState) begin(s *sender) {
+	u.on, u.una = true, s.una
+	u.pending = int(s.sb.rexmit)
+	if s.tlp.active && s.tlp.again {
+		u.pending++ // the probe was this flight's first retransmission
+	}
+	if u.pending == 0 {
+		u.pending = -1
+	}
+}
+
+// sentAgain counts one retransmission.
+func (u *undoState) sentAgain(now int64) {
+	if u.retransAt == 0 {
+		u.retransAt = now
+	}
+	if u.pending < 0 {
+		u.pending = 0
+	}
+	u.pending++
+}
+
+// mayUndo says whether the episode was a mistake.
+func (s *sender) mayUndo(a *ackWork) bool {
+	return s.undo.on && (s.undo.pending == 0 || s.originalArrived(a))
+}
+
+// originalArrived is Eifel's test: "If the value of the Timestamp Echo Reply field [...] is smaller than the value of
+// RetransmitTS [...] the loss recovery was spurious". RFC 3522 §3.2 (4)
+func (s *sender) originalArrived(a *ackWork) bool {
+	if s.undo.retransAt == 0 || !a.in.hasTS || a.in.tsecr == 0 {
+		return false
+	}
+	return int32(a.in.tsecr-s.tsNow(s.undo.retransAt)) < 0
+}
+
+// takeBack restores cwnd and ssthresh. With unmark, the segments deemed lost are in flight again.
+func (s *sender) takeBack(now int64, unmark bool) {
+	if unmark {
+		for r := s.q.head; r != nil && r.has(recSent); r = r.next {
+			if r.has(recLost) {
+				r.flags &^= recLost
+				if !r.inFlightList(&s.q) {
+					s.q.stampByAge(r)
+				}
+			}
+		}
+		s.sb.lost, s.sb.hint = 0, nil
+	}
+	if s.undo.ssthresh != 0 {
+		s.cwnd = max(s.cwnd, s.undo.cwnd)
+		s.cc.event(s, now, ccUndo)
+		if s.undo.ssthresh > s.ssthresh {
+			s.ssthresh = s.undo.ssthresh
+			s.ecn.cwrQueued = false
+		}
+	}
+	s.cwv.stamp = now
+	s.undo.on = false
+	s.rack.advanced = true
+	s.mem.Stats.Undos++
+}
+
+// stampByAge puts r back into the order of transmission by its own time, walking from the oldest end.
+func (q *sendQueue) stampByAge(r *txRec) {
+	at := q.old
+	for at != nil && (at.txAt < r.txAt || at.txAt == r.txAt && at.seq.LT(r.seq)) {
+		at = at.tnext
+	}
+	if at == nil {
+		q.stamp(r)
+		return
+	}
+	r.tnext, r.tprev = at, at.tprev
+	if at.tprev != nil {
+		at.tprev.tnext = r
+	} else {
+		q.old = r
+	}
+	at.tprev = r
+}
+
+// undoRecovery ends an episode whose every segment is acknowledged, taking it back if it was a mistake. It says true
+// when a sender without SACK has to stay in the state until one more ACK comes: duplicate ACKs caused by its own
+// retransmissions must not start a new episode ("careful variant", RFC 6582 §4).
+func (s *sender) undoRecovery(a *ackWork) bool {
+	if s.mayUndo(a) {
+		s.takeBack(a.now, false)
+	} else if s.rack.persist > 0 {
+		s.rack.persist--
+	}
+	if s.holdReno() {
+		return true
+	}
+	s.state, s.undo.reneged = caOpen, false
+	return false
+}
+
+// holdReno is the careful variant's condition.
+func (s *sender) holdReno() bool {
+	if s.una != s.highSeq || s.sackOK {
+		return false
+	}
+	if !s.anyRexmit() {
+		s.undo.retransAt = 0
+	}
+	return true
+}
+
+// undoDSACK takes an episode back when all its retransmissions were reported as duplicates.
+func (s *sender) undoDSACK(now int64) bool {
+	if !s.undo.on || s.undo.pending != 0 {
+		return false
+	}
+	s.rack.persist = min(rackPersist, s.rack.persist+1)
+	s.takeBack(now, false)
+	s.mem.Stats.DSACKUndo++
+	return true
+}
+
+// undoLoss takes a timeout back.
+func (s *sender) undoLoss(a *ackWork, frto bool) bool {
+	if !frto && !s.mayUndo(a) {
+		return false
+	}
+	s.takeBack(a.now, true)
+	s.tmr.retries = 0
+	if frto {
+		s.mem.Stats.SpuriousRTOs++
+	}
+	if s.holdReno() {
+		return true
+	}
+	if frto || s.sackOK {
+		s.state, s.undo.reneged = caOpen, false
+	}
+	return true
+}
+
+// undoPartial acts on an ACK within recovery that was sent before any retransmission arrived: segments were late, not
+// lost. True: wait for the ACKs of the retransmissions on their way.
+func (s *sender) undoPartial(a *ackWork) bool {
+	if !s.undo.on || !s.originalArrived(a) {
+		return false
+	}
+	s.sawReordering(a.priorUna)
+	if s.sb.rexmit > 0 {
+		return true
+	}
+	if !s.anyRexmit() {
+		s.undo.retransAt = 0
+	}
+	s.takeBack(a.now, true)
+	s.keepOpen()
+	return false
+}
+
+// anyRexmit says whether a retransmission is, or may be, on its way.
+func (s *sender) anyRexmit() bool {
+	return s.sb.rexmit > 0 || s.q.head != nil && s.q.head.has(recEver)
+}

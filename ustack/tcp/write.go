@@ -1,0 +1,122 @@
+package tcp
+
+import "github.com/sluice-net/sluice/ustack/pbuf"
+
+// write copies bytes of the program to the queue and returns how many fitted: the last segment that did not leave yet
+// is filled up first, then new frames are taken.
+func (s *sender) write(now int64, b []byte, flags int) int {
+	if s.finQueued || s.frozen {
+		return 0
+	}
+	s.restartAfterIdle(now)
+	limit := s.segGoal()
+	done := 0
+	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN) == 0 && s.q.charge < s.buf.size {
+		done = t.fill(b, limit)
+		s.took(t, done)
+	}
+	for done < len(b) && s.mayQueue() {
+		r := s.newRec()
+		if r == nil {
+			s.buf.starved = true
+			break
+		}
+		n := r.fill(b[done:], limit)
+		s.q.push(r)
+		s.q.charge += recCharge
+		s.took(r, n)
+		done += n
+	}
+	if done > 0 {
+		s.endWrite(flags, done == len(b))
+	}
+	s.buf.noSpace = s.buf.noSpace || done < len(b)
+	return done
+}
+
+func (s *sender) took(r *txRec, n int) {
+	s.q.charge += n
+	s.end = s.end.Add(n)
+	if s.q.unsent == nil {
+		s.q.unsent = r
+	}
+}
+
+// newRec is a record with a frame, at the end of the queue.
+func (s *sender) newRec() *txRec {
+	f := s.mem.Pool.Get()
+	if f == nil {
+		return nil
+	}
+	r := s.mem.rec()
+	r.buf, r.off, r.seq = f, pbuf.Headroom, s.end
+	return r
+}
+
+// endWrite marks the end of what the program wrote: "A sending TCP MUST set the PSH bit in the last buffered segment
+// (i.e., when there is no more queued data to be sent)" RFC 9293 §3.9.1.2, and also, as in Linux, whenever half of the
+// peer's window was written since the last PSH.
+func (s *sender) endWrite(flags int, whole bool) {
+	s.nagle.more = whole && flags&writeMore != 0
+	if flags&writeNoPsh != 0 {
+		return
+	}
+	forced := s.end.GT(s.pushed.Add(int(s.maxWnd >> 1)))
+	if !s.nagle.more || forced {
+		s.q.tail.flags |= recPSH
+		s.pushed = s.end
+	}
+}
+
+// segGoal is how many bytes a new segment may hold. A peer that never offered two segments of window would make every
+// second one wait: "the maximum segment size [...] half the maximum window" is Linux' bound (RFC 9293 §3.8.6.2.1 asks
+// to send when Fs * Max(SND.WND) can be sent, Fs = 1/2).
+func (s *sender) segGoal() int {
+	return min(s.boundHalfWindow(s.mss), maxPayload)
+}
+
+func (s *sender) boundHalfWindow(n int) int {
+	cut := int(s.maxWnd)
+	if cut > 536 {
+		cut >>= 1
+	}
+	if cut == 0 || n <= cut {
+		return n
+	}
+	return max(cut, 68-40)
+}
+
+// queueSYN puts a SYN (or the SYN of a SYN-ACK) in front of the queue.
+func (s *sender) queueSYN(now int64) {
+	r := s.mem.rec()
+	r.seq, r.flags = s.end, recSYN
+	s.q.push(r)
+	s.q.charge += recCharge
+	s.end++
+	s.synOut = true
+}
+
+// skipSYN is for a connection whose SYN was sent and acknowledged elsewhere: by the SYN queue or a cookie.
+func (s *sender) skipSYN(now int64) {
+	s.una, s.nxt, s.end = s.iss+1, s.iss+1, s.iss+1
+	s.sml, s.pushed, s.undo.retransAt = s.una, s.una, 0
+	s.established(now)
+}
+
+// queueFIN puts a FIN behind the last byte. Later writes take nothing.
+func (s *sender) queueFIN(now int64) {
+	if s.finQueued {
+		return
+	}
+	s.finQueued = true
+	if t := s.q.tail; t != nil && t.flags&(recSent|recSYN) == 0 {
+		t.flags |= recFIN | recPSH
+		s.end++
+		return
+	}
+	r := s.mem.rec()
+	r.seq, r.flags = s.end, recFIN
+	s.q.push(r)
+	s.q.charge += recCharge
+	s.end++
+}
