@@ -45,13 +45,15 @@ func mapsByName(m *steerMaps) map[string]**ebpf.Map {
 	}
 }
 
-// Release closes the descriptors and leaves program and pins in place, for Adopt.
+// Release closes the descriptors and leaves program and pins in place, for Adopt. The Program is
+// of no use afterwards; a Close then does nothing.
 func (p *Program) Release() error {
 	var errs []error
 	if p.link != nil {
 		errs = append(errs, p.link.Close())
 	}
 	errs = append(errs, p.maps.Close())
+	*p = Program{pin: p.pin, mode: p.mode}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("release XDP program: %w", err)
 	}
@@ -61,15 +63,16 @@ func (p *Program) Release() error {
 // Close detaches the program and removes its pins.
 func (p *Program) Close() error {
 	var errs []error
+	dir := p.dir
 	if p.link != nil {
 		// The program stays attached as long as any process has the link open, so it is
-		// detached outright. A device that went away took the link with it.
-		if err := p.link.Detach(); err != nil && !errors.Is(err, os.ErrNotExist) && !gone(err) {
+		// detached outright. A device that went away took it along.
+		if err := p.link.Detach(); err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("detach XDP program: %w", err))
 		}
 	}
 	errs = append(errs, p.Release())
-	if err := os.RemoveAll(p.dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove pins: %w", err))
 	}
 	return errors.Join(errs...)

@@ -11,6 +11,7 @@ type Packet struct {
 	Src, Dst       netip.AddrPort
 	Proto          byte   // default TCP
 	Flags          byte   // of TCP
+	Seq, Ack       uint32 // of TCP; the window is always 65,535
 	Frag           uint16 // IPv4 flags and fragment offset
 	Options        []byte // IPv4 options, a multiple of 4
 	VLAN           bool
@@ -28,8 +29,8 @@ const (
 
 const protoTCP = 6
 
-// Bytes makes the Ethernet frame. TCP and ICMPv6 checksums are left zero: no one up to the
-// steering program looks at them.
+// Bytes makes the Ethernet frame. Checksums are right but for ICMP's, which is left zero: the
+// steering program does not look at it.
 func (p Packet) Bytes() []byte {
 	b := append(append([]byte{}, p.DstMAC[:]...), p.SrcMAC[:]...)
 	if p.VLAN {
@@ -52,7 +53,7 @@ func (p Packet) IP() []byte {
 		proto = protoTCP
 	}
 	if proto == protoTCP {
-		body = append(p.tcp(), body...)
+		body = p.tcp(body)
 	}
 	src, dst := p.Src.Addr().AsSlice(), p.Dst.Addr().AsSlice()
 	if p.Dst.Addr().Is6() {
@@ -70,19 +71,26 @@ func (p Packet) IP() []byte {
 	return append(h, body...)
 }
 
-func (p Packet) tcp() []byte {
-	h := make([]byte, 20)
+func (p Packet) tcp(payload []byte) []byte {
+	h := make([]byte, 20, 20+len(payload))
 	binary.BigEndian.PutUint16(h[0:], p.Src.Port())
 	binary.BigEndian.PutUint16(h[2:], p.Dst.Port())
+	binary.BigEndian.PutUint32(h[4:], p.Seq)
+	binary.BigEndian.PutUint32(h[8:], p.Ack)
 	h[12], h[13] = 5<<4, p.Flags
+	binary.BigEndian.PutUint16(h[14:], 0xffff)
+	h = append(h, payload...)
+	pseudo := append(p.Src.Addr().AsSlice(), p.Dst.Addr().AsSlice()...)
+	pseudo = binary.BigEndian.AppendUint32(append(pseudo, 0, protoTCP), uint32(len(h)))
+	binary.BigEndian.PutUint16(h[16:], ^sum(append(pseudo, h...)))
 	return h
 }
 
-// sum is the ones' complement sum of RFC 1071 over an even number of bytes.
+// sum is the ones' complement sum of RFC 1071.
 func sum(b []byte) uint16 {
 	var s uint32
-	for ; len(b) >= 2; b = b[2:] {
-		s += uint32(binary.BigEndian.Uint16(b))
+	for i, v := range b {
+		s += uint32(v) << (8 * (^i & 1))
 	}
 	s = s&0xffff + s>>16
 	return uint16(s + s>>16)

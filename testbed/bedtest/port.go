@@ -49,7 +49,7 @@ func OpenPort(t testing.TB, n *testbed.Node, queues int, pinDir string) *Port {
 	require.NoError(t, err)
 	p.Program = prog
 	t.Cleanup(func() {
-		if err := prog.Close(); err != nil {
+		if err := p.Program.Close(); err != nil {
 			t.Error(err)
 		}
 	})
