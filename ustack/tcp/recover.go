@@ -233,6 +233,9 @@ func (s *sender) limitReno() bool {
 
 // removeReno takes what an ACK covers out of the emulated count.
 func (s *sender) removeReno(acked uint32) {
+	if acked > 0 {
+		s.rate.delivered += uint32(max(int(acked)-int(s.sb.sacked), 1))
+	}
 	if acked > 1 { // one segment filled the hole, the others had been counted
 		s.sb.sacked -= min(acked-1, s.sb.sacked)
 	}

@@ -106,7 +106,9 @@ func (r *sendRig) timer(d int64) timerOut {
 	require.Equal(r.t, time.Duration(d), time.Duration(r.s.deadline()-r.now), "time to the deadline")
 	r.now += d
 	out := r.s.onTimer(r.now)
-	r.check()
+	if out.err == nil {
+		r.check()
+	}
 	return out
 }
 
