@@ -1,6 +1,7 @@
 package afxdp_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -115,13 +116,19 @@ func startChild(t *testing.T, q *afxdp.Queue, mem *os.File) *exec.Cmd {
 	child.Env = []string{childEnv + "=" + string(layout)}
 	child.ExtraFiles = []*os.File{f, mem}
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	child.Stderr = os.Stderr
+	var stderr bytes.Buffer
+	child.Stderr = &stderr
 	out, err := child.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
-	t.Cleanup(func() { _ = child.Process.Kill() })
+	t.Cleanup(func() {
+		_ = child.Process.Kill()
+		if stderr.Len() > 0 {
+			t.Log(stderr.String())
+		}
+	})
 	line := make([]byte, 6)
 	_, err = out.Read(line)
-	require.NoError(t, err)
+	require.NoError(t, err, stderr.String())
 	return child
 }

@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/sluice-net/sluice/ustack/pbuf"
+import (
+	"encoding/binary"
+
+	"github.com/sluice-net/sluice/ustack/pbuf"
+)
 
 // Host is what all connections of one stack share.
 type Host struct {
@@ -10,12 +14,28 @@ type Host struct {
 	MIB    MIB
 	Waits  TimeWaits
 
-	send    *SendMem
-	orphans int // connections the program has closed
+	send       *SendMem
+	secret     Secret
+	orphans    int // connections the program has closed
+	challenges challengeBudget
 }
 
 // NewHost makes the shared part of a stack's connections over a pool of frames. rand is a source of unpredictable
 // numbers.
 func NewHost(p *Params, pool *pbuf.Pool, rand func() uint64) *Host {
-	return &Host{Params: p, Pool: pool, Rand: rand, send: NewSendMem(pool)}
+	h := &Host{Params: p, Pool: pool, Rand: rand, send: NewSendMem(pool)}
+	binary.NativeEndian.PutUint64(h.secret[:8], rand())
+	binary.NativeEndian.PutUint64(h.secret[8:], rand())
+	h.Waits.init(h)
+	return h
 }
+
+// Orphans is how many connections go on after the program closed them.
+func (h *Host) Orphans() int { return h.orphans }
+
+// SendStats are the counters of the sending halves.
+func (h *Host) SendStats() *SendStats { return &h.send.Stats }
+
+func (h *Host) isn(now int64, f *Flow) Seq { return ISN(now, &h.secret, f.Local, f.Remote) }
+
+func (h *Host) tsOffset(f *Flow) uint32 { return TSOffset(&h.secret, f.Local.Addr(), f.Remote.Addr()) }

@@ -8,6 +8,8 @@ type Params struct {
 	Rmem [3]int // rmem: least, first and largest receive buffer in bytes
 	Wmem [3]int // wmem: the same of the send buffer
 
+	RmemMax, WmemMax int // net.core.rmem_max, wmem_max: the largest SO_RCVBUF and SO_SNDBUF
+
 	SYNRetries    int // syn_retries
 	SYNACKRetries int // synack_retries
 	Retries1      int // retries1: doubt the route
@@ -55,7 +57,8 @@ type Params struct {
 // DefaultParams are what a Linux 6.18 host has when nobody changed anything.
 func DefaultParams() *Params {
 	return &Params{
-		Rmem: [3]int{4096, 131072, 6291456}, Wmem: [3]int{4096, 16384, 4194304},
+		Rmem: [3]int{4096, 131072, 33554432}, Wmem: [3]int{4096, 16384, 4194304},
+		RmemMax: 4194304, WmemMax: 4194304,
 		SYNRetries: 6, SYNACKRetries: 5, Retries1: 3, Retries2: 15,
 		KeepIdle: 2 * time.Hour, KeepIntvl: 75 * time.Second, KeepProbes: 9, FinTimeout: 60 * time.Second,
 		MaxSYNBacklog: 1024, Somaxconn: 4096, SYNCookies: 1, MaxTWBuckets: 65536, TWReuse: 2, ChallengeLimit: 1<<31 - 1,

@@ -1,1 +1,0 @@
-// Here so that the compiler takes a function without a body (nanotime).

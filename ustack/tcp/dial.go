@@ -1,0 +1,82 @@
+package tcp
+
+// Dial makes a connection in SYN-SENT; Output sends its SYN. "An initial send sequence number (ISS) is selected. A SYN
+// segment of the form <SEQ=ISS><CTL=SYN> is sent. Set SND.UNA to ISS, SND.NXT to ISS+1, enter SYN-SENT state, and
+// return." RFC 9293 §3.10.1. o may be nil.
+func Dial(now int64, h *Host, f Flow, p Path, o *Options) *Conn {
+	c := newConn(h, f, p, o)
+	c.state = SynSent
+	prm := h.Params
+	c.setWants(prm.Timestamps, prm.SACK, prm.WindowScaling, prm.ECN == 1)
+	c.initWindow()
+	c.start(now, h.isn(now, &f), h.tsOffset(&f))
+	c.snd.active = true
+	c.snd.queueSYN(now)
+	h.MIB.ActiveOpens++
+	return c
+}
+
+// newConn makes a connection that knows its path and options.
+func newConn(h *Host, f Flow, p Path, o *Options) *Conn {
+	if o == nil {
+		o = &defaultOptions
+	}
+	c := &Conn{Flow: f, h: h, opt: o, path: p, peerMSS: 65535}
+	c.advMSS = c.mssToTell()
+	return c
+}
+
+// setWants notes what we ask the peer for.
+func (c *Conn) setWants(ts, sack, scale, ecn bool) {
+	for _, w := range [...]struct {
+		on bool
+		f  connFlags
+	}{{ts, flagTS}, {sack, flagSACK}, {scale, flagWScale}, {ecn, flagECN}} {
+		if w.on {
+			c.set(w.f)
+		}
+	}
+}
+
+// start makes the sender ready and gives it the options.
+func (c *Conn) start(now int64, iss Seq, tsOff uint32) {
+	c.lastRecv = now
+	c.snd.init(now, c.h.Params, c.h.send, iss, c.mss())
+	c.snd.tsOff = tsOff
+	c.sndUp = iss
+	c.applyOptions(now)
+}
+
+// mssToTell is our MSS option: "the maximum reassembled datagram size minus the fixed headers", as far as one frame
+// holds it, or TCP_MAXSEG.
+func (c *Conn) mssToTell() uint16 {
+	n := min(c.path.MTU-c.Flow.iplen()-20, maxRecvPayload)
+	if c.opt.MaxSeg > 0 {
+		n = min(n, c.opt.MaxSeg)
+	}
+	return uint16(max(n, 88))
+}
+
+// mss is "Eff.snd.MSS = min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize" RFC 9293 §3.7.1: what a segment carries
+// besides the options it always has.
+func (c *Conn) mss() int {
+	n := min(int(c.peerMSS), c.path.MTU-c.Flow.iplen()-20)
+	if c.opt.MaxSeg > 0 {
+		n = min(n, c.opt.MaxSeg)
+	}
+	if c.is(flagTS) {
+		n -= 12
+	}
+	return min(max(n, 28), maxSendPayload)
+}
+
+// syncMSS tells the sender about a change of path, options or TCP_MAXSEG.
+func (c *Conn) syncMSS(now int64) {
+	if n := c.mss(); n != c.snd.mss {
+		c.snd.setMSS(now, n)
+	}
+}
+
+// rto is the retransmission timeout without backoff, ns; srtt is the smoothed round-trip time, 0 when unknown.
+func (c *Conn) rto() int64  { return c.snd.rtt.rto }
+func (c *Conn) srtt() int64 { return c.snd.rtt.srtt }

@@ -1,0 +1,44 @@
+package tcp
+
+// PathMTU tells of a new MTU of the way, in bytes of IP packet: by ICMP when icmp is true, where quoted is the sequence
+// number of the segment that was too big, else by a change of the route.
+func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
+	if c.state == Closed || c.is(flagFrozen) {
+		return
+	}
+	// "Hosts [...] MUST NOT reduce its estimate of the Path MTU below the IPv6 minimum link MTU" RFC 8201 §4; Linux takes
+	// no less than 552 for IPv4.
+	least := 552
+	if c.Flow.iplen() == 40 {
+		least = 1280
+	}
+	mtu = max(mtu, least)
+	if !icmp {
+		c.path.MTU = mtu
+		c.syncMSS(now)
+		return
+	}
+	if mtu >= c.path.MTU {
+		return
+	}
+	old := c.path.MTU
+	c.path.MTU = mtu
+	if !c.snd.onTooBig(now, quoted, c.mss()) {
+		c.path.MTU = old
+	}
+}
+
+// SoftError tells of an ICMP error that quoted the segment numbered quoted. "Since these Unreachable messages indicate
+// soft error conditions, a TCP implementation MUST NOT abort the connection, and it SHOULD make the information available
+// to the application" RFC 9293 §3.9.2.2 (MUST-56, SHLD-25); while connecting the attempt ends, as in the kernel, and
+// afterwards even a hard error is only what a timeout will be reported as (RFC 5927 §5.2).
+func (c *Conn) SoftError(now int64, err error, quoted Seq, hard bool) {
+	if c.state == Closed || c.is(flagFrozen) || quoted.LT(c.snd.una) || quoted.GT(c.snd.nxt) {
+		return // "TCP SHOULD check that the TCP sequence number [...] is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1
+	}
+	if c.state.in(SynSent, SynReceived) {
+		c.fail(now, err)
+		return
+	}
+	c.soft = err
+}

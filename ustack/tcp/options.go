@@ -1,0 +1,61 @@
+package tcp
+
+// Options are the socket options that a listener's connections inherit. Times are nanoseconds, 0 means the host's
+// setting.
+type Options struct {
+	RcvBuf, SndBuf int // the doubled values, as getsockopt tells them; 0: automatic
+	RcvLowat       int
+	NotsentLowat   int
+	MaxSeg         int
+	WindowClamp    int
+	DeferAccept    int // in SYN-ACK retransmissions
+	SynCount       int
+	KeepCnt        int
+
+	KeepIdle, KeepIntvl int64
+	UserTimeout         int64
+	Linger2             int64 // -1: no FIN-WAIT-2 for orphans
+	LingerTime          int64
+
+	MaxPacing  uint64 // bytes a second, 0 none
+	Congestion string // "" the host's
+
+	NoDelay, Cork, KeepAlive, OOBInline, Linger bool
+}
+
+// defaultOptions are those of a fresh socket. They are shared and never written.
+var defaultOptions = Options{RcvLowat: 1}
+
+// DefaultOptions are those of a fresh socket.
+func DefaultOptions() Options { return defaultOptions }
+
+// ownOptions makes the options this connection's own before they are written: an idle connection shares them with its
+// listener.
+func (c *Conn) ownOptions() *Options {
+	if !c.is(flagOwnOpt) {
+		o := *c.opt
+		c.opt = &o
+		c.set(flagOwnOpt)
+	}
+	return c.opt
+}
+
+// applyOptions gives the sender what concerns it.
+func (c *Conn) applyOptions(now int64) {
+	o := c.opt
+	if o.SndBuf > 0 {
+		c.snd.buf.size, c.snd.buf.locked = o.SndBuf, true
+	}
+	c.snd.buf.lowat = o.NotsentLowat
+	c.snd.userTime = o.UserTimeout
+	c.snd.synTries = o.SynCount
+	if o.NoDelay {
+		c.snd.setNoDelay(true)
+	}
+	if o.Cork {
+		c.snd.setCork(true)
+	}
+	if o.Congestion != "" {
+		c.snd.setCongestion(now, o.Congestion)
+	}
+}

@@ -1,0 +1,53 @@
+package tcp
+
+// Bits of poll(2), as on Linux.
+const (
+	pollIn    = 0x001
+	pollPri   = 0x002
+	pollOut   = 0x004
+	pollErr   = 0x008
+	pollHup   = 0x010
+	pollRdHup = 0x2000
+	pollRdNrm = 0x040
+	pollWrNrm = 0x100
+)
+
+// Poll is the mask of poll(2), as the kernel's tcp_poll tells it.
+func (c *Conn) Poll() uint32 {
+	m := uint32(0)
+	if c.shut == shutBoth || c.state == Closed {
+		m |= pollHup
+	}
+	if c.shut&shutRecv != 0 {
+		m |= pollIn | pollRdNrm | pollRdHup
+	}
+	if !c.state.in(SynSent, SynReceived) {
+		if c.readable() {
+			m |= pollIn | pollRdNrm
+		}
+		if c.shut&shutSend != 0 || c.snd.writable() {
+			m |= pollOut | pollWrNrm
+		}
+		if c.urg.have == urgValid {
+			m |= pollPri
+		}
+	}
+	if c.err != nil {
+		m |= pollErr
+	}
+	return m
+}
+
+// TakeError is SO_ERROR: the pending error, which is then cleared.
+func (c *Conn) TakeError() error {
+	err := c.err
+	c.err = nil
+	return err
+}
+
+// Connected says whether the handshake is over, well or not (what connect(2) waits for).
+func (c *Conn) Connected() bool { return !c.state.in(SynSent, SynReceived) }
+
+// OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD.
+func (c *Conn) OutQ() int    { return c.snd.queued() }
+func (c *Conn) OutQNSD() int { return c.snd.unsent() }

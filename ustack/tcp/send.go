@@ -1,0 +1,54 @@
+package tcp
+
+// Write queues bytes and returns how many fitted; ErrAgain for none. flags are those of send(2) (MSG_MORE, MSG_OOB).
+// Output must follow.
+func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
+	if err := c.mayWrite(); err != nil {
+		return 0, err
+	}
+	f := 0
+	if flags&msgMore != 0 {
+		f = writeMore
+	}
+	want, done := iovLen(iov), 0
+	if flags&msgOOB != 0 && want > 0 {
+		c.snd.urgent = true
+	}
+	for i, v := range iov {
+		if len(v) == 0 {
+			continue
+		}
+		vf := f
+		if done+len(v) < want && i < len(iov)-1 {
+			vf |= writeMore
+		}
+		n := c.snd.write(now, v, vf)
+		done += n
+		if n < len(v) {
+			break
+		}
+	}
+	if flags&msgOOB != 0 && done > 0 {
+		c.sndUp = c.snd.end // the pointer names the octet behind the urgent one, as everywhere
+	}
+	c.snd.urgent = c.sndUp.GT(c.snd.una)
+	if done == 0 && want > 0 {
+		return 0, ErrAgain
+	}
+	return done, nil
+}
+
+// mayWrite is the order of tcp_sendmsg: a pending error, then a shut direction, then not connected yet.
+func (c *Conn) mayWrite() error {
+	switch {
+	case c.is(flagFrozen):
+		return ErrFrozen
+	case c.err != nil:
+		return c.TakeError()
+	case c.shut&shutSend != 0, !c.state.in(Established, CloseWait, SynSent, SynReceived):
+		return ErrPipe
+	case c.state.in(SynSent, SynReceived):
+		return ErrAgain
+	}
+	return nil
+}

@@ -1,0 +1,346 @@
+package tcp
+
+import "encoding/binary"
+
+// Levels and names of setsockopt(2) that this package answers.
+const (
+	solSocket = 1
+	solTCP    = 6
+
+	soError         = 4
+	soSndBuf        = 7
+	soRcvBuf        = 8
+	soKeepAlive     = 9
+	soOOBInline     = 10
+	soLinger        = 13
+	soRcvLowat      = 18
+	soSndLowat      = 19
+	soSndBufForce   = 32
+	soRcvBufForce   = 33
+	soMaxPacing     = 47
+	tcpNoDelay      = 1
+	tcpMaxSeg       = 2
+	tcpCork         = 3
+	tcpKeepIdle     = 4
+	tcpKeepIntvl    = 5
+	tcpKeepCnt      = 6
+	tcpSynCnt       = 7
+	tcpLinger2      = 8
+	tcpDeferAccept  = 9
+	tcpWindowClamp  = 10
+	tcpInfo         = 11
+	tcpQuickAck     = 12
+	tcpCongestion   = 13
+	tcpUserTimeout  = 18
+	tcpNotsentLowat = 25
+	tcpInq          = 36
+)
+
+const second = int64(1e9)
+
+// set is setsockopt(2) for what needs no connection; ErrNoProtoOpt for the rest.
+func (o *Options) set(p *Params, level, name int, val []byte) error {
+	if level == solTCP && name == tcpCongestion {
+		return o.setCongestion(val)
+	}
+	if level == solSocket && name == soLinger {
+		return o.setLinger(val)
+	}
+	if level == solSocket && name == soMaxPacing && len(val) >= 8 {
+		o.MaxPacing = binary.NativeEndian.Uint64(val)
+		return nil
+	}
+	if len(val) < 4 {
+		return ErrInval
+	}
+	v := int(int32(binary.NativeEndian.Uint32(val)))
+	switch level {
+	case solSocket:
+		return o.setSocket(p, name, v)
+	case solTCP:
+		return o.setTCP(p, name, v)
+	}
+	return ErrNoProtoOpt
+}
+
+func (o *Options) setSocket(p *Params, name, v int) error {
+	switch name {
+	case soSndBuf, soSndBufForce: // "doubled, to allow space for bookkeeping overhead" socket(7)
+		o.SndBuf = max(2*min(uint32OrMax(v), p.WmemMax), minSendBuffer)
+	case soRcvBuf, soRcvBufForce:
+		o.RcvBuf = max(2*min(uint32OrMax(v), p.RmemMax), minRecvBuffer)
+	case soKeepAlive:
+		o.KeepAlive = v != 0
+	case soOOBInline:
+		o.OOBInline = v != 0
+	case soRcvLowat:
+		if v < 0 {
+			v = 1<<31 - 1
+		}
+		o.RcvLowat = max(v, 1)
+	case soMaxPacing:
+		o.MaxPacing = uint64(uint32(v))
+	default:
+		return ErrNoProtoOpt
+	}
+	return nil
+}
+
+// minRecvBuffer is the kernel's SOCK_MIN_RCVBUF.
+const minRecvBuffer = 2304
+
+// uint32OrMax is how the kernel compares a negative size: as a very large one.
+func uint32OrMax(v int) int {
+	if v < 0 {
+		return 1<<31 - 1
+	}
+	return v
+}
+
+func (o *Options) setTCP(p *Params, name, v int) error {
+	switch name {
+	case tcpNoDelay:
+		o.NoDelay = v != 0
+	case tcpCork:
+		o.Cork = v != 0
+	case tcpMaxSeg:
+		if v != 0 && (v < 88 || v > 32767) {
+			return ErrInval
+		}
+		o.MaxSeg = v
+	case tcpKeepIdle:
+		return seconds(&o.KeepIdle, v, 32767)
+	case tcpKeepIntvl:
+		return seconds(&o.KeepIntvl, v, 32767)
+	case tcpKeepCnt:
+		return within(&o.KeepCnt, v, 127)
+	case tcpSynCnt:
+		return within(&o.SynCount, v, 127)
+	case tcpLinger2:
+		o.setLinger2(p, v)
+	case tcpDeferAccept:
+		o.DeferAccept = secondsToRetries(v, int64(p.RTOMax))
+	case tcpWindowClamp:
+		return o.setWindowClamp(v)
+	case tcpUserTimeout: // milliseconds
+		if v < 0 {
+			return ErrInval
+		}
+		o.UserTimeout = int64(v) * ms
+	case tcpNotsentLowat:
+		o.NotsentLowat = uint32OrMax(v)
+	default:
+		return ErrNoProtoOpt
+	}
+	return nil
+}
+
+func seconds(to *int64, v, limit int) error {
+	if v < 1 || v > limit {
+		return ErrInval
+	}
+	*to = int64(v) * second
+	return nil
+}
+
+func within(to *int, v, limit int) error {
+	if v < 1 || v > limit {
+		return ErrInval
+	}
+	*to = v
+	return nil
+}
+
+func (o *Options) setLinger(val []byte) error {
+	if len(val) < 8 {
+		return ErrInval
+	}
+	o.Linger = binary.NativeEndian.Uint32(val) != 0
+	if o.Linger {
+		o.LingerTime = int64(int32(binary.NativeEndian.Uint32(val[4:]))) * second
+		if o.LingerTime < 0 {
+			o.LingerTime = 1 << 62 // for ever
+		}
+	}
+	return nil
+}
+
+func (o *Options) setLinger2(p *Params, v int) {
+	switch {
+	case v < 0:
+		o.Linger2 = -1
+	case v > 120: // TCP_FIN_TIMEOUT_MAX
+		o.Linger2 = 0
+	default:
+		o.Linger2 = int64(v) * second
+	}
+}
+
+// setWindowClamp is TCP_WINDOW_CLAMP: at least half of the smallest receive buffer.
+func (o *Options) setWindowClamp(v int) error {
+	if v < 0 {
+		return ErrInval
+	}
+	if v > 0 {
+		v = max(v, minRecvBuffer/2)
+	}
+	o.WindowClamp = v
+	return nil
+}
+
+func (o *Options) setCongestion(val []byte) error {
+	n := 0
+	for n < len(val) && n < 15 && val[n] != 0 {
+		n++
+	}
+	name := string(val[:n])
+	if !knownCongestion(name) {
+		return ErrNoEnt
+	}
+	o.Congestion = name
+	return nil
+}
+
+// knownCongestion says whether TCP_CONGESTION takes that name.
+func knownCongestion(name string) bool {
+	var s sender
+	s.synOut = true // nothing runs yet
+	return s.setCongestion(0, name)
+}
+
+// secondsToRetries is the kernel's secs_to_retrans: how many SYN-ACK timeouts cover that many seconds.
+func secondsToRetries(v int, rtoMax int64) int {
+	if v <= 0 {
+		return 0
+	}
+	n, wait := 1, int64(1)
+	for period := wait; int64(v) > period && n < 255; n++ {
+		wait = min(wait*2, rtoMax/second)
+		period += wait
+	}
+	return n
+}
+
+// retriesToSeconds is the reverse, retrans_to_secs.
+func retriesToSeconds(n int, rtoMax int64) int {
+	if n <= 0 {
+		return 0
+	}
+	wait, period := int64(1), int64(1)
+	for ; n > 1; n-- {
+		wait = min(wait*2, rtoMax/second)
+		period += wait
+	}
+	return int(period)
+}
+
+// get is getsockopt(2) for what needs no connection. It says false for the rest.
+func (o *Options) get(p *Params, level, name int) (int, bool) {
+	if level == solSocket {
+		return o.getSocket(p, name)
+	}
+	if level != solTCP {
+		return 0, false
+	}
+	switch name {
+	case tcpNoDelay:
+		return boolInt(o.NoDelay), true
+	case tcpCork:
+		return boolInt(o.Cork), true
+	case tcpMaxSeg:
+		return o.MaxSeg, true
+	case tcpKeepIdle:
+		return int(first64(o.KeepIdle, int64(p.KeepIdle)) / second), true
+	case tcpKeepIntvl:
+		return int(first64(o.KeepIntvl, int64(p.KeepIntvl)) / second), true
+	case tcpKeepCnt:
+		return first(o.KeepCnt, p.KeepProbes), true
+	case tcpSynCnt:
+		return first(o.SynCount, p.SYNRetries), true
+	case tcpLinger2:
+		if o.Linger2 < 0 {
+			return -1, true
+		}
+		return int(first64(o.Linger2, int64(p.FinTimeout)) / second), true
+	case tcpDeferAccept:
+		return retriesToSeconds(o.DeferAccept, int64(p.RTOMax)), true
+	case tcpWindowClamp:
+		return o.WindowClamp, true
+	case tcpUserTimeout:
+		return int(o.UserTimeout / ms), true
+	case tcpNotsentLowat:
+		return o.NotsentLowat, true
+	}
+	return 0, false
+}
+
+func (o *Options) getSocket(p *Params, name int) (int, bool) {
+	switch name {
+	case soSndBuf:
+		return first(o.SndBuf, p.Wmem[1]), true
+	case soRcvBuf:
+		return first(o.RcvBuf, p.Rmem[1]), true
+	case soKeepAlive:
+		return boolInt(o.KeepAlive), true
+	case soOOBInline:
+		return boolInt(o.OOBInline), true
+	case soRcvLowat:
+		return max(o.RcvLowat, 1), true
+	case soSndLowat:
+		return 1, true
+	case soMaxPacing:
+		if o.MaxPacing == 0 {
+			return -1, true
+		}
+		return int(o.MaxPacing), true
+	}
+	return 0, false
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func first(a, b int) int {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+func first64(a, b int64) int64 {
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+// putInt writes an int as getsockopt does: cut to the room there is.
+func putInt(out []byte, v int) int {
+	var b [4]byte
+	binary.NativeEndian.PutUint32(b[:], uint32(int32(v)))
+	return copy(out, b[:])
+}
+
+// text answers the options whose value is no int.
+func (o *Options) text(p *Params, level, name int, out []byte) (int, bool) {
+	switch {
+	case level == solSocket && name == soLinger:
+		var b [8]byte
+		binary.NativeEndian.PutUint32(b[:], uint32(boolInt(o.Linger)))
+		binary.NativeEndian.PutUint32(b[4:], uint32(int32(min(o.LingerTime/second, 1<<31-1))))
+		return copy(out, b[:]), true
+	case level == solTCP && name == tcpCongestion:
+		var b [16]byte
+		s := o.Congestion
+		if s == "" {
+			s = p.Congestion
+		}
+		copy(b[:15], s)
+		return copy(out, b[:]), true
+	}
+	return 0, false
+}

@@ -1,0 +1,124 @@
+package tcp
+
+import "github.com/sluice-net/sluice/ustack/wire"
+
+// rcvSynSent is RFC 9293 §3.10.7.3, SYN-SENT STATE.
+func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
+	acked := s.Flags.Any(wire.ACK)
+	if acked {
+		// "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and
+		// return) <SEQ=SEG.ACK><CTL=RST> and discard the segment."
+		if s.Ack.LEQ(c.snd.una) || s.Ack.GT(c.snd.nxt) || !c.echoOK(now, s) {
+			Reset(c.h, &c.Flow, s, out)
+			return
+		}
+	}
+	if s.Flags.Any(wire.RST) {
+		// "If the ACK was acceptable, then signal to the user "error: connection reset", drop the segment, enter CLOSED
+		// state [...]. Otherwise (no ACK), drop the segment and return."
+		if acked {
+			c.fail(now, ErrRefused)
+		}
+		return
+	}
+	if !s.Flags.Any(wire.SYN) {
+		return // "Fifth, if neither of the SYN or RST bits is set, then drop the segment and return."
+	}
+	c.takeSYN(now, s)
+	if !acked {
+		c.crossSYN(now, s)
+		return
+	}
+	if c.is(flagECN) && !(s.Flags.Any(wire.ECE) && !s.Flags.Any(wire.CWR)) {
+		c.clear(flagECN)
+	}
+	c.agree(now)
+	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd))
+	c.giveACK(now, s)
+	c.establish(now)
+	// "form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it. Data or controls that were queued for
+	// transmission MAY be included": in the interactive mode the program's first write carries it, as in the kernel.
+	c.ack.pending |= ackScheduled | ackNow
+	if c.ack.pingpong || c.opt.DeferAccept > 0 {
+		c.ack.pending &^= ackNow
+		c.quickMode(maxQuick)
+		c.ack.at = now + delackMax
+	}
+	c.wake(true, true)
+}
+
+// echoOK says whether the SYN-ACK's echo is one of our timestamps; another one belongs to an older connection.
+func (c *Conn) echoOK(now int64, s *Segment) bool {
+	if !c.is(flagTS) || !s.Opts.Has(wire.HasTimestamp) || s.Opts.TSEcr == 0 {
+		return true
+	}
+	age := int32(c.tsNow(now) - s.Opts.TSEcr)
+	if age >= 0 && int64(age) <= (now-c.lastRecv)/ms+1 {
+		return true
+	}
+	c.h.MIB.PAWSActive++
+	return false
+}
+
+// takeSYN takes what a SYN tells: "RCV.NXT is set to SEG.SEQ+1, IRS is set to SEG.SEQ", and options that both ends want.
+func (c *Conn) takeSYN(now int64, s *Segment) {
+	c.irs = s.Seq
+	c.rcvNxt = s.Seq.Add(1)
+	c.rcvWup, c.copied = c.rcvNxt, c.rcvNxt
+	o := &s.Opts
+	c.peerMSS = defaultMSS(&c.Flow)
+	if o.Has(wire.HasMSS) && o.MSS > 0 {
+		c.peerMSS = o.MSS
+	}
+	if !o.Has(wire.HasSACKPerm) {
+		c.clear(flagSACK)
+	}
+	if c.is(flagWScale) && o.Has(wire.HasWScale) {
+		c.sndScale = min(o.WScale, 14) // "If a shift.cnt value larger than 14 is received, TCP MUST use 14" RFC 7323 §2.3
+	} else {
+		c.clear(flagWScale)
+		c.sndScale, c.rcvScale = 0, 0
+		c.win.clamp = min(c.win.clamp, 65535)
+		c.rcvWnd = min(c.rcvWnd, 65535)
+		c.win.ssthresh = min(c.win.ssthresh, 65535)
+	}
+	if !o.Has(wire.HasTimestamp) {
+		c.clear(flagTS)
+	} else if c.is(flagTS) {
+		c.paws = pawsState{o.TSVal, now}
+	}
+}
+
+// defaultMSS: "If an MSS Option is not received at connection setup, TCP implementations MUST assume a default send MSS
+// of 536 for IPv4 or 1220 for IPv6" RFC 9293 §3.7.1, MUST-15. The kernel takes 536 for both.
+func defaultMSS(*Flow) uint16 { return 536 }
+
+// crossSYN is a simultaneous open: "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment
+// <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK> and send it."
+func (c *Conn) crossSYN(now int64, s *Segment) {
+	if !s.Flags.Has(wire.ECE | wire.CWR) {
+		c.clear(flagECN)
+	}
+	c.state = SynReceived
+	c.agree(now)
+	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd))
+	c.set(flagSYNACK)
+}
+
+// agree makes what both ends want hold for both halves.
+func (c *Conn) agree(now int64) {
+	c.snd.tsOK, c.snd.sackOK, c.snd.ecn.ok = c.is(flagTS), c.is(flagSACK), c.is(flagECN)
+	if c.is(flagTS) {
+		c.advMSS -= 12
+	}
+	c.syncMSS(now)
+	c.initRcvMSS()
+}
+
+// establish is the way into ESTABLISHED from wherever.
+func (c *Conn) establish(now int64) {
+	c.state = Established
+	c.lastRecv = now
+	c.startWindow(now)
+	c.armKeepalive(now)
+}
