@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 BUILD := build
 CFLAGS ?= -O2 -g
-CFLAGS += -std=gnu11 -fPIC -Wall -Wextra -Werror -pthread
+CFLAGS += -std=gnu11 -D_GNU_SOURCE -fPIC -Wall -Wextra -Werror -pthread
 
 SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
@@ -24,7 +24,7 @@ $(BUILD)/libsluice.so: $(SHIM_SRC) $(SHIM_HDR) shim/exports.map
 # The Go engine, loaded on need; only the sl_ names leave it.
 $(BUILD)/libsluice_engine.so: $(GO_SRC) cabi/cabi.h cabi/exports.map
 	@mkdir -p $(BUILD)
-	go build -buildmode=c-shared -o $@ -ldflags "-extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
+	go build -buildmode=c-shared -o $@ -ldflags "-X runtime.godebugDefault=asyncpreemptoff=1 -extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
 
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)

@@ -28,9 +28,14 @@ struct engine_calls {
 };
 extern struct engine_calls engine; // valid while shared is not NULL
 
-// What both sides see; NULL: no engine runs in this process (never loaded, refused, or this is a forked child).
-extern _Atomic(struct sl_shared *) engine_shared;
-static inline struct sl_shared *shared(void) { return __atomic_load_n((struct sl_shared **)&engine_shared, __ATOMIC_ACQUIRE); }
+// What both sides see, or NULL: no engine runs in this process (never loaded, refused, or this is a forked child: the pointer
+// lies in a page that the kernel wipes in children, however they were forked).
+struct engine_life {
+    _Atomic(struct sl_shared *) shared;
+};
+extern struct engine_life *engine_life;
+static inline struct sl_shared *shared(void) { return atomic_load_explicit(&engine_life->shared, memory_order_acquire); }
+extern int engine_pid; // the process that started it
 
 // True while this thread is in the engine: signals that arrive meanwhile are held back until it leaves (signal.c).
 extern _Thread_local volatile int engine_inside __attribute__((tls_model("initial-exec")));
@@ -39,15 +44,36 @@ void signals_release(void); // delivers what was held back
 void after_engine(void);    // wait.h
 
 // ENGINE(sl_recv, h, ...) is the only way to call the engine.
-#define ENGINE(fn, ...) __extension__({          \
-    engine_inside = 1;                           \
+#define ENGINE(fn, ...) __extension__({               \
+    engine_enter();                                   \
     __auto_type engine_ret_ = engine.fn(__VA_ARGS__); \
-    engine_inside = 0;                           \
-    if (signals_held)                            \
-        signals_release();                       \
-    after_engine();                              \
-    engine_ret_;                                 \
+    engine_leave();                                   \
+    engine_ret_;                                      \
 })
+
+extern _Thread_local bool engine_met __attribute__((tls_model("initial-exec")));
+void engine_meet(void); // this thread's first call: the engine's runtime changes its signal mask
+void engine_part(void);
+
+static inline void engine_enter(void)
+{
+    engine_inside = 1;
+    if (__builtin_expect(!engine_met, 0))
+        engine_meet();
+}
+
+static inline void engine_leave(void)
+{
+    if (__builtin_expect(!engine_met, 0))
+        engine_part();
+    engine_inside = 0;
+    if (__builtin_expect(signals_held, 0))
+        signals_release();
+    after_engine();
+}
+
+// engine_loaded: has this process (or the parent it was forked from) ever loaded the engine?
+extern bool engine_loaded;
 
 // engine_need loads and starts the engine in this process unless that was tried and refused. False: stay with the kernel.
 bool engine_need(void);

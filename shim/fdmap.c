@@ -107,7 +107,12 @@ struct file *file_new(enum fd_kind kind)
     atomic_store(&f->retry_ns, 0);
     atomic_store(&f->set, NULL);
     f->backlog = 0;
+    f->inet6 = false;
+    f->pause_ns = 0;
     f->ino = 0;
+    f->connecting = false;
+    f->settled = false;
+    f->owner = 0, f->foreign = -1;
     atomic_fetch_add(&fd_files, 1);
     atomic_store_explicit(&f->refs, 1, memory_order_release);
     return f;
@@ -213,21 +218,25 @@ bool fd_mark(int fd, enum fd_kind kind)
 
 void fd_each(struct file *f, void (*fn)(int fd, struct file *f, void *arg), void *arg)
 {
-    uint64_t want = f ? file_entry(f) : 0;
-    for (int t = 0; t < FD_TOP; t++) {
-        fd_entry *page = atomic_load_explicit(&fd_top[t], memory_order_acquire);
-        for (int i = 0; page && i < FD_PAGE; i++) {
-            uint64_t e = atomic_load_explicit(&page[i], memory_order_acquire);
-            if (e == 0 || entry_kind(e) == FD_OWN || (f && e != want))
-                continue;
-            struct file *g = f ? f : file_get(t * FD_PAGE + i);
-            if (!g)
-                continue;
-            fn(t * FD_PAGE + i, g, arg);
-            if (!f)
-                file_put(g);
-        }
+    for (int fd = fd_next(0); fd >= 0; fd = fd_next(fd + 1)) {
+        if (f && !file_is(f, fd))
+            continue;
+        struct file *g = file_get(fd);
+        if (g)
+            fn(fd, g, arg);
+        file_put(g);
     }
+}
+
+int fd_next(int from)
+{
+    for (int fd = from < 0 ? 0 : from; fd < FD_MAX; fd++) {
+        if (!atomic_load_explicit(&fd_top[fd / FD_PAGE], memory_order_acquire))
+            fd |= FD_PAGE - 1; // on to the next page
+        else if (fd_load(fd) != 0)
+            return fd;
+    }
+    return -1;
 }
 
 // Which file an engine handle belongs to: number + 1.

@@ -35,8 +35,13 @@ struct file {
     _Atomic int64_t snd_timeout_ns;
     _Atomic int32_t rcv_lowat; // SO_RCVLOWAT
     int backlog;               // listener: as the program gave it
+    bool inet6;                // listener: of AF_INET6
+    int64_t pause_ns;          // listener: how long to wait after the next refusal
     _Atomic int64_t retry_ns;  // listener: the engine refused; do not ask again before this time
     uint64_t ino;              // identity of the kernel's socket behind it
+    bool connecting;           // connect has not told the outcome yet
+    bool settled;              // has become a kernel socket
+    int owner, foreign;        // after a fork: the process that has the connection, and its handle there
     _Atomic(void *) set;       // FD_EPOLL: the set (epoll.c's)
     _Atomic uint32_t next_free;
 };
@@ -76,6 +81,8 @@ bool fd_bind(int fd, struct file *f);
 bool fd_drop(int fd);
 // fd_each calls fn for each descriptor that names f (any file if f is NULL), lowest first.
 void fd_each(struct file *f, void (*fn)(int fd, struct file *f, void *arg), void *arg);
+// fd_next: the lowest number >= from that is not plainly the kernel's; -1: none.
+int fd_next(int from);
 // file_of_handle: the file of an engine handle, referenced, or NULL.
 struct file *file_of_handle(int handle);
 void file_set_handle(struct file *f, int handle);

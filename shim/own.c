@@ -2,12 +2,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/resource.h>
 
 #include "fdmap.h"
 #include "file.h"
 #include "own.h"
 #include "raw.h"
+#include "rules.h"
 
 #define OWN_MAX 64
 static struct own {
@@ -88,3 +90,53 @@ bool own_evict(int fd)
     }
     return false; // the engine's: it can't be moved
 }
+
+// The engine opens descriptors by itself, from own_base() on. What is there after it ran and was not before is its own.
+static uint64_t before[(FD_PAGE + 63) / 64];
+
+struct dirent64_head {
+    uint64_t ino;
+    int64_t off;
+    unsigned short len;
+    unsigned char type;
+    char name[];
+};
+
+static void each_open(int base, void (*fn)(int fd, int base))
+{
+    char buf[4096];
+    long dir = RAW(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) { // no /proc (chroot): ask for each number
+        for (int fd = base; fd < base + FD_PAGE; fd++)
+            if (RAW(SYS_fcntl, fd, F_GETFD) >= 0)
+                fn(fd, base);
+        return;
+    }
+    for (long n; (n = RAW(SYS_getdents64, dir, buf, sizeof buf)) > 0;)
+        for (long at = 0; at < n; at += ((struct dirent64_head *)(buf + at))->len) {
+            const char *name = ((struct dirent64_head *)(buf + at))->name;
+            int fd = (int)number(name, (int)strlen(name), FD_MAX);
+            if (fd >= base && fd < base + FD_PAGE && fd != dir)
+                fn(fd, base);
+        }
+    RAW(SYS_close, dir);
+}
+
+static void note(int fd, int base)
+{
+    before[(fd - base) / 64] |= 1ull << (fd - base) % 64;
+}
+
+static void scan(int fd, int base)
+{
+    if (fd_load(fd) == 0 && !(before[(fd - base) / 64] & 1ull << (fd - base) % 64))
+        fd_mark(fd, FD_OWN);
+}
+
+void own_note(void)
+{
+    memset(before, 0, sizeof before);
+    each_open(own_base(), note);
+}
+
+void own_scan(void) { each_open(own_base(), scan); }

@@ -2,9 +2,6 @@
 #ifndef SLUICE_REAL_H
 #define SLUICE_REAL_H
 
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>

@@ -56,10 +56,11 @@ X(int, dup3, (int fd, int to, int fl), (fd, to, fl), SYS(SYS_dup3, fd, to, fl))
 X(int, fcntl, (int fd, int cmd, void *arg), (fd, cmd, arg), SYS(SYS_fcntl, fd, cmd, arg))
 X(int, ioctl, (int fd, unsigned long cmd, void *arg), (fd, cmd, arg), SYS(SYS_ioctl, fd, cmd, arg))
 X(FILE *, fdopen, (int fd, const char *mode), (fd, mode), (FILE *)(NONE, NULL))
-X(int, sockatmark, (int fd), (fd), NONE)
+X(int, __vdprintf_chk, (int fd, int flag, const char *fmt, va_list ap), (fd, flag, fmt, ap), NONE)
 X(int, vdprintf, (int fd, const char *fmt, va_list ap), (fd, fmt, ap), NONE)
 
 X(pid_t, fork, (void), (), NONE)
+X(pid_t, _Fork, (void), (), NONE)
 X(pid_t, vfork, (void), (), NONE)
 X(int, posix_spawn, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at, char *const argv[], char *const envp[]), (pid, path, fa, at, argv, envp), ENOSYS)
 X(int, posix_spawnp, (pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at, char *const argv[], char *const envp[]), (pid, path, fa, at, argv, envp), ENOSYS)
@@ -72,7 +73,6 @@ X(int, fexecve, (int fd, char *const argv[], char *const envp[]), (fd, argv, env
 X(int, execveat, (int dir, const char *path, char *const argv[], char *const envp[], int fl), (dir, path, argv, envp, fl), SYS(SYS_execveat, dir, path, argv, envp, fl))
 
 X(int, sigaction, (int sig, const struct sigaction *sa, struct sigaction *old), (sig, sa, old), NONE)
-X(sighandler_t, signal, (int sig, sighandler_t h), (sig, h), (sighandler_t)NONE)
 X(int, pthread_create, (pthread_t *t, const pthread_attr_t *a, void *(*fn)(void *), void *arg), (t, a, fn, arg), EAGAIN)
 
 #undef SYS

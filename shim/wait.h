@@ -27,5 +27,7 @@ void epoll_file_closed(struct file *f);
 // fd named f and now names the kernel's own socket (hand-over): items for (fd, f) become items of the kernel's epoll set.
 // Called for each descriptor of f after the dup2 over it.
 void epoll_fd_moved(int fd, struct file *f);
+// fd was a kernel socket and now names f (connect in the engine): items of the kernel's epoll sets for fd become ours.
+void epoll_fd_taken(int fd, struct file *f);
 
 #endif

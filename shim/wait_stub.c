@@ -15,3 +15,4 @@ WEAK void wait_start(void) {}
 WEAK void wait_forked(void) {}
 WEAK void epoll_file_closed(struct file *f) { (void)f; }
 WEAK void epoll_fd_moved(int fd, struct file *f) { (void)fd, (void)f; }
+WEAK void epoll_fd_taken(int fd, struct file *f) { (void)fd, (void)f; }

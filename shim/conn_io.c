@@ -1,0 +1,185 @@
+// The loops behind every receiving and sending call on a connection of the engine.
+#include "conn_io.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "clock.h"
+#include "iov.h"
+#include "raw.h"
+#include "wait.h"
+
+#define PIECE 64 // buffers given to the engine at once
+
+// How long a call may still wait: the file's time-out counts from the call's start.
+struct patience {
+    bool block;
+    int64_t timeout; // ns, 0: none
+    int64_t until;   // 0: not yet begun
+};
+
+static struct patience patience(struct file *f, int flags, int64_t timeout)
+{
+    return (struct patience){ .block = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock), .timeout = timeout };
+}
+
+// wait_more waits for events. 1: try again; else the call's errno, negative. A call that has moved octets already ends at any signal, as in the
+// kernel; one that has not goes on after a handler with SA_RESTART.
+static int wait_more(int fd, struct file *f, struct patience *p, uint32_t events, bool some)
+{
+    if (!p->block)
+        return -EAGAIN;
+    int64_t left = -1;
+    if (p->timeout > 0) {
+        int64_t now = now_ns();
+        if (p->until == 0)
+            p->until = now + p->timeout;
+        left = p->until - now;
+        if (left <= 0)
+            return -EAGAIN;
+    } else if (some) {
+        left = INT64_MAX / 4; // any handler interrupts a wait with a limit
+    }
+    int r = wait_handle(fd, atomic_load(&f->handle), events, left);
+    return r == 0 ? -EAGAIN : r;
+}
+
+static void raise_sigpipe(void)
+{
+    siginfo_t info = { .si_signo = SIGPIPE, .si_code = SI_USER };
+    info.si_pid = (pid_t)RAW(SYS_getpid);
+    info.si_uid = (uid_t)RAW(SYS_getuid);
+    RAW(SYS_rt_tgsigqueueinfo, info.si_pid, RAW(SYS_gettid), SIGPIPE, &info);
+}
+
+// finish: the call's result from what moved and what stopped it.
+static ssize_t finish(struct file *f, ssize_t done, ssize_t stop)
+{
+    file_put(f);
+    return done > 0 || stop == 0 ? done : raw_result(stop);
+}
+
+// The connection is the kernel's now: the rest of the call is too.
+static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done)
+{
+    struct msghdr m = { .msg_iov = (struct iovec *)rest->iov, .msg_iovlen = (size_t)rest->n };
+    struct iovec first[PIECE];
+    if (rest->skip > 0)
+        m.msg_iov = first, m.msg_iovlen = (size_t)iov_view(rest, first, PIECE);
+    ssize_t r = flags & IO_READ && done == 0 ? real.readv(fd, m.msg_iov, (int)m.msg_iovlen) : real.recvmsg(fd, &m, flags & ~IO_READ);
+    return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
+}
+
+static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done)
+{
+    struct msghdr m = { .msg_iov = (struct iovec *)rest->iov, .msg_iovlen = (size_t)rest->n };
+    struct iovec first[PIECE];
+    if (rest->skip > 0)
+        m.msg_iov = first, m.msg_iovlen = (size_t)iov_view(rest, first, PIECE);
+    ssize_t r = real.sendmsg(fd, &m, flags);
+    return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
+}
+
+// peek_all: MSG_PEEK with MSG_WAITALL: readiness says nothing about "more than before", so look again each millisecond.
+static bool peek_again(int fd, struct file *f, struct patience *p)
+{
+    struct patience nap = { .block = p->block, .timeout = 1000000 };
+    if (p->timeout > 0 && p->until == 0)
+        p->until = now_ns() + p->timeout;
+    if (p->timeout > 0 && now_ns() >= p->until)
+        return false;
+    int r = wait_more(fd, f, &nap, POLLRDHUP, true);
+    return r == -EAGAIN; // the nap is over; else an end or a signal
+}
+
+// target: how many octets a blocking receive waits for.
+static ssize_t target(struct file *f, ssize_t want, int flags)
+{
+    if (flags & MSG_WAITALL)
+        return want;
+    ssize_t low = atomic_load(&f->rcv_lowat);
+    return low < want ? low : want;
+}
+
+ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)
+{
+    ssize_t want = iov_total(iov, n), done = 0;
+    if (want < 0)
+        return finish(f, 0, -EINVAL);
+    if (want == 0 && flags & IO_READ)
+        return finish(f, 0, 0);
+    if (flags & MSG_ERRQUEUE)
+        return finish(f, 0, -EAGAIN);
+    struct patience p = patience(f, flags, atomic_load(&f->rcv_timeout_ns));
+    struct iov_rest rest = { iov, n, 0 };
+    ssize_t goal = target(f, want, flags);
+    struct sl_shared *s = shared();
+    for (;;) {
+        struct iovec piece[PIECE];
+        int count = iov_view(&rest, piece, PIECE);
+        int h = atomic_load(&f->handle);
+        ssize_t r = -EAGAIN;
+        if (want > 0 || (flags & MSG_OOB) || !s || (atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
+            r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB), info);
+        if (r == SL_MOVED) {
+            file_settle(f);
+            file_put(f);
+            return go_on_recv(fd, &rest, flags, done);
+        }
+        if (r >= 0 && flags & MSG_PEEK) {
+            if (r >= goal || r == 0 || !p.block || !peek_again(fd, f, &p))
+                return finish(f, r, 0);
+            continue;
+        }
+        if (r > 0) {
+            done += r;
+            iov_advance(&rest, (size_t)r);
+            if (done >= want || flags & MSG_OOB || (done >= goal && (size_t)r < iov_sum(piece, count)))
+                return finish(f, done, 0);
+            continue;
+        }
+        if (r == 0 || r != -EAGAIN || flags & MSG_OOB)
+            return finish(f, done, r);
+        if (done >= goal && done > 0)
+            return finish(f, done, 0);
+        int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0);
+        if (w < 0)
+            return finish(f, done, w);
+    }
+}
+
+ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags)
+{
+    ssize_t want = iov_total(iov, n), done = 0;
+    if (want < 0)
+        return finish(f, 0, -EINVAL);
+    struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
+    struct iov_rest rest = { iov, n, 0 };
+    for (;;) {
+        struct iovec piece[PIECE];
+        int count = iov_view(&rest, piece, PIECE);
+        int more = rest.n > count ? MSG_MORE : 0;
+        ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), piece, count, (flags & (MSG_MORE | MSG_OOB)) | more);
+        if (r == SL_MOVED) {
+            file_settle(f);
+            file_put(f);
+            return go_on_send(fd, &rest, flags, done);
+        }
+        if (r >= 0) {
+            done += r;
+            iov_advance(&rest, (size_t)r);
+            if (done >= want)
+                return finish(f, done, 0);
+            if (r > 0 && (size_t)r == iov_sum(piece, count))
+                continue;
+            r = -EAGAIN;
+        }
+        if (r == -EPIPE && done == 0 && !(flags & MSG_NOSIGNAL))
+            raise_sigpipe();
+        if (r != -EAGAIN)
+            return finish(f, done, r);
+        int w = wait_more(fd, f, &p, POLLOUT, done > 0);
+        if (w < 0)
+            return finish(f, done, w);
+    }
+}

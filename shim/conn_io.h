@@ -1,0 +1,14 @@
+// Receiving and sending on a connection of the engine, with the kernel's rules for blocking, time-outs, signals.
+#ifndef SLUICE_CONN_IO_H
+#define SLUICE_CONN_IO_H
+
+#include "ours.h"
+
+#define IO_READ 0x40000000 // beside MSG_* flags: read(2)'s rules (nothing asked for: 0 at once)
+
+// Each gives f's reference back. The result is libc's: >= 0, or -1 and errno. Should the connection move to the kernel meanwhile, the
+// call goes on there.
+ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
+ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags);
+
+#endif

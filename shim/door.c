@@ -1,0 +1,118 @@
+// The broker, as far as the preload object talks to it by itself: opening the door, and fetching an inherited connection.
+#include "door.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "fdmap.h"
+#include "knobs.h"
+#include "log.h"
+#include "own.h"
+#include "raw.h"
+#include "real.h"
+#include "text.h"
+
+static _Atomic int door = -1;
+
+int door_fd(void) { return atomic_load(&door); }
+
+void door_open(void)
+{
+    if (door_fd() >= 0)
+        return;
+    int fd = (int)RAW(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    memcpy(sa.sun_path, knobs.broker, sizeof sa.sun_path);
+    if (RAW(SYS_connect, fd, &sa, sizeof sa) < 0)
+        RAW(SYS_close, fd);
+    else
+        own_move(fd, &door);
+}
+
+// A channel of this process's own, closed after one question.
+struct channel {
+    int fd;
+    char reply[2048];
+    int got; // the descriptor that came with the last reply, or -1
+};
+
+// send_with sends a line with one descriptor (fd >= 0) or with our credentials.
+static bool send_with(int to, const char *line, int fd)
+{
+    union { struct cmsghdr h; char b[CMSG_SPACE(sizeof(struct ucred))]; } control = { .b = { 0 } };
+    struct iovec v = { (void *)line, strlen(line) };
+    struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = &control };
+    size_t len = fd >= 0 ? sizeof fd : sizeof(struct ucred);
+    control.h.cmsg_level = SOL_SOCKET;
+    control.h.cmsg_type = fd >= 0 ? SCM_RIGHTS : SCM_CREDENTIALS;
+    control.h.cmsg_len = CMSG_LEN(len);
+    struct ucred creds = { .pid = getpid(), .uid = geteuid(), .gid = getegid() };
+    memcpy(CMSG_DATA(&control.h), fd >= 0 ? (void *)&fd : (void *)&creds, len);
+    m.msg_controllen = CMSG_SPACE(len);
+    return RAW(SYS_sendmsg, to, &m, MSG_NOSIGNAL) == (long)v.iov_len;
+}
+
+static void take_fd(struct channel *c, struct msghdr *m)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h))
+        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+            memcpy(&c->got, CMSG_DATA(h), sizeof(int));
+}
+
+// ask waits up to 3 s for the reply to request id: true if it is no refusal.
+static bool ask(struct channel *c, const char *line, const char *id)
+{
+    if (!send_with(c->fd, line, -1))
+        return false;
+    for (;;) {
+        struct pollfd p = { .fd = c->fd, .events = POLLIN };
+        struct timespec limit = { 3, 0 };
+        if (RAW(SYS_ppoll, &p, 1, &limit, NULL, 0) <= 0)
+            return false;
+        char control[256];
+        struct iovec v = { c->reply, sizeof c->reply - 1 };
+        struct msghdr m = { .msg_iov = &v, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+        long n = RAW(SYS_recvmsg, c->fd, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n <= 0)
+            return false;
+        c->reply[n] = 0;
+        take_fd(c, &m);
+        if (strstr(c->reply, "\"op\":\"reply\"") && strstr(c->reply, id))
+            return strstr(c->reply, "\"error\"") == NULL;
+    }
+}
+
+// channel_open makes a channel of our own through the door.
+static bool channel_open(struct channel *c)
+{
+    int pair[2];
+    c->got = -1;
+    if (RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return false;
+    c->fd = pair[0];
+    bool sent = send_with(door_fd(), "{\"op\":\"open\"}", pair[1]);
+    RAW(SYS_close, pair[1]);
+    if (sent && ask(c, "{\"id\":1,\"op\":\"hello\",\"body\":{\"version\":1,\"program\":\"inherited\"}}", "\"id\":1"))
+        return true;
+    RAW(SYS_close, c->fd);
+    return false;
+}
+
+int door_want(int owner, int handle)
+{
+    struct channel c;
+    door_open();
+    if (door_fd() < 0 || !channel_open(&c))
+        return -1;
+    struct text t = TEXT_INIT;
+    text_num(text_add(&t, "{\"id\":2,\"op\":\"want\",\"body\":{\"pid\":"), owner);
+    text_add(text_num(text_add(&t, ",\"handle\":"), handle), "}}");
+    bool ok = ask(&c, t.s, "\"id\":2");
+    if (!ok)
+        log_line(LOG_INFO, c.reply);
+    RAW(SYS_close, c.fd);
+    return ok ? c.got : -1;
+}

@@ -1,0 +1,11 @@
+// The door: a connection to the broker, opened when a listener becomes a candidate, before the program changes its root or user.
+#ifndef SLUICE_DOOR_H
+#define SLUICE_DOOR_H
+
+void door_open(void); // opens it unless it is open; quiet on failure (the engine tells)
+int door_fd(void);    // -1: none
+
+// door_want asks for the connection that handle is in process owner: a kernel socket, close-on-exec, or -1.
+int door_want(int owner, int handle);
+
+#endif

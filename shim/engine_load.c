@@ -1,0 +1,161 @@
+// Loads and starts the Go engine in this process: lazily, so that a process that never polls a selected listener has no Go in it,
+// and again from a copy in a forked child, since a Go runtime does not survive fork.
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <sys/mman.h>
+
+#include "door.h"
+#include "engine.h"
+#include "image.h"
+#include "knobs.h"
+#include "log.h"
+#include "notes.h"
+#include "own.h"
+#include "raw.h"
+#include "real.h"
+#include "refuse.h"
+#include "signals.h"
+#include "threads.h"
+#include "clock.h"
+#include "wait.h"
+
+struct engine_calls engine;
+static struct engine_life no_life;
+struct engine_life *engine_life = &no_life;
+int engine_pid;
+bool engine_loaded;
+
+static pthread_mutex_t load_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool loading __attribute__((tls_model("initial-exec")));
+static bool refused; // for good
+static struct sl_shared *memory; // shared with an engine that is loaded and not (yet) started
+
+static void *map(size_t bytes)
+{
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+// life_new: a page that children of any kind of fork see as zeros.
+static bool life_new(void)
+{
+    if (engine_life != &no_life)
+        return true;
+    struct engine_life *life = map(4096);
+    if (!life || madvise(life, 4096, MADV_WIPEONFORK) != 0)
+        return false;
+    engine_life = life;
+    return true;
+}
+
+static bool resolve(void *image)
+{
+    struct { const char *name; void **slot; } calls[] = {
+#define CALL(name) { #name, (void **)(void *)&engine.name }
+        CALL(sl_start), CALL(sl_listen), CALL(sl_relisten), CALL(sl_accept), CALL(sl_connect), CALL(sl_recv),
+        CALL(sl_send), CALL(sl_shutdown), CALL(sl_close), CALL(sl_setsockopt), CALL(sl_getsockopt), CALL(sl_name),
+        CALL(sl_ioctl), CALL(sl_poll), CALL(sl_handover), CALL(sl_stop),
+#undef CALL
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
+        *calls[i].slot = dlsym(image, calls[i].name);
+        if (!*calls[i].slot) {
+            log_line(LOG_ERROR, "the engine lacks a function: it is of another version; the kernel serves");
+            return false;
+        }
+    }
+    return true;
+}
+
+// load maps the image. Signals are blocked: Go's threads inherit that, and Go's own handlers must never run.
+static bool load(void)
+{
+    struct signals_kept kept;
+    signals_keep(&kept);
+    threads_of_engine(true);
+    void *image = image_open(engine_loaded);
+    threads_of_engine(false);
+    bool ok = image != NULL && resolve(image) && (memory = map(sizeof *memory)) != NULL;
+    if (ok) {
+        engine_loaded = true;
+        threads_image(engine.sl_start);
+    }
+    signals_restore(&kept);
+    return ok;
+}
+
+// start: 0, or what sl_start says.
+static int start(void)
+{
+    struct signals_kept kept;
+    signals_keep(&kept);
+    door_open();
+    struct sl_boot boot = {
+        .size = sizeof boot, .abi = SL_ABI, .door_fd = door_fd(), .fd_min = own_base(), .env = knobs.env,
+    };
+    engine_inside = 1;
+    int r = engine.sl_start(memory, &boot);
+    engine_inside = 0;
+    signals_restore(&kept);
+    return r;
+}
+
+// start_retry: when a refused engine may be asked again (the broker may come back).
+static int64_t start_retry_ns;
+static int64_t start_pause_ns = 1000000000;
+
+static bool bring_up(void)
+{
+    const char *why = refuse_reason();
+    if (why) {
+        refused = true;
+        log_line(LOG_ERROR, why);
+        return false;
+    }
+    signals_wrap();
+    if (!life_new() || (!memory && !load())) {
+        refused = true;
+        return false;
+    }
+    int r = start();
+    if (r != 0) {
+        notes_log(memory);
+        start_retry_ns = now_ns() + start_pause_ns;
+        start_pause_ns = start_pause_ns < 30000000000 ? 2 * start_pause_ns : start_pause_ns;
+        return false;
+    }
+    own_scan();
+    engine_pid = (int)RAW(SYS_getpid);
+    atomic_store_explicit(&engine_life->shared, memory, memory_order_release);
+    wait_start();
+    return true;
+}
+
+bool engine_need(void)
+{
+    if (shared())
+        return true;
+    if (refused || loading || !knobs.on || now_ns() < start_retry_ns)
+        return false;
+    int saved = errno;
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    pthread_mutex_lock(&load_lock);
+    loading = true;
+    bool up = shared() != NULL || (!refused && now_ns() >= start_retry_ns && bring_up());
+    loading = false;
+    pthread_mutex_unlock(&load_lock);
+    pthread_setcancelstate(cancel, NULL);
+    errno = saved;
+    return up;
+}
+
+void engine_forked(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&load_lock, &fresh, sizeof fresh);
+    loading = false;
+    memory = NULL; // the parent's, as it was
+    start_retry_ns = 0, start_pause_ns = 1000000000;
+}

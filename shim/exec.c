@@ -1,0 +1,140 @@
+// Another program takes over, in this process or in a new one: connections it inherits become the kernel's before.
+#include <errno.h>
+#include <string.h>
+#include <stdlib.h>
+
+#include "ours.h"
+#include "process.h"
+#include "raw.h"
+
+extern char **environ;
+
+// leave prepares for an exec that is likely to succeed; one that can't, as in a search along PATH, changes nothing.
+static void leave(int dir, const char *path, int flags)
+{
+    if (atomic_load(&fd_files) == 0)
+        return;
+    int saved = errno;
+    if (flags & AT_EMPTY_PATH || RAW(SYS_faccessat, dir, path, X_OK) >= 0) {
+        handover_inherited();
+        process_leave();
+    }
+    errno = saved;
+}
+
+// leave_search: execvp's look along PATH finds a program with this name.
+static void leave_search(const char *file)
+{
+    if (atomic_load(&fd_files) == 0)
+        return;
+    if (strchr(file, '/')) {
+        leave(AT_FDCWD, file, 0);
+        return;
+    }
+    handover_inherited(); // most likely it is found; handing over harms nothing if it is not
+    process_leave();
+}
+
+INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
+{
+    leave(AT_FDCWD, path, 0);
+    return real.execve(path, argv, envp);
+}
+
+INTERPOSE int execv(const char *path, char *const argv[])
+{
+    leave(AT_FDCWD, path, 0);
+    return real.execv(path, argv);
+}
+
+INTERPOSE int execvp(const char *file, char *const argv[])
+{
+    leave_search(file);
+    return real.execvp(file, argv);
+}
+
+INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+    leave_search(file);
+    return real.execvpe(file, argv, envp);
+}
+
+INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
+{
+    leave(fd, "", AT_EMPTY_PATH);
+    return real.fexecve(fd, argv, envp);
+}
+
+INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    leave(dir, path, flags);
+    return real.execveat(dir, path, argv, envp, flags);
+}
+
+// count_args counts the list of execl and its kin, with the NULL at its end.
+static size_t count_args(va_list ap)
+{
+    size_t n = 2;
+    while (va_arg(ap, char *))
+        n++;
+    return n;
+}
+
+static void fill_args(char **argv, const char *arg, va_list ap)
+{
+    *argv = (char *)arg;
+    while (*argv)
+        *++argv = va_arg(ap, char *);
+}
+
+// Each collects its list on the stack (malloc is not safe after fork in a threaded program).
+#define COLLECT(argv, arg, ap)                    \
+    va_list ap, count;                            \
+    va_start(ap, arg);                            \
+    va_copy(count, ap);                           \
+    char *argv[count_args(count)];                \
+    va_end(count);                                \
+    fill_args(argv, arg, ap)
+
+INTERPOSE int execl(const char *path, const char *arg, ...)
+{
+    COLLECT(argv, arg, ap);
+    va_end(ap);
+    return execve(path, argv, environ);
+}
+
+INTERPOSE int execlp(const char *file, const char *arg, ...)
+{
+    COLLECT(argv, arg, ap);
+    va_end(ap);
+    return execvp(file, argv);
+}
+
+INTERPOSE int execle(const char *path, const char *arg, ...)
+{
+    COLLECT(argv, arg, ap);
+    char **envp = va_arg(ap, char **);
+    va_end(ap);
+    return execve(path, argv, envp);
+}
+
+INTERPOSE int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,
+                          char *const argv[], char *const envp[])
+{
+    handover_inherited();
+    return real.posix_spawn(pid, path, fa, at, argv, envp);
+}
+
+INTERPOSE int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,
+                           char *const argv[], char *const envp[])
+{
+    handover_inherited();
+    return real.posix_spawnp(pid, file, fa, at, argv, envp);
+}
+
+// The child will have fd as another number, without FD_CLOEXEC.
+INTERPOSE int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *fa, int fd, int to)
+{
+    handover_fd(fd);
+    return real.posix_spawn_file_actions_adddup2(fa, fd, to);
+}

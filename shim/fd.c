@@ -1,0 +1,156 @@
+// Descriptors: closing, duplicating, flags.
+#include <errno.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <sys/stat.h>
+
+#include "ours.h"
+#include "raw.h"
+
+// hidden: the number is sluice's own; to the program nothing is open there.
+static bool hidden(int fd)
+{
+    if (fd_kind(fd) != FD_OWN)
+        return false;
+    errno = EBADF;
+    return true;
+}
+
+INTERPOSE int close(int fd)
+{
+    if (fd_load(fd) == 0)
+        return real.close(fd);
+    if (hidden(fd))
+        return -1;
+    fd_drop(fd);
+    return real.close(fd);
+}
+
+// drop_range forgets what [lo, hi] named, if it is being closed.
+static void drop_range(unsigned lo, unsigned hi, int flags)
+{
+    if (flags & CLOSE_RANGE_CLOEXEC)
+        return;
+    for (int fd = fd_next((int)lo); fd >= 0 && (unsigned)fd <= hi; fd = fd_next(fd + 1))
+        if (fd_kind(fd) != FD_OWN)
+            fd_drop(fd);
+}
+
+INTERPOSE int close_range(unsigned lo, unsigned hi, int flags)
+{
+    if (lo > hi || (flags & ~(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC)) || lo >= FD_MAX)
+        return real.close_range(lo, hi, flags);
+    drop_range(lo, hi, flags);
+    unsigned from = lo;
+    for (int fd = fd_next((int)lo); fd >= 0 && (unsigned)fd <= hi; fd = fd_next(fd + 1)) {
+        if (fd_kind(fd) != FD_OWN)
+            continue;
+        if ((unsigned)fd > from && real.close_range(from, (unsigned)fd - 1, flags) < 0)
+            return -1;
+        from = (unsigned)fd + 1;
+    }
+    return from > hi ? 0 : real.close_range(from, hi, flags);
+}
+
+INTERPOSE void closefrom(int lo)
+{
+    close_range(lo < 0 ? 0 : (unsigned)lo, UINT_MAX, 0);
+}
+
+// dup_of makes fd, just duplicated from old, name the same file.
+static int dup_of(int old, int fd)
+{
+    if (fd < 0)
+        return fd;
+    struct file *f = file_get(old);
+    if (!f)
+        return new_fd(fd);
+    fd_bind(fd, f);
+    file_put(f);
+    return fd;
+}
+
+INTERPOSE int dup(int fd)
+{
+    return hidden(fd) ? -1 : dup_of(fd, real.dup(fd));
+}
+
+INTERPOSE int dup2(int fd, int to)
+{
+    if (hidden(fd))
+        return -1;
+    if (fd != to && !own_evict(to)) {
+        errno = EBUSY;
+        return -1;
+    }
+    int r = real.dup2(fd, to);
+    return fd == to ? r : dup_of(fd, r);
+}
+
+INTERPOSE int dup3(int fd, int to, int flags)
+{
+    if (hidden(fd))
+        return -1;
+    if (fd != to && !own_evict(to)) {
+        errno = EBUSY;
+        return -1;
+    }
+    return dup_of(fd, real.dup3(fd, to, flags));
+}
+
+// status_flags is F_GETFL: O_NONBLOCK is the file's own affair, the rest the kernel's.
+static int status_flags(int fd, struct file *f)
+{
+    int r = real.fcntl(fd, F_GETFL, NULL);
+    return r < 0 ? r : (r & ~O_NONBLOCK) | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0);
+}
+
+// file_fcntl serves what concerns the open file. False: the kernel's turn.
+static bool file_fcntl(int fd, struct file *f, int cmd, void *arg, int *ret)
+{
+    long v = (long)arg;
+    bool signals = (cmd == F_SETFL && (v & O_ASYNC)) || cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX;
+    if (f->kind == FD_CONN && signals)
+        return conn_handover(fd, f) != 0; // SIGIO is the kernel's to send
+    if (f->kind != FD_CONN && f->kind != FD_LISTENER)
+        return false;
+    if (cmd == F_GETFL) {
+        *ret = status_flags(fd, f);
+        return true;
+    }
+    if (cmd != F_SETFL)
+        return false;
+    atomic_store(&f->nonblock, (v & O_NONBLOCK) != 0);
+    *ret = 0;
+    if (f->kind == FD_LISTENER) // its kernel side must not block while the engine has it
+        *ret = (int)raw_result(RAW(SYS_fcntl, fd, F_SETFL, atomic_load(&f->handle) >= 0 ? v | O_NONBLOCK : v));
+    return true;
+}
+
+INTERPOSE int fcntl(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    if (fd_load(fd) == 0 && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
+        return real.fcntl(fd, cmd, arg);
+    if (hidden(fd))
+        return -1;
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
+        return dup_of(fd, real.fcntl(fd, cmd, arg));
+    struct file *f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
+    int ret = -1;
+    bool served = f && file_fcntl(fd, f, cmd, arg, &ret);
+    file_put(f);
+    return served ? ret : real.fcntl(fd, cmd, arg);
+}
+
+INTERPOSE int fcntl64(int fd, int cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    return fcntl(fd, cmd, arg);
+}

@@ -1,0 +1,64 @@
+// ioctl: what asks about a connection's queues, and the other way to set O_NONBLOCK.
+#include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
+#include "ours.h"
+#include "raw.h"
+
+// conn_ioctl: 0 or -errno; SL_MOVED: the kernel's turn.
+static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
+{
+    switch (cmd) {
+    case FIONBIO:
+        atomic_store(&f->nonblock, *(int *)arg != 0);
+        return 0;
+    case FIONREAD: // = SIOCINQ
+    case SIOCOUTQ:
+    case SIOCOUTQNSD:
+    case SIOCATMARK:
+        return ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, arg);
+    case FIOASYNC:
+    case FIOSETOWN:
+    case SIOCSPGRP: {
+        int r = conn_handover(fd, f);
+        return r == 0 ? SL_MOVED : r;
+    }
+    default:
+        return SL_MOVED; // about descriptors and interfaces: the socket behind answers
+    }
+}
+
+INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
+{
+    va_list ap;
+    va_start(ap, cmd);
+    void *arg = va_arg(ap, void *);
+    va_end(ap);
+    enum fd_kind kind = fd_kind(fd);
+    if (kind == FD_OWN) {
+        errno = EBADF;
+        return -1;
+    }
+    if (kind == FD_LISTENER && cmd == FIONBIO) {
+        int flags = fcntl(fd, F_GETFL);
+        return fcntl(fd, F_SETFL, *(int *)arg ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
+    }
+    struct file *f = conn_get(fd);
+    if (f) {
+        int r = conn_ioctl(fd, f, cmd, arg);
+        struct sl_shared *s = shared();
+        if (r == SL_MOVED && s && atomic_load(&s->words[atomic_load(&f->handle)].moved))
+            file_settle(f);
+        file_put(f);
+        if (r != SL_MOVED)
+            return (int)raw_result(r);
+    }
+    return real.ioctl(fd, cmd, arg);
+}
+
+INTERPOSE int sockatmark(int fd)
+{
+    int mark;
+    return ioctl(fd, SIOCATMARK, &mark) < 0 ? -1 : mark;
+}

@@ -1,0 +1,46 @@
+// The knobs (environment variables) of the preload object. The documented table is knobs/ in Go; a test holds both parsers to
+// the same answers.
+#ifndef SLUICE_KNOBS_H
+#define SLUICE_KNOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define RULES_MAX 64
+
+// A rule selects addresses and ports; family 0: any address.
+struct rule {
+    uint8_t family; // 0, 4 or 6
+    uint8_t bits;   // prefix length within the family
+    uint8_t addr[16];
+    uint16_t low, top;
+};
+
+struct rules {
+    int n;
+    struct rule rule[RULES_MAX];
+};
+
+struct knobs {
+    bool on;
+    char broker[108];
+    struct rules connect;
+    struct rules listen;
+    unsigned spin_usec;
+    int log_level; // 0 off, 1 error, 2 info, 3 debug
+    char log_path[256];
+    const char *env[16]; // the SLUICE_* variables that count, as they stood when the program started; for the engine
+};
+extern struct knobs knobs; // set once, before main
+
+// knobs_read takes the values from an environment. Whatever is wrong is told to complain, one line each.
+void knobs_read(char **envp, void (*complain)(const char *line));
+
+// rules_match: is this address (AF_INET, AF_INET6; mapped IPv4 counts as IPv4) selected?
+bool rules_match(const struct rules *rules, const struct sockaddr *sa, socklen_t len);
+
+// knob_check: NULL if value is good for the knob, else what is wanted. Sets the knob in *k.
+const char *knob_set(struct knobs *k, const char *name, const char *value);
+
+#endif

@@ -1,0 +1,164 @@
+// A selected listener is a candidate from listen() on; it goes into the engine when the program first polls it or accepts.
+#include "listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "clock.h"
+#include "door.h"
+#include "engine.h"
+#include "image.h"
+#include "knobs.h"
+#include "own.h"
+#include "process.h"
+#include "raw.h"
+#include "real.h"
+
+static pthread_mutex_t need_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); // this thread has need_lock
+
+static int option(int fd, int level, int name)
+{
+    int v = 0;
+    socklen_t n = sizeof v;
+    return RAW(SYS_getsockopt, fd, level, name, &v, &n) < 0 ? -1 : v;
+}
+
+static int64_t timeout(int fd, int name)
+{
+    struct timeval tv = { 0, 0 };
+    socklen_t n = sizeof tv;
+    if (RAW(SYS_getsockopt, fd, SOL_SOCKET, name, &tv, &n) < 0)
+        return 0;
+    return (int64_t)tv.tv_sec * 1000000000 + tv.tv_usec * 1000;
+}
+
+static bool selected(int fd)
+{
+    struct sockaddr_storage sa;
+    socklen_t n = sizeof sa;
+    if (option(fd, SOL_SOCKET, SO_PROTOCOL) != IPPROTO_TCP || RAW(SYS_getsockname, fd, &sa, &n) < 0)
+        return false;
+    return rules_match(&knobs.listen, (struct sockaddr *)&sa, n);
+}
+
+// become makes fd a candidate.
+static void become(int fd, int backlog)
+{
+    struct file *f = file_new(FD_LISTENER);
+    if (!f)
+        return;
+    f->backlog = backlog;
+    f->inet6 = option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
+    long flags = RAW(SYS_fcntl, fd, F_GETFL);
+    atomic_store(&f->nonblock, flags >= 0 && (flags & O_NONBLOCK));
+    atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
+    atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
+    int lowat = option(fd, SOL_SOCKET, SO_RCVLOWAT);
+    atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
+    fd_bind(fd, f);
+    file_put(f);
+    door_open();
+    image_find();
+}
+
+void listener_consider(int fd, int backlog)
+{
+    int saved = errno;
+    struct file *f = file_get(fd);
+    if (f) {
+        f->backlog = backlog;
+        if (f->kind == FD_LISTENER && shared() && atomic_load(&f->handle) >= 0)
+            ENGINE(sl_relisten, atomic_load(&f->handle), backlog);
+        file_put(f);
+    } else if (knobs.listen.n > 0 && selected(fd)) {
+        become(fd, backlog);
+    }
+    errno = saved;
+}
+
+void listener_adopt(int fd)
+{
+    if (knobs.on && knobs.listen.n > 0 && fd_load(fd) == 0 && option(fd, SOL_SOCKET, SO_ACCEPTCONN) == 1 && selected(fd))
+        become(fd, SOMAXCONN);
+}
+
+// A program may get its listeners from the one that started it (exec, socket activation).
+void listeners_inherited(void)
+{
+    for (int fd = 0; fd < 1024; fd++)
+        if (RAW(SYS_fcntl, fd, F_GETFD) >= 0)
+            listener_adopt(fd);
+}
+
+static void pause_listener(struct file *f)
+{
+    int64_t pause = f->pause_ns ? f->pause_ns : 1000000000;
+    f->pause_ns = pause < 30000000000 ? 2 * pause : pause;
+    atomic_store(&f->retry_ns, now_ns() + pause);
+}
+
+// enter puts a candidate into the engine. The kernel's listener must not block from then on: accept asks it second.
+static void enter(int fd, struct file *f)
+{
+    if (!engine_need()) {
+        pause_listener(f);
+        return;
+    }
+    long flags = RAW(SYS_fcntl, fd, F_GETFL);
+    RAW(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
+    own_note();
+    int h = ENGINE(sl_listen, fd, f->backlog);
+    own_scan();
+    if (h >= 0) {
+        file_set_handle(f, h);
+        return;
+    }
+    if (!atomic_load(&f->nonblock))
+        RAW(SYS_fcntl, fd, F_SETFL, flags & ~O_NONBLOCK);
+    pause_listener(f);
+}
+
+bool listener_need(int fd, struct file *f)
+{
+    if (f->kind != FD_LISTENER)
+        return false;
+    if (atomic_load(&f->handle) >= 0)
+        return shared() != NULL;
+    if (needing || engine_inside || now_ns() < atomic_load(&f->retry_ns))
+        return false;
+    int saved = errno;
+    pthread_mutex_lock(&need_lock);
+    needing = true;
+    if (atomic_load(&f->handle) < 0 && now_ns() >= atomic_load(&f->retry_ns))
+        enter(fd, f);
+    needing = false;
+    pthread_mutex_unlock(&need_lock);
+    errno = saved;
+    return atomic_load(&f->handle) >= 0;
+}
+
+void listener_forked(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&need_lock, &fresh, sizeof fresh);
+    needing = false;
+}
+
+static _Atomic int placeholder[2] = { -1, -1 };
+
+static int placeholder_make(bool inet6)
+{
+    int fd = (int)RAW(SYS_socket, inet6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd < 0 ? (int)raw_result(fd) : own_move(fd, &placeholder[inet6]);
+}
+
+int placeholder_dup(struct file *l, bool cloexec)
+{
+    int from = atomic_load(&placeholder[l->inet6]);
+    if (from < 0 && (from = placeholder_make(l->inet6)) < 0)
+        return -1;
+    return (int)raw_result(RAW(SYS_fcntl, from, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0));
+}

@@ -1,0 +1,131 @@
+// The calls with a struct msghdr: scattered buffers, control messages, many at once.
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "clock.h"
+#include "conn_io.h"
+#include "listener.h"
+#include "knobs.h"
+
+// conn_recvmsg: TCP names no sender and (without options that hand the connection over) sends no control messages.
+static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags)
+{
+    struct sl_recvinfo info = { 0 };
+    int count = m->msg_iovlen > INT_MAX ? -1 : (int)m->msg_iovlen;
+    if (count < 0 || count > IOV_MAX) {
+        file_put(f);
+        errno = EMSGSIZE;
+        return -1;
+    }
+    ssize_t r = conn_recv(fd, f, m->msg_iov, count, flags & ~IO_READ, &info);
+    if (r < 0)
+        return r;
+    if (m->msg_name)
+        m->msg_namelen = 0;
+    m->msg_controllen = 0;
+    m->msg_flags = (int)info.msg_flags | (flags & MSG_CMSG_CLOEXEC);
+    return r;
+}
+
+// Descriptors that came over a unix socket may be listeners.
+static void received_fds(struct msghdr *m)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
+            listener_adopt(new_fd(fd));
+        }
+    }
+}
+
+// Descriptors that leave over a unix socket become the kernel's first: their receiver knows nothing of our engine.
+static void sent_fds(const struct msghdr *m)
+{
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR((struct msghdr *)m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS || h->cmsg_len < CMSG_LEN(0))
+            continue;
+        for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
+            handover_fd(fd);
+        }
+    }
+}
+
+INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+    struct file *f = conn_get(fd);
+    if (f)
+        return conn_recvmsg(fd, f, m, flags);
+    ssize_t r = real.recvmsg(fd, m, flags);
+    if (r >= 0 && m->msg_controllen > 0 && knobs.on)
+        received_fds(m);
+    return r;
+}
+
+INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    struct file *f = conn_get(fd);
+    if (f && m->msg_controllen > 0 && conn_handover(fd, f) == 0) { // options for one segment: the kernel's business
+        file_put(f);
+        f = NULL;
+    }
+    if (f && m->msg_iovlen > IOV_MAX) {
+        file_put(f);
+        errno = EMSGSIZE;
+        return -1;
+    }
+    if (f)
+        return conn_send(fd, f, m->msg_iov, (int)m->msg_iovlen, flags);
+    if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
+        sent_fds(m);
+    return real.sendmsg(fd, m, flags);
+}
+
+INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
+{
+    if (fd_kind(fd) != FD_CONN)
+        return real.recvmmsg(fd, m, n, flags, limit);
+    int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
+    unsigned int got = 0;
+    while (got < n) {
+        ssize_t r = recvmsg(fd, &m[got].msg_hdr, flags & ~MSG_WAITFORONE);
+        if (r < 0)
+            break;
+        m[got++].msg_len = (unsigned int)r;
+        if (flags & MSG_WAITFORONE)
+            flags |= MSG_DONTWAIT;
+        if (limit && now_ns() >= until) // looked at after each message, as the kernel does
+            break;
+        if (m[got - 1].msg_hdr.msg_flags & MSG_OOB)
+            break;
+    }
+    if (limit) {
+        int64_t left = until - now_ns();
+        left = left > 0 ? left : 0;
+        *limit = (struct timespec){ left / 1000000000, left % 1000000000 };
+    }
+    return got > 0 || n == 0 ? (int)got : -1;
+}
+
+INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
+{
+    if (fd_kind(fd) != FD_CONN) {
+        for (unsigned int i = 0; i < n && atomic_load_explicit(&fd_files, memory_order_relaxed) != 0; i++)
+            if (m[i].msg_hdr.msg_controllen > 0)
+                sent_fds(&m[i].msg_hdr);
+        return real.sendmmsg(fd, m, n, flags);
+    }
+    unsigned int sent = 0;
+    while (sent < n) {
+        ssize_t r = sendmsg(fd, &m[sent].msg_hdr, flags);
+        if (r < 0)
+            break;
+        m[sent++].msg_len = (unsigned int)r;
+    }
+    return sent > 0 || n == 0 ? (int)sent : -1;
+}

@@ -1,0 +1,160 @@
+// Socket options, names and shutdown of connections and listeners.
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "ours.h"
+#include "raw.h"
+
+#ifndef SO_RCVTIMEO_NEW
+#define SO_RCVTIMEO_NEW 66
+#define SO_SNDTIMEO_NEW 67
+#endif
+
+// Which of the file's time-outs an option names, if any.
+static _Atomic int64_t *timeout_of(struct file *f, int level, int name)
+{
+    if (level != SOL_SOCKET)
+        return NULL;
+    if (name == SO_RCVTIMEO || name == SO_RCVTIMEO_NEW)
+        return &f->rcv_timeout_ns;
+    return name == SO_SNDTIMEO || name == SO_SNDTIMEO_NEW ? &f->snd_timeout_ns : NULL;
+}
+
+// timeout_set lets the kernel judge and round the value, on the socket behind fd, which waits for nothing.
+static int timeout_set(int fd, _Atomic int64_t *t, int name, const void *val, socklen_t len)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // accepted connections share one socket there
+    struct timeval tv = { 0, 0 };
+    socklen_t n = sizeof tv;
+    pthread_mutex_lock(&lock);
+    long r = RAW(SYS_setsockopt, fd, SOL_SOCKET, name, val, len);
+    if (r >= 0)
+        RAW(SYS_getsockopt, fd, SOL_SOCKET, name, &tv, &n);
+    pthread_mutex_unlock(&lock);
+    if (r >= 0)
+        atomic_store(t, (int64_t)tv.tv_sec * 1000000000 + tv.tv_usec * 1000);
+    return (int)r;
+}
+
+static int timeout_get(int64_t ns, void *val, socklen_t *len)
+{
+    struct timeval tv = { ns / 1000000000, ns % 1000000000 / 1000 };
+    socklen_t n = *len < sizeof tv ? *len : sizeof tv;
+    memcpy(val, &tv, n);
+    *len = n;
+    return 0;
+}
+
+// conn_set: 0 or -errno; SL_MOVED: the kernel's turn.
+static int conn_set(int fd, struct file *f, int level, int name, const void *val, socklen_t len)
+{
+    _Atomic int64_t *t = timeout_of(f, level, name);
+    if (t)
+        return timeout_set(fd, t, name, val, len);
+    if (level == SOL_SOCKET && name == SO_RCVLOWAT && len >= sizeof(int)) {
+        int low = *(const int *)val;
+        atomic_store(&f->rcv_lowat, low < 0 ? INT32_MAX : low ? low : 1);
+    }
+    return ENGINE(sl_setsockopt, atomic_load(&f->handle), level, name, val, len);
+}
+
+// listener_set keeps what accepted connections inherit in step; the kernel's answer is the program's.
+static void listener_set(int fd, int level, int name, const void *val, socklen_t len)
+{
+    struct file *f = fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
+    if (!f)
+        return;
+    int saved = errno;
+    if (shared() && atomic_load(&f->handle) >= 0)
+        conn_set(fd, f, level, name, val, len);
+    else if (timeout_of(f, level, name))
+        timeout_set(fd, timeout_of(f, level, name), name, val, len);
+    file_put(f);
+    errno = saved;
+}
+
+INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+{
+    struct file *f = conn_get(fd);
+    if (f) {
+        int r = conn_set(fd, f, level, name, val, len);
+        if (r == -ENOPROTOOPT && conn_handover(fd, f) == 0) // an option that only the kernel knows
+            r = SL_MOVED;
+        if (r == SL_MOVED)
+            file_settle(f);
+        file_put(f);
+        if (r != SL_MOVED)
+            return (int)raw_result(r);
+    }
+    int r = real.setsockopt(fd, level, name, val, len);
+    if (r == 0)
+        listener_set(fd, level, name, val, len);
+    return r;
+}
+
+// conn_result gives f back and tells whether the engine's answer r stands: else the kernel is to be asked.
+static bool conn_result(struct file *f, int r, int *ret)
+{
+    if (r == SL_MOVED)
+        file_settle(f);
+    file_put(f);
+    *ret = r == SL_MOVED ? 0 : (int)raw_result(r);
+    return r != SL_MOVED;
+}
+
+INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
+{
+    struct file *f = conn_get(fd);
+    if (!f)
+        return real.getsockopt(fd, level, name, val, len);
+    _Atomic int64_t *t = timeout_of(f, level, name);
+    int r, ret;
+    if (t && (int)*len < 0)
+        r = -EINVAL;
+    else if (t)
+        r = timeout_get(atomic_load(t), val, len);
+    else
+        r = ENGINE(sl_getsockopt, atomic_load(&f->handle), level, name, val, len);
+    if (r == -ENOPROTOOPT)
+        r = SL_MOVED; // the placeholder answers
+    bool placeholder = r == SL_MOVED && shared() && atomic_load(&shared()->words[atomic_load(&f->handle)].moved) == 0;
+    if (placeholder) {
+        file_put(f);
+        return real.getsockopt(fd, level, name, val, len);
+    }
+    return conn_result(f, r, &ret) ? ret : real.getsockopt(fd, level, name, val, len);
+}
+
+INTERPOSE int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    struct file *f = conn_get(fd);
+    int ret;
+    if (f && conn_result(f, ENGINE(sl_name, atomic_load(&f->handle), 0, sa, len), &ret))
+        return ret;
+    return real.getsockname(fd, sa, len);
+}
+
+INTERPOSE int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
+{
+    struct file *f = conn_get(fd);
+    int ret;
+    if (f && conn_result(f, ENGINE(sl_name, atomic_load(&f->handle), 1, sa, len), &ret))
+        return ret;
+    return real.getpeername(fd, sa, len);
+}
+
+INTERPOSE int shutdown(int fd, int how)
+{
+    struct file *f = conn_get(fd);
+    int ret;
+    if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
+        return ret;
+    int r = real.shutdown(fd, how);
+    struct file *l = r == 0 && fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
+    if (l && shared() && atomic_load(&l->handle) >= 0 && how != SHUT_WR)
+        ENGINE(sl_shutdown, atomic_load(&l->handle), how);
+    file_put(l);
+    return r;
+}

@@ -1,0 +1,205 @@
+// Connections between the engine and the kernel: settling what moved, handing over, what a fork leaves behind.
+#include "ours.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+
+#include "door.h"
+#include "file.h"
+#include "log.h"
+#include "raw.h"
+#include "wait.h"
+
+static pthread_mutex_t settle_lock = PTHREAD_MUTEX_INITIALIZER;
+
+// One settling: the kernel socket that takes the descriptors' place.
+struct move {
+    int kernel;
+    int done;
+};
+
+static void move_fd(int fd, struct file *f, void *arg)
+{
+    struct move *m = arg;
+    long flags = RAW(SYS_fcntl, fd, F_GETFD);
+    if (flags < 0)
+        return;
+    RAW(SYS_dup3, m->kernel, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
+    epoll_fd_moved(fd, f);
+    fd_drop(fd);
+    m->done++;
+}
+
+static void set_timeout(int kernel, int name, int64_t ns)
+{
+    struct timeval tv = { ns / 1000000000, ns % 1000000000 / 1000 };
+    if (ns > 0)
+        RAW(SYS_setsockopt, kernel, SOL_SOCKET, name, &tv, sizeof tv);
+}
+
+// settle_as makes kernel (a descriptor of ours, closed here) what f's descriptors are from now on. settle_lock is held.
+static void settle_as(struct file *f, int kernel)
+{
+    struct move m = { .kernel = kernel };
+    RAW(SYS_fcntl, kernel, F_SETFL, O_RDWR | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0));
+    set_timeout(kernel, SO_RCVTIMEO, atomic_load(&f->rcv_timeout_ns));
+    set_timeout(kernel, SO_SNDTIMEO, atomic_load(&f->snd_timeout_ns));
+    fd_each(f, move_fd, &m);
+    RAW(SYS_close, kernel);
+}
+
+// gone: the connection is lost with its engine: a socket whose reads and writes fail stands in for it.
+static int gone_socket(void)
+{
+    int fd = (int)RAW(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    return fd;
+}
+
+void file_settle(struct file *f)
+{
+    struct sl_shared *s = shared();
+    pthread_mutex_lock(&settle_lock);
+    int h = atomic_load(&f->handle);
+    uint32_t moved = s && h >= 0 ? atomic_load(&s->words[h].moved) : 0;
+    if (moved == 0 || f->settled) {
+        pthread_mutex_unlock(&settle_lock);
+        return;
+    }
+    f->settled = true;
+    int kernel = moved == SL_GONE ? gone_socket() : (int)moved - 1;
+    if (kernel >= 0)
+        settle_as(f, kernel);
+    pthread_mutex_unlock(&settle_lock);
+}
+
+struct file *conn_get_slow(int fd)
+{
+    for (int tries = 0; tries < 2; tries++) {
+        struct file *f = file_get(fd);
+        if (!f)
+            return NULL;
+        struct sl_shared *s = shared();
+        int h = atomic_load(&f->handle);
+        if (f->kind == FD_CONN && s && h >= 0 && atomic_load(&s->words[h].moved) == 0)
+            return f;
+        if (f->kind == FD_CONN && (!s || h < 0))
+            file_adopt(f);
+        else if (f->kind == FD_CONN)
+            file_settle(f);
+        file_put(f);
+    }
+    return NULL;
+}
+
+int conn_handover(int fd, struct file *f)
+{
+    int r = -EBUSY;
+    for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
+        r = ENGINE(sl_handover, atomic_load(&f->handle));
+        if (r == -EBUSY) {
+            struct pollfd p = { .fd = shared() ? shared()->wake_epfd : -1, .events = POLLIN };
+            struct timespec ms = { 0, 5000000 };
+            RAW(SYS_ppoll, &p, 1, &ms, NULL, 0);
+            ENGINE(sl_poll);
+        }
+    }
+    if (r >= 0 || r == SL_MOVED) {
+        file_settle(f);
+        return 0;
+    }
+    (void)fd;
+    return r;
+}
+
+int handover_fd(int fd)
+{
+    struct file *f = conn_get(fd);
+    if (!f)
+        return 0;
+    int r = conn_handover(fd, f);
+    file_put(f);
+    return r;
+}
+
+static void handover_open(int fd, struct file *f, void *arg)
+{
+    (void)arg;
+    if (f->kind != FD_CONN || RAW(SYS_fcntl, fd, F_GETFD) != 0)
+        return;
+    handover_fd(fd);
+}
+
+void handover_inherited(void)
+{
+    if (atomic_load(&fd_files) != 0)
+        fd_each(NULL, handover_open, NULL);
+}
+
+struct file *conn_bind(int fd, int h, bool nonblock)
+{
+    struct file *f = file_new(FD_CONN);
+    if (f) {
+        file_set_handle(f, h);
+        atomic_store(&f->nonblock, nonblock);
+        if (fd_bind(fd, f))
+            return f;
+        file_put(f);
+        return NULL;
+    }
+    ENGINE(sl_close, h);
+    return NULL;
+}
+
+void file_adopt(struct file *f)
+{
+    pthread_mutex_lock(&settle_lock);
+    if (!f->settled) {
+        f->settled = true;
+        int kernel = door_want(f->owner, f->foreign);
+        if (kernel < 0) {
+            log_line(LOG_ERROR, "an inherited connection could not be fetched from the process that has it");
+            kernel = gone_socket();
+        }
+        if (kernel >= 0)
+            settle_as(f, kernel);
+    }
+    pthread_mutex_unlock(&settle_lock);
+}
+
+static void file_forked(int fd, struct file *f, void *arg)
+{
+    (void)fd;
+    int h = atomic_load(&f->handle);
+    if (f->kind == FD_CONN && h >= 0) {
+        f->owner = *(int *)arg;
+        f->foreign = h;
+    }
+    if (h >= 0)
+        file_set_handle(f, -1);
+    atomic_store(&f->retry_ns, 0);
+}
+
+void files_forked(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&settle_lock, &fresh, sizeof fresh);
+    int parent = engine_pid;
+    if (atomic_load(&fd_files) != 0)
+        fd_each(NULL, file_forked, &parent);
+}
+
+void file_dispose(struct file *f)
+{
+    epoll_file_closed(f);
+    int h = atomic_load(&f->handle);
+    if (h < 0)
+        return;
+    file_set_handle(f, -1);
+    if (!shared())
+        return;
+    int r = ENGINE(sl_close, h);
+    if (r >= 0 && (r & SL_KERNEL_FD) && !f->settled)
+        RAW(SYS_close, r & ~SL_KERNEL_FD);
+}

@@ -1,0 +1,35 @@
+// Between the calls and the engine: which file serves a descriptor, and how one becomes the kernel's again.
+#ifndef SLUICE_OURS_H
+#define SLUICE_OURS_H
+
+#include "engine.h"
+#include "real.h"
+
+// conn_get: the connection that fd names, referenced, served by the engine of this process; NULL: fd is the kernel's. A connection
+// that moved, or that a forked child inherited, becomes the kernel's here.
+struct file *conn_get_slow(int fd);
+static inline struct file *conn_get(int fd) { return fd_kind(fd) == FD_CONN ? conn_get_slow(fd) : NULL; }
+
+// conn_handover gives the connection to the kernel; afterwards fd is a kernel socket. 0, or -errno: it stays in the engine.
+int conn_handover(int fd, struct file *f);
+// handover_fd: the same for whatever fd is; nothing to do for the kernel's.
+int handover_fd(int fd);
+// handover_inherited hands over every connection that has a descriptor without FD_CLOEXEC: another program is about to get it.
+void handover_inherited(void);
+
+// conn_bind: a new file for engine handle h under descriptor fd. NULL: out of memory (the handle is closed).
+struct file *conn_bind(int fd, int h, bool nonblock);
+// file_adopt: f belongs to an engine of an ancestor: fetches the connection from there.
+void file_adopt(struct file *f);
+// files_forked: in a forked child: no file has an engine here.
+void files_forked(void);
+
+// new_fd: a descriptor that the kernel just gave to the program: whatever we thought of that number is stale.
+static inline int new_fd(int fd)
+{
+    if (fd >= 0 && fd_load(fd) != 0)
+        fd_drop(fd);
+    return fd;
+}
+
+#endif

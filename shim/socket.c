@@ -1,0 +1,116 @@
+// Sockets that listen, accept and connect.
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "clock.h"
+#include "door.h"
+#include "engine.h"
+#include "image.h"
+#include "knobs.h"
+#include "listener.h"
+#include "ours.h"
+#include "own.h"
+#include "raw.h"
+#include "wait.h"
+
+INTERPOSE int socket(int domain, int type, int proto)
+{
+    return new_fd(real.socket(domain, type, proto));
+}
+
+INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    struct file *f = conn_get(fd);
+    if (!f)
+        return real.bind(fd, sa, n);
+    file_put(f);
+    errno = EINVAL; // bound already
+    return -1;
+}
+
+INTERPOSE int listen(int fd, int backlog)
+{
+    struct file *f = conn_get(fd);
+    if (f) {
+        file_put(f);
+        errno = EINVAL; // connected
+        return -1;
+    }
+    int r = real.listen(fd, backlog);
+    if (r == 0 && knobs.on)
+        listener_consider(fd, backlog);
+    return r;
+}
+
+// settle_accepted places the kernel socket k, which came out of the engine's accept queue, at the lowest number.
+static int place_kernel(int k, int flags)
+{
+    int fd = (int)RAW(SYS_fcntl, k, flags & SOCK_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    RAW(SYS_close, k);
+    if (fd >= 0)
+        RAW(SYS_fcntl, fd, F_SETFL, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
+    return new_fd((int)raw_result(fd));
+}
+
+// accept_ours takes a connection from the engine. -1 with EAGAIN: none there.
+static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
+{
+    struct sl_shared *s = shared();
+    int lh = atomic_load(&l->handle);
+    errno = EAGAIN;
+    if (!s || lh < 0 || !(atomic_load(&s->words[lh].ready) & POLLIN))
+        return -1;
+    int fd = placeholder_dup(l, flags & SOCK_CLOEXEC);
+    if (fd < 0)
+        return -1; // EMFILE, ENFILE: as the kernel, before a connection is taken
+    int h = ENGINE(sl_accept, lh, sa, n);
+    if (h < 0 || h & SL_KERNEL_FD) {
+        RAW(SYS_close, fd);
+        if (h < 0)
+            return (int)raw_result(h > -4096 ? h : -EAGAIN);
+        return place_kernel(h & ~SL_KERNEL_FD, flags);
+    }
+    struct file *f = conn_bind(new_fd(fd), h, flags & SOCK_NONBLOCK);
+    if (!f) {
+        RAW(SYS_close, fd);
+        return (int)raw_result(-ENOMEM);
+    }
+    atomic_store(&f->rcv_timeout_ns, atomic_load(&l->rcv_timeout_ns));
+    atomic_store(&f->snd_timeout_ns, atomic_load(&l->snd_timeout_ns));
+    atomic_store(&f->rcv_lowat, atomic_load(&l->rcv_lowat));
+    file_put(f);
+    return fd;
+}
+
+// accept_on serves a listener that the engine has: its queue first, then the kernel's, then waits if the program's mode is blocking.
+static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
+{
+    for (;;) {
+        int got = accept_ours(l, sa, n, flags);
+        if (got < 0 && errno == EAGAIN)
+            got = new_fd(real.accept4(fd, sa, n, flags));
+        if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
+            return got;
+        int64_t limit = atomic_load(&l->rcv_timeout_ns);
+        int r = wait_handle(fd, atomic_load(&l->handle), POLLIN, limit > 0 ? limit : -1);
+        if (r <= 0)
+            return (int)raw_result(r < 0 ? r : -EAGAIN);
+    }
+}
+
+INTERPOSE int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)
+{
+    struct file *f = fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
+    if (!f || (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listener_need(fd, f)) {
+        file_put(f);
+        return new_fd(real.accept4(fd, sa, n, flags));
+    }
+    int r = accept_on(fd, f, sa, n, flags);
+    file_put(f);
+    return r;
+}
+
+INTERPOSE int accept(int fd, struct sockaddr *sa, socklen_t *n)
+{
+    return fd_kind(fd) == FD_LISTENER ? accept4(fd, sa, n, 0) : new_fd(real.accept(fd, sa, n));
+}

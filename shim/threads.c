@@ -1,0 +1,91 @@
+// Keeps the program's signals away from the engine's threads.
+//
+// A Go thread unblocks SIGCHLD, SIGPROF and the faults, whatever mask it starts with. SIGCHLD then may be taken by a thread
+// that no program knows of: a signalfd or sigwait misses it. So each such thread, before Go's code runs in it, blocks all signals and
+// sends itself THREADS_SIGNAL. It stays pending until Go unblocks it, and at that moment the handler (signals.c) fills the mask
+// that the thread returns to. From then on nothing is delivered there.
+#include "threads.h"
+
+#include <link.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "raw.h"
+#include "real.h"
+
+_Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
+static _Thread_local bool making __attribute__((tls_model("initial-exec")));
+
+// Where the engine's code lies; a forked child's copy comes on top of its parent's dead one.
+static uintptr_t image_low, image_high;
+
+void threads_of_engine(bool on) { making = on; }
+
+static int find_image(struct dl_phdr_info *info, size_t size, void *in)
+{
+    (void)size;
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type != PT_LOAD)
+            continue;
+        uintptr_t at = info->dlpi_addr + p->p_vaddr;
+        low = at < low ? at : low;
+        high = at + p->p_memsz > high ? at + p->p_memsz : high;
+    }
+    if ((uintptr_t)in < low || (uintptr_t)in >= high)
+        return 0;
+    image_low = low, image_high = high;
+    return 1;
+}
+
+void threads_image(void *in) { dl_iterate_phdr(find_image, in); }
+
+static void block_all(sigset_t *old)
+{
+    uint64_t all = ~0ull;
+    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &all, old, 8);
+}
+
+struct start {
+    void *(*fn)(void *);
+    void *arg;
+};
+
+static void *engine_thread(void *p)
+{
+    struct start s = *(struct start *)p;
+    free(p);
+    thread_of_engine = true;
+    block_all(NULL);
+    RAW(SYS_tgkill, RAW(SYS_getpid), RAW(SYS_gettid), THREADS_SIGNAL);
+    return s.fn(s.arg);
+}
+
+INTERPOSE int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+{
+    bool engine = making || thread_of_engine || ((uintptr_t)fn >= image_low && (uintptr_t)fn < image_high);
+    if (!engine)
+        return real.pthread_create(t, attr, fn, arg);
+    struct start *s = malloc(sizeof *s);
+    if (!s)
+        return EAGAIN;
+    *s = (struct start){ fn, arg };
+    int r = real.pthread_create(t, attr, engine_thread, s);
+    if (r != 0)
+        free(s);
+    return r;
+}
+
+// A thread of the program that enters Go for the first time is given Go's mask and keeps it: put its own back.
+_Thread_local bool engine_met __attribute__((tls_model("initial-exec")));
+static _Thread_local uint64_t met_mask __attribute__((tls_model("initial-exec")));
+
+void engine_meet(void) { RAW(SYS_rt_sigprocmask, SIG_SETMASK, NULL, &met_mask, 8); }
+
+void engine_part(void)
+{
+    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &met_mask, NULL, 8);
+    engine_met = true;
+}
