@@ -39,5 +39,8 @@ test: install-deps all ## Run every test
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo
 
+check: ## Compare generated files with their sources (installs clang)
+	scripts/check-generated
+
 clean: ## Remove what was built
 	rm -rf $(BUILD)

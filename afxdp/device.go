@@ -45,10 +45,17 @@ func Probe(ifindex int) (Device, error) {
 	return d, nil
 }
 
-// Info describes one queue of the device, for Map. native says that XDP runs in the driver.
+// MaxMTU is the largest IP packet, in bytes, that fits a frame: the kernel keeps 256 bytes in front of
+// a received packet. Larger packets are lost, so a stack must not invite them.
+const MaxMTU = efvi.FrameSize - unix.XDP_PACKET_HEADROOM - ethernetHeader
+
+const ethernetHeader = 14
+
+// Info describes one queue of the device, for Map. native says that XDP runs in the driver. The
+// MTU is MaxMTU if the device's is larger.
 func (d Device) Info(queue int, l Layout, native bool) efvi.Info {
 	return efvi.Info{
-		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, MAC: d.MAC, MTU: d.MTU,
+		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, MAC: d.MAC, MTU: min(d.MTU, MaxMTU),
 		ZeroCopy: l.ZeroCopy, Native: native,
 		PartialChecksum: d.Driver == "veth" || d.Driver == "virtio_net",
 	}

@@ -3,6 +3,7 @@ package afxdp_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,11 +17,11 @@ import (
 const port = 8080
 
 // joined opens both ends of a bed, steered so that each hears the other's packets.
-func joined(t testing.TB, queues int) (bed *testbed.Bed, server, client *bedtest.Port) {
-	bed = bedtest.New(t, testbed.Config{Queues: queues})
+func joined(t testing.TB, cfg testbed.Config) (bed *testbed.Bed, server, client *bedtest.Port) {
+	bed = bedtest.New(t, cfg)
 	dir := bedtest.PinDir(t)
-	server = bedtest.OpenPort(t, bed.Server, queues, dir)
-	client = bedtest.OpenPort(t, bed.Client, queues, dir)
+	server = bedtest.OpenPort(t, bed.Server, cfg.Queues, dir)
+	client = bedtest.OpenPort(t, bed.Client, cfg.Queues, dir)
 	require.NoError(t, server.Program.SetListener(netip.Addr{}, port, 0))
 	require.NoError(t, client.Program.SetListener(netip.Addr{}, port, 0))
 	return bed, server, client
@@ -48,7 +49,7 @@ func await(t testing.TB, p *bedtest.Port, queue int) []byte {
 // What goes in at a queue comes out at the same queue of the other end, byte for byte.
 func TestFourQueuesExchangeFrames(t *testing.T) {
 	const queues = 4
-	bed, server, client := joined(t, queues)
+	bed, server, client := joined(t, testbed.Config{Queues: queues})
 	for q := range queues {
 		info := server.VIs[q].Info()
 		require.Equal(t, q, info.Queue)
@@ -77,10 +78,26 @@ func TestFourQueuesExchangeFrames(t *testing.T) {
 // Slots of the exchange: frames used per queue.
 const Slots = 16
 
+// On a device with large packets, those up to MaxMTU come whole, and the next larger is lost and
+// counted.
+func TestLargestPacket(t *testing.T) {
+	bed, server, client := joined(t, testbed.Config{Queues: 1, MTU: 9000})
+	require.Equal(t, afxdp.MaxMTU, server.VIs[0].Info().MTU)
+	fits := to(bed, strings.Repeat("x", afxdp.MaxMTU-40)).Bytes()
+	client.Transmit(t, 0, 0, fits)
+	require.Equal(t, fits, await(t, server, 0))
+	client.Transmit(t, 0, 1, to(bed, strings.Repeat("x", afxdp.MaxMTU-39)).Bytes())
+	bedtest.Until(t, "the larger packet to be counted", func() bool {
+		st, err := server.VIs[0].Stats()
+		return err == nil && st.RxDropped == 1
+	})
+	require.Empty(t, server.Received(0))
+}
+
 // A batch larger than the kernel's budget for one call goes out by one Flush, and every frame
 // comes back.
 func TestBatchGoesOutWhole(t *testing.T) {
-	bed, server, client := joined(t, 1)
+	bed, server, client := joined(t, testbed.Config{Queues: 1})
 	packet := to(bed, "batch").Bytes()
 	for i := range bedtest.Half {
 		frame := uint32(bedtest.Half + i)
@@ -108,7 +125,7 @@ func TestBatchGoesOutWhole(t *testing.T) {
 
 // The TX ring says when it is full, and forgets nothing.
 func TestSendSaysWhenFull(t *testing.T) {
-	_, _, client := joined(t, 1)
+	_, _, client := joined(t, testbed.Config{Queues: 1})
 	n := 0
 	for client.VIs[0].Send(bedtest.Half, 0, 60) {
 		n++
@@ -123,7 +140,7 @@ func TestSendSaysWhenFull(t *testing.T) {
 
 // Descriptors that the kernel must not follow are counted, and hurt nothing.
 func TestBadDescriptorsAreCounted(t *testing.T) {
-	bed, server, client := joined(t, 1)
+	bed, server, client := joined(t, testbed.Config{Queues: 1})
 	vi := client.VIs[0]
 	require.True(t, vi.Send(1<<30, 0, 60), "a frame far beyond the memory")
 	require.True(t, vi.Send(0, 4000, 200), "over the end of a frame")
@@ -137,7 +154,7 @@ func TestBadDescriptorsAreCounted(t *testing.T) {
 }
 
 func TestNothingIsAllocatedPerPacket(t *testing.T) {
-	bed, server, client := joined(t, 1)
+	bed, server, client := joined(t, testbed.Config{Queues: 1})
 	packet := to(bed, "x").Bytes()
 	n := copy(client.Memory.Frame(bedtest.Half), packet)
 	ev, post := make([]efvi.Event, 64), make([]uint32, 1)

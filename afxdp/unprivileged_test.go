@@ -1,7 +1,6 @@
 package afxdp_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/netip"
@@ -116,19 +115,13 @@ func startChild(t *testing.T, q *afxdp.Queue, mem *os.File) *exec.Cmd {
 	child.Env = []string{childEnv + "=" + string(layout)}
 	child.ExtraFiles = []*os.File{f, mem}
 	child.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	var stderr bytes.Buffer
-	child.Stderr = &stderr
+	child.Stderr = os.Stderr
 	out, err := child.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, child.Start())
-	t.Cleanup(func() {
-		_ = child.Process.Kill()
-		if stderr.Len() > 0 {
-			t.Log(stderr.String())
-		}
-	})
+	t.Cleanup(func() { _ = child.Process.Kill() })
 	line := make([]byte, 6)
 	_, err = out.Read(line)
-	require.NoError(t, err, stderr.String())
+	require.NoError(t, err)
 	return child
 }

@@ -14,7 +14,8 @@
  *    inside an sl_ function must not call one: the C side keeps a thread-local "inside" mark for this.
  *  - The engine wakes nobody. After each call (of any sl_ function) the C side drains the ring of changed handles and
  *    wakes whoever sleeps on them, and logs what is new in the ring of messages.
- *  - Every descriptor that the engine keeps is close-on-exec and numbered >= boot.fd_min. Descriptors that it gives to
+ *  - Every descriptor that the engine keeps is close-on-exec, numbered high (>= boot.fd_min; two of the Go runtime may lie lower when
+ *    fd_min is very large) and listed in own[]. Descriptors that it gives to
  *    the C side (SL_KERNEL_FD, moved) are close-on-exec, O_NONBLOCK and numbered anyhow: the C side dup2s them to their
  *    place and closes the original.
  *  - The engine never prints, exits or panics into the program. An internal fault marks it dead: every handle gets
@@ -43,6 +44,7 @@
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
+#define SL_MAX_OWN 256
 #define SL_MAX_NOTES 32  /* a power of two */
 #define SL_NOTE_TEXT 248 /* with the terminating NUL */
 
@@ -108,7 +110,7 @@ struct sl_shared {
 	SL_ATOMIC(uint32_t) changed_head; /* written by C */
 	SL_ATOMIC(uint32_t) changed_tail; /* written by the engine */
 	SL_ATOMIC(uint32_t) changed[SL_MAX_HANDLES];
-	SL_ATOMIC(uint8_t) queued[SL_MAX_HANDLES];
+	SL_ATOMIC(uint32_t) queued[SL_MAX_HANDLES];
 
 	SL_ATOMIC(uint64_t) deadline_ns; /* call sl_poll at this time at the latest; 0: no timer is armed */
 	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine last took a turn (sl_poll's work, done by any function) */
@@ -127,8 +129,13 @@ struct sl_shared {
 	SL_ATOMIC(uint32_t) notes_tail;
 	struct sl_note notes[SL_MAX_NOTES];
 
+	/* The engine's own descriptors, number + 1, 0 for a free entry: the program must not see or close them, and a forked child closes them
+	 * all at once (an AF_XDP socket that lives on in a child keeps its queue from the next owner). own_changes grows with every change. */
+	SL_ATOMIC(uint32_t) own_changes;
+	SL_ATOMIC(uint32_t) own[SL_MAX_OWN];
+
 	/* Counts of the engine for tests and `sluice stats`; plain reads. */
-	uint64_t crossings, turns, rx_packets, tx_packets, kicks, handovers, panics;
+	uint64_t crossings, turns, rx_packets, tx_packets, handovers, panics;
 };
 
 /* How the engine is started. */

@@ -14,68 +14,175 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/cabi/engine"
+	"github.com/sluice-net/sluice/ustack/usock"
 )
 
 func main() {}
 
-const kernel = C.int(C.SL_KERNEL)
+// the is the process's engine, nil until sl_start succeeds. C calls nothing before sl_start has returned.
+var the *engine.Engine
+
+// The two descriptions of the shared memory agree, or this does not compile.
+var (
+	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.wake_epfd)]byte    = [unsafe.Offsetof(engine.Shared{}.WakeFD)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.rings)]byte        = [unsafe.Offsetof(engine.Shared{}.Ring)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.notes)]byte        = [unsafe.Offsetof(engine.Shared{}.Notes)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.own)]byte          = [unsafe.Offsetof(engine.Shared{}.Own)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.crossings)]byte    = [unsafe.Offsetof(engine.Shared{}.Crossings)]byte{}
+)
 
 //export sl_start
-func sl_start(shared *C.struct_sl_shared, boot *C.struct_sl_boot) C.int { return kernel }
+func sl_start(shared *C.struct_sl_shared, boot *C.struct_sl_boot) C.int {
+	if boot.size != C.sizeof_struct_sl_boot || boot.abi != C.SL_ABI {
+		return -C.int(unix.EINVAL)
+	}
+	e, err := engine.Start(engine.SharedAt(unsafe.Pointer(shared)), engine.Boot{
+		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env),
+	})
+	if err != nil {
+		return engine.Kernel
+	}
+	the = e
+	return 0
+}
 
 //export sl_listen
-func sl_listen(kfd, backlog C.int) C.int { return kernel }
+func sl_listen(kfd, backlog C.int) C.int { return C.int(the.SLListen(int(kfd), int(backlog))) }
 
 //export sl_relisten
-func sl_relisten(h, backlog C.int) C.int { return -C.int(unix.EBADF) }
+func sl_relisten(h, backlog C.int) C.int { return C.int(the.SLRelisten(int32(h), int(backlog))) }
 
 //export sl_accept
 func sl_accept(h C.int, sa *C.struct_sockaddr, length *C.socklen_t) C.int {
-	return -C.int(unix.EBADF)
+	var a engine.Sockaddr
+	n := 0
+	ret := the.SLAccept(int32(h), &a, &n)
+	if ret >= 0 {
+		putAddr(a[:n], sa, length)
+	}
+	return C.int(ret)
 }
 
 //export sl_connect
-func sl_connect(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t) C.int { return kernel }
+func sl_connect(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t) C.int {
+	if sa == nil {
+		return -C.int(unix.EFAULT)
+	}
+	return C.int(the.SLConnect(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128))))
+}
 
 //export sl_recv
 func sl_recv(h C.int, iov *C.struct_iovec, n, flags C.int, info *C.struct_sl_recvinfo) C.ssize_t {
-	return -C.ssize_t(unix.EBADF)
+	var store [16][]byte
+	var i usock.RecvInfo
+	inq := 0
+	ret := the.SLRecv(int32(h), vectors(iov, n, store[:0]), int(flags), &i, &inq)
+	if info != nil {
+		info.msg_flags, info.inq, info.stamp_ns = C.uint32_t(i.Flags), C.uint32_t(inq), 0
+	}
+	return C.ssize_t(ret)
 }
 
 //export sl_send
 func sl_send(h C.int, iov *C.struct_iovec, n, flags C.int) C.ssize_t {
-	return -C.ssize_t(unix.EBADF)
+	var store [16][]byte
+	return C.ssize_t(the.SLSend(int32(h), vectors(iov, n, store[:0]), int(flags)))
 }
 
 //export sl_shutdown
-func sl_shutdown(h, how C.int) C.int { return -C.int(unix.EBADF) }
+func sl_shutdown(h, how C.int) C.int { return C.int(the.SLShutdown(int32(h), int(how))) }
 
 //export sl_close
-func sl_close(h C.int) C.int { return -C.int(unix.EBADF) }
+func sl_close(h C.int) C.int { return C.int(the.SLClose(int32(h))) }
 
 //export sl_setsockopt
 func sl_setsockopt(h, level, name C.int, val unsafe.Pointer, length C.socklen_t) C.int {
-	return -C.int(unix.EBADF)
+	if val == nil && length > 0 {
+		return -C.int(unix.EFAULT)
+	}
+	return C.int(the.SLSetOption(int32(h), int(level), int(name), unsafe.Slice((*byte)(val), min(int(length), 4096))))
 }
 
 //export sl_getsockopt
 func sl_getsockopt(h, level, name C.int, val unsafe.Pointer, length *C.socklen_t) C.int {
-	return -C.int(unix.EBADF)
+	if length == nil || (val == nil && *length > 0) {
+		return -C.int(unix.EFAULT)
+	}
+	ret := the.SLOption(int32(h), int(level), int(name), unsafe.Slice((*byte)(val), min(int(*length), 4096)))
+	if ret < 0 {
+		return C.int(ret)
+	}
+	*length = C.socklen_t(ret)
+	return 0
 }
 
 //export sl_name
 func sl_name(h, peer C.int, sa *C.struct_sockaddr, length *C.socklen_t) C.int {
-	return -C.int(unix.EBADF)
+	var a engine.Sockaddr
+	ret := the.SLName(int32(h), peer != 0, &a)
+	if ret < 0 {
+		return C.int(ret)
+	}
+	putAddr(a[:ret], sa, length)
+	return 0
 }
 
 //export sl_ioctl
-func sl_ioctl(h C.int, req C.ulong, val *C.int) C.int { return -C.int(unix.EBADF) }
+func sl_ioctl(h C.int, req C.ulong, val *C.int) C.int {
+	v := 0
+	ret := the.SLIoctl(int32(h), uint(req), &v)
+	if ret == 0 && val != nil {
+		*val = C.int(v)
+	}
+	return C.int(ret)
+}
 
 //export sl_poll
-func sl_poll() C.int { return 0 }
+func sl_poll() C.int { return C.int(the.SLPoll()) }
 
 //export sl_handover
-func sl_handover(h C.int) C.int { return -C.int(unix.EBADF) }
+func sl_handover(h C.int) C.int { return C.int(the.SLHandover(int32(h))) }
 
 //export sl_stop
-func sl_stop() C.int { return 0 }
+func sl_stop() C.int { return C.int(the.SLStop()) }
+
+// strings copies a NULL-terminated list.
+func strings(list **C.char) (all []string) {
+	if list == nil {
+		return nil
+	}
+	for _, p := range unsafe.Slice(list, 1024) {
+		if p == nil {
+			break
+		}
+		all = append(all, C.GoString(p))
+	}
+	return all
+}
+
+// vectors describes the program's buffers; store keeps the usual case off the heap.
+func vectors(iov *C.struct_iovec, n C.int, store [][]byte) [][]byte {
+	if n <= 0 || iov == nil {
+		return nil
+	}
+	for _, v := range unsafe.Slice(iov, min(int(n), 1024)) {
+		if v.iov_len > 0 && v.iov_base != nil {
+			store = append(store, unsafe.Slice((*byte)(v.iov_base), int(min(v.iov_len, 1<<30))))
+		}
+	}
+	return store
+}
+
+// putAddr copies an address as the kernel does: what fits, and the full length.
+func putAddr(a []byte, sa *C.struct_sockaddr, length *C.socklen_t) {
+	if sa == nil || length == nil {
+		return
+	}
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(sa)), int(*length)), a)
+	*length = C.socklen_t(len(a))
+}

@@ -95,11 +95,21 @@ func (e *endpoint) refresh(now int64) {
 	}
 }
 
+// opened tells the registry of a new connection.
+func (e *endpoint) opened() {
+	if e.st.reg != nil {
+		e.st.reg.Opened(&e.Socket)
+	}
+}
+
 // remove takes the endpoint out of table and timers; it is garbage once the program has let go of it too.
 func (e *endpoint) remove() {
 	if e.flags&inTable != 0 {
 		e.flags &^= inTable
 		e.st.table.remove(e)
+		if e.st.reg != nil {
+			e.st.reg.Gone(&e.Socket)
+		}
 	}
 	e.st.timers.stop(&e.timer)
 }

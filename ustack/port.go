@@ -17,7 +17,7 @@ type port struct {
 func (s *Stack) AddVI(vi efvi.VI) {
 	p := &port{vi: vi, info: vi.Info(), slot: -1}
 	for i, q := range s.ports {
-		if q == nil {
+		if q == nil && !s.limbo[i] {
 			p.slot = i
 			s.ports[i] = p
 			break
@@ -26,6 +26,7 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	if p.slot < 0 {
 		p.slot = len(s.ports)
 		s.ports = append(s.ports, p)
+		s.limbo = append(s.limbo, false)
 	}
 	if s.rx.owner == nil {
 		s.rx.owner = make([]uint8, s.pool.Len())
@@ -34,20 +35,16 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	s.fill(p)
 }
 
-// RemoveVI stops using the virtual interface of a queue. Its owner closes it before, so that the device no longer
-// reads or writes the frames, which go back to the pool.
+// RemoveVI stops using the virtual interface of a queue. The frames in its rings stay out of use until Reclaim: as long
+// as another process holds the socket the device may still write to them.
 func (s *Stack) RemoveVI(ifindex, queue int) {
 	for i, p := range s.ports {
 		if p == nil || p.info.Ifindex != ifindex || p.info.Queue != queue {
 			continue
 		}
 		s.ports[i] = nil
+		s.limbo[i] = true
 		s.nports--
-		for f, o := range s.rx.owner {
-			if int(o) == p.slot+1 {
-				s.giveBack(uint32(f))
-			}
-		}
 		s.table.each(func(e *endpoint) {
 			if e.in == p {
 				e.in = nil
@@ -56,6 +53,17 @@ func (s *Stack) RemoveVI(ifindex, queue int) {
 		s.room = true
 		return
 	}
+}
+
+// Reclaim takes back the frames of all removed interfaces: their devices do not touch them any more.
+func (s *Stack) Reclaim() {
+	for f, o := range s.rx.owner {
+		if o > 0 && s.limbo[o-1] {
+			s.giveBack(uint32(f))
+		}
+	}
+	clear(s.limbo)
+	s.room = true
 }
 
 // giveBack takes a frame back from a device.

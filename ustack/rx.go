@@ -173,6 +173,7 @@ func (s *Stack) listen(p *port, l *endpoint, k key, seg *tcp.Segment, isn tcp.Se
 	e.setHop(hop)
 	e.in = p
 	e.SetLastRX(p.info.Ifindex, p.info.Queue)
+	e.opened()
 	s.activate(e)
 }
 

@@ -27,12 +27,22 @@ type Config struct {
 	Params *tcp.Params   // nil: tcp.DefaultParams
 	Routes Router
 	Sink   Sink // nil: nobody is told of readiness
+
+	Registry Registry // nil: nobody is told of connections
 }
 
 // Sink is told of readiness.
 type Sink interface {
 	// Ready tells that readiness bits or edges of s changed. It must not call into the stack.
 	Ready(s *usock.Socket)
+}
+
+// Registry is told of the connections there are, whether the program has them or not.
+type Registry interface {
+	// Opened: the connection takes packets from now on. A passive one is established.
+	Opened(s *usock.Socket)
+	// Gone: it does not any more (closed, in TIME-WAIT, reset, or moved to the kernel).
+	Gone(s *usock.Socket)
 }
 
 // Counters are what the stack counted, in the kernel's terms where the kernel has one.
@@ -58,12 +68,14 @@ type Stack struct {
 	pool   *pbuf.Pool
 	routes Router
 	sink   Sink
+	reg    Registry
 	host   *tcp.Host
 	cnt    Counters
 	eth    eth.Layer
 	ip     ip.Layer
 
 	ports  []*port // by VI; a closed one's place is nil
+	limbo  []bool  // its place waits for Reclaim
 	nports int
 	table  table // connections
 	lists  listeners
@@ -89,7 +101,7 @@ func New(c Config) *Stack {
 		c.Params = tcp.DefaultParams()
 	}
 	c.Pool.SetReserve(c.Pool.Len() / 8)
-	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
+	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, reg: c.Registry, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
 	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
 	s.table.init(c.Rand(), c.Rand())
 	return s
@@ -135,6 +147,7 @@ func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket,
 	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, &tcp.Options{})
 	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
 	e.setHop(hop)
+	e.opened()
 	e.Turn(now)
 	return &e.Socket, nil
 }
@@ -156,6 +169,7 @@ func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, er
 	s.gone.drop(k)
 	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
 	e.setHop(hop)
+	e.opened()
 	e.Turn(now)
 	return &e.Socket, nil
 }
@@ -167,6 +181,14 @@ func (s *Stack) Each(f func(*usock.Socket)) {
 		f(&l.e.Socket)
 	}
 	s.table.each(func(e *endpoint) { f(&e.Socket) })
+}
+
+// Waiting calls f for the established connections in a listener's accept queue, oldest first.
+func (s *Stack) Waiting(l *usock.Socket, f func(*usock.Socket)) {
+	l.Listener().Each(func(c *tcp.Conn) bool {
+		f(l.Host().Wrap(c))
+		return true
+	})
 }
 
 // Conns is the number of connections.

@@ -17,12 +17,9 @@ import (
 // ErrAttached is returned by Attach when the pins of a living program are already there.
 var ErrAttached = errors.New("already attached; adopt it")
 
-// ErrMTU is returned by Attach for a veth device whose MTU is over MaxLinearMTU.
-var ErrMTU = errors.New("MTU too large")
-
-// MaxLinearMTU is the largest MTU, in bytes, whose frames XDP sees in one piece. Up to here the
-// program is loaded without frags support, which makes veth stop its peer from sending frames
-// larger than the MTU (GSO); a frame that does not fit one frame of the umem would be lost.
+// MaxLinearMTU is the largest MTU, in bytes, whose packets fit the one page that drivers keep for
+// XDP. Above it the program is loaded as one that bears packets in several pieces (frags); those
+// that fit no frame of the umem are then lost, so the stack has to name a smaller MSS.
 const MaxLinearMTU = 3498
 
 const linkName = "link"
@@ -58,9 +55,6 @@ func (p *Program) attach() error {
 	}
 	attrs := l.Attrs()
 	frags := attrs.MTU > MaxLinearMTU
-	if frags && l.Type() == "veth" {
-		return fmt.Errorf("%w: %d is over %d", ErrMTU, attrs.MTU, MaxLinearMTU)
-	}
 	errNative := p.load(frags, link.XDPDriverMode)
 	if errNative == nil {
 		p.mode = Native

@@ -81,13 +81,14 @@ func (r *rig) want(reason string, queue int, frame []byte, why string) {
 	if reason == "redirected" || reason == "icmp_redirected" {
 		verdict = steer.Redirect
 	}
-	moved := ""
+	require.Greater(r, after[reason], before[reason], "%s: counts as %s", why, reason)
 	for name := range after {
-		if after[name] != before[name] {
-			moved += name
+		// The device is a living one: the client's kernel sends neighbour and multicast
+		// messages at times.
+		if name != reason && name != "other_host" && name != "not_tcp" {
+			require.Equal(r, before[name], after[name], "%s: counts as %s, not as %s", why, reason, name)
 		}
 	}
-	require.Equal(r, reason, moved, why)
 	require.Equal(r, verdict, got, why)
 }
 

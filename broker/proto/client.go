@@ -193,3 +193,6 @@ func send(fd int, msg []byte, fds []int, oob []byte, until time.Time) error {
 		}
 	}
 }
+
+// Pending tells that Next has an event without looking at the channel.
+func (c *Client) Pending() bool { return len(c.events) > 0 }

@@ -44,6 +44,14 @@ type Grant struct {
 	Notes  []string `json:"notes,omitempty"` // for the log: "eth0: generic XDP", "eth1 left out: is down"
 }
 
+// Ready tells that the engine listens for Cookie (0: for none that is new), and that frames are posted to Queues. A queue takes
+// packets once its owner is ready for it and for every listener that is on there; until then the kernel serves. So: after a grant
+// first make the listener and post the frames, then say ready; after "vis" post frames, then say ready.
+type Ready struct {
+	Cookie uint64     `json:"cookie,omitempty"`
+	Queues []QueueRef `json:"queues,omitempty"`
+}
+
 // Unlisten ends the listener's acceleration in this process.
 type Unlisten struct {
 	Cookie uint64 `json:"cookie"`

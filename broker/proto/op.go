@@ -22,11 +22,12 @@ const (
 	OpOpen       Op = "open"       // nothing, one end of a SEQPACKET socketpair -> no reply here; the channel itself answers hello
 	OpHello      Op = "hello"      // Hello, - -> Welcome
 	OpListen     Op = "listen"     // Listen, the kernel's listener -> Grant, [umem, state,] XSKs
-	OpUnlisten   Op = "unlisten"   // Unlisten -> nothing. The last one gives everything back: hand connections over before
+	OpReady      Op = "ready"      // Ready -> nothing. Only from now on packets come
+	OpUnlisten   Op = "unlisten"   // Unlisten -> nothing. After the last one the queues are yielded, and with them the connections
 	OpConnect    Op = "connect"    // Connect, the bound kernel socket -> Grant, [umem, state,] XSKs
 	OpDisconnect Op = "disconnect" // Disconnect -> nothing
 	OpHandover   Op = "handover"   // Handover, a memfd with the queues -> Handed, one kernel socket for each state
-	OpTakeover   Op = "takeover"   // Takeover, a kernel socket -> Taken, a memfd with the queues
+	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues
 	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned

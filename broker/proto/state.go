@@ -162,3 +162,11 @@ func (m *StateMap) check() error {
 	}
 	return nil
 }
+
+// CounterNames are the counters' names, by index.
+var CounterNames = [...]string{
+	CountRxPackets: "rx_packets", CountRxBytes: "rx_bytes", CountTxPackets: "tx_packets", CountTxBytes: "tx_bytes", CountRxDropped: "rx_dropped",
+	CountAccepted: "accepted", CountConnected: "connected", CountHandedOver: "handed_over", CountTakenOver: "taken_over",
+	CountRetransmits: "retransmits", CountResetsSent: "resets_sent", CountResetsReceived: "resets_received",
+	CountBadPackets: "bad_packets", CountStrays: "strays",
+}

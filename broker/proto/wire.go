@@ -119,9 +119,6 @@ func Read(fd int, buf []byte) (*Packet, error) {
 	return p, nil
 }
 
-// scmPidfd is SCM_PIDFD of linux/socket.h, which x/sys lacks.
-const scmPidfd = 4
-
 func (p *Packet) control(oob []byte) error {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
@@ -143,7 +140,7 @@ func (p *Packet) control(oob []byte) error {
 			if p.Creds, err = unix.ParseUnixCredentials(m); err != nil {
 				return fmt.Errorf("credentials: %w", err)
 			}
-		case scmPidfd:
+		case unix.SCM_PIDFD:
 			if fds, err := (parseInt32(m.Data)); err == nil {
 				p.Pidfd = fds
 			}

@@ -96,6 +96,17 @@ func (r *Router) Close() {
 // FD polls readable when Process has something to do.
 func (r *Router) FD() int { return r.watch.fd }
 
+// FDs are all descriptors it holds.
+func (r *Router) FDs() []int {
+	fds := []int{r.ask.fd, r.watch.fd}
+	for _, fd := range r.probe {
+		if fd >= 0 {
+			fds = append(fds, fd)
+		}
+	}
+	return fds
+}
+
 // Generation changes when an earlier answer may have become wrong.
 func (r *Router) Generation() uint64 { return r.gen }
 

@@ -188,7 +188,7 @@ func (s *sender) ackedRec(a *ackWork, r *txRec, out *ackOut) {
 			a.origSacked = true
 		}
 	}
-	if !r.has(recSacked) {
+	if !r.has(recSacked) && s.sackOK {
 		s.delivered(a, r)
 		if !r.has(recSYN) {
 			s.rackAdvance(a, r)

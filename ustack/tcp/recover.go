@@ -212,21 +212,34 @@ func (s *sender) markNewReno(a *ackWork) {
 
 // addReno counts a duplicate ACK as one delivered segment, as SACK would tell.
 func (s *sender) addReno(a *ackWork) {
-	if !a.dupAck || s.sb.sacked+s.sb.lost >= s.sb.out {
+	if !a.dupAck {
 		return
 	}
 	s.sb.sacked++
-	s.rate.delivered++
+	if !s.limitReno() {
+		s.rate.delivered++
+	}
+}
+
+// limitReno keeps at least one hole among what is out; true when the count had to be cut.
+func (s *sender) limitReno() bool {
+	most := int(s.sb.out) - int(max(s.sb.lost, 1))
+	if int(s.sb.sacked) <= most {
+		return false
+	}
+	s.sb.sacked = uint32(max(most, 0))
+	return true
 }
 
 // removeReno takes what an ACK covers out of the emulated count.
 func (s *sender) removeReno(acked uint32) {
+	if acked > 0 {
+		s.rate.delivered += uint32(max(int(acked)-int(s.sb.sacked), 1))
+	}
 	if acked > 1 { // one segment filled the hole, the others had been counted
 		s.sb.sacked -= min(acked-1, s.sb.sacked)
 	}
-	if over := int(s.sb.sacked+s.sb.lost) - int(s.sb.out); over > 0 {
-		s.sb.sacked -= min(uint32(over), s.sb.sacked)
-	}
+	s.limitReno()
 }
 
 func (s *sender) resetReno() {

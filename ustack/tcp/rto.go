@@ -18,7 +18,8 @@ type sendTimer struct {
 	kind    timerKind
 	at      int64
 	retry   int64 // a frame was still in a ring or the pool was empty
-	retries uint8 // timeouts in a row (Linux' icsk_retransmits)
+	retries uint8 // timeouts in a row without progress (Linux' icsk_retransmits)
+	since   int64 // when the first of them was
 }
 
 // ringRetry is how soon something that waits for a ring or a frame is tried again.
@@ -58,10 +59,10 @@ func (s *sender) rearmRTO(now int64) {
 
 // clampUserTime makes a timer fire at the moment TCP_USER_TIMEOUT runs out (RFC 5482).
 func (s *sender) clampUserTime(now, at int64) int64 {
-	if s.userTime == 0 || s.undo.retransAt == 0 {
+	if s.userTime == 0 || s.tmr.retries == 0 {
 		return at
 	}
-	return max(min(at, s.undo.retransAt+s.userTime), now+1)
+	return max(min(at, s.tmr.since+s.userTime), now+1)
 }
 
 // deadline is when onTimer wants to be called, 0 for never.
@@ -129,9 +130,10 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 		return ErrTimeout, false
 	}
 	s.enterLoss(now)
-	if s.tmr.retries < 255 {
-		s.tmr.retries++
+	if s.tmr.retries == 0 {
+		s.tmr.since = now
 	}
+	s.tmr.retries += min(1, 255-s.tmr.retries)
 	doubt = int(s.tmr.retries) == s.p.Retries1+1 && !s.synOut
 	if doubt {
 		s.blackHole(now)
@@ -139,9 +141,6 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 	// Linux 6.18: the first four SYNs of an active open are a second apart (tcp_syn_linear_timeouts).
 	if !(s.synOut && s.active && s.tmr.retries <= synLinear) && s.rtt.back < 63 {
 		s.rtt.back++
-	}
-	if s.undo.retransAt == 0 {
-		s.undo.retransAt = now
 	}
 	s.tmr.set(timerRTO, s.clampUserTime(now, now+s.rto()))
 	return nil, doubt
@@ -183,7 +182,7 @@ func (s *sender) orphanRetries(alive bool) int {
 	return n
 }
 
-// timedOut says whether the time since the first retransmission is past TCP_USER_TIMEOUT, or past that of n retries.
+// timedOut says whether the time since the first timeout without progress is past TCP_USER_TIMEOUT, or past that of n retries.
 func (s *sender) timedOut(now int64, n int) bool {
 	if s.tmr.retries == 0 {
 		return false
@@ -196,7 +195,7 @@ func (s *sender) timedOut(now int64, n int) bool {
 		}
 		limit = modelTimeout(n, base, s.rtt.hi)
 	}
-	return now-s.undo.retransAt >= limit
+	return now-s.tmr.since >= limit
 }
 
 // modelTimeout is how long n retransmissions take when the first timeout is base and doubles up to limit.

@@ -87,6 +87,9 @@ func (s *sender) markLost(r *txRec) {
 		s.sb.lost++
 	}
 	s.sb.lostMarks++
+	if !s.sackOK {
+		s.limitReno()
+	}
 	if s.sb.hint == nil || r.seq.LT(s.sb.hint.seq) {
 		s.sb.hint = r
 	}

@@ -46,6 +46,9 @@ type Host interface {
 type Socket struct {
 	// Tag is the engine's name for the socket; the stack never looks at it.
 	Tag int32
+	// Slot and Ref are the engine's too: its place in the table of connections, and what it keeps beside.
+	Slot int32
+	Ref  any
 
 	host Host
 	conn *tcp.Conn     // nil for a listener
@@ -65,13 +68,13 @@ type Socket struct {
 
 // InitConn makes s the socket of a connection. accepted is false while it waits in an accept queue.
 func (s *Socket) InitConn(h Host, c *tcp.Conn, v6, accepted bool, o IPOptions) {
-	*s = Socket{Tag: -1, host: h, conn: c, v6: v6, accepted: accepted, ip: o, rxIfindex: -1, rxQueue: -1}
+	*s = Socket{Tag: -1, Slot: -1, host: h, conn: c, v6: v6, accepted: accepted, ip: o, rxIfindex: -1, rxQueue: -1}
 	c.Owner = s
 }
 
 // InitListener makes s the socket of a listener.
 func (s *Socket) InitListener(h Host, l *tcp.Listener, v6 bool) {
-	*s = Socket{Tag: -1, host: h, lis: l, v6: v6, accepted: true, ip: DefaultIPOptions(), rxIfindex: -1, rxQueue: -1}
+	*s = Socket{Tag: -1, Slot: -1, host: h, lis: l, v6: v6, accepted: true, ip: DefaultIPOptions(), rxIfindex: -1, rxQueue: -1}
 	l.Owner = s
 }
 

@@ -1,0 +1,71 @@
+package broker
+
+import (
+	"net/netip"
+	"os"
+
+	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/netns"
+	"github.com/sluice-net/sluice/afxdp/steer"
+)
+
+// program is what the broker needs of a *steer.Program.
+type program interface {
+	Mode() steer.Mode
+	SetListener(ip netip.Addr, port uint16, flags steer.Flags) error
+	DelListener(ip netip.Addr, port uint16) error
+	SetConnect(t steer.Tuple) error
+	DelConnect(t steer.Tuple) error
+	SetQueue(queue, xskFD int) error
+	DelQueue(queue int) error
+	SetQuiet(queue int, on bool) error
+	Counters() (map[string]uint64, error)
+	Close() error
+	Release() error
+}
+
+// xsk is what the broker needs of an *afxdp.Queue.
+type xsk interface {
+	FD() int
+	Layout() afxdp.Layout
+	Close() error
+}
+
+// backend is the kernel's side, faked in tests.
+type backend interface {
+	Devices(ns int) ([]netDevice, error)
+	Attach(ns, ifindex int, pinDir string) (program, error)
+	Adopt(ns, ifindex int, pinDir string) (program, error)
+	OpenQueue(ns, ifindex, queue int, mem *os.File) (xsk, error)
+	SendSYN(ns int, tuples []steer.Tuple) error
+}
+
+// kernel is the real one.
+type kernel struct{}
+
+func (kernel) Attach(ns, ifindex int, pinDir string) (program, error) {
+	p, err := steer.Attach(ns, ifindex, pinDir)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (kernel) Adopt(ns, ifindex int, pinDir string) (program, error) {
+	p, err := steer.Adopt(ns, ifindex, pinDir)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File) (q xsk, err error) {
+	err = netns.Do(ns, func() error {
+		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{})
+		if err == nil {
+			q = o
+		}
+		return err
+	})
+	return q, err
+}

@@ -1,0 +1,160 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sluice-net/sluice/afxdp/steer"
+)
+
+// Broker is a running one.
+type Broker struct {
+	cfg    Config
+	log    Logger
+	back   backend
+	listen *os.File
+	pins   *pins
+	began  time.Time
+	wg     sync.WaitGroup
+	leases atomic.Uint64
+	events atomic.Uint64 // numbers of events that want an answer
+
+	stopping chan struct{} // closed when the broker ends
+	ended    chan struct{} // closed when it has ended
+
+	mu      sync.Mutex
+	closed  bool
+	drains  bool // about to end: everyone gives up queues
+	linger  *time.Timer
+	doors   map[*door]bool
+	clients map[*client]bool
+	spaces  map[uint64]*space
+	held    []*heldOrphan
+	count   Counters
+	grace   map[steer.Pin]bool // pins of an earlier broker nobody came for yet
+}
+
+// Start starts a broker, which ends with ctx or by Close. Only root can.
+func Start(ctx context.Context, cfg Config) (*Broker, error) {
+	if os.Geteuid() != 0 && cfg.backend == nil {
+		return nil, errors.New("the broker needs root")
+	}
+	cfg = cfg.withDefaults()
+	b := &Broker{
+		cfg: cfg, log: cfg.Log, back: cfg.backend, began: time.Now(),
+		stopping: make(chan struct{}), ended: make(chan struct{}), doors: map[*door]bool{}, clients: map[*client]bool{}, spaces: map[uint64]*space{},
+	}
+	// Lease numbers differ between brokers, so that an old one is never taken for a new one.
+	b.leases.Store(uint64(b.began.UnixMicro()))
+	l, err := listenSocket(cfg.Socket)
+	if err != nil {
+		return nil, err
+	}
+	b.listen = l
+	if _, real := cfg.backend.(kernel); !real {
+		b.pins = &pins{dir: cfg.PinDir, fake: true}
+	} else if b.pins, err = openPins(cfg.PinDir); err != nil {
+		b.closeSocket()
+		return nil, err
+	} else {
+		b.startGrace()
+	}
+	b.goDo(b.acceptLoop)
+	context.AfterFunc(ctx, b.Close)
+	b.log.Infof("broker: listening on %s, pins in %s", cfg.Socket, cfg.PinDir)
+	return b, nil
+}
+
+// Close ends the broker and takes away everything it made: programs, pins, mount and socket. Engines are asked to hand their connections
+// to the kernel first; programs go on there. A connection that was not handed over is reset.
+func (b *Broker) Close() {
+	b.mu.Lock()
+	if b.drains {
+		b.mu.Unlock()
+		<-b.ended
+		return
+	}
+	b.drains = true
+	b.mu.Unlock()
+	defer close(b.ended)
+	b.drain()
+	b.mu.Lock()
+	b.closed = true
+	close(b.stopping)
+	clients, doors := keys(b.clients), keys(b.doors)
+	b.mu.Unlock()
+	b.closeSocket()
+	for _, d := range doors {
+		d.ch.close()
+	}
+	for _, c := range clients {
+		b.drop(c, "broker stops")
+	}
+	b.wg.Wait()
+	b.mu.Lock()
+	b.dropHeld(func(*heldOrphan) bool { return true })
+	for _, s := range b.spaces {
+		s.close()
+	}
+	b.spaces = map[uint64]*space{}
+	b.mu.Unlock()
+	if err := b.pins.close(); err != nil {
+		b.log.Errorf("broker: %v", err)
+	}
+	b.log.Infof("broker: stopped")
+}
+
+// drain takes all queues back, in as far as their owners give them up in time.
+func (b *Broker) drain() {
+	until := time.Now().Add(b.cfg.YieldTimeout + 100*time.Millisecond)
+	for left := true; left && time.Now().Before(until); {
+		left = false
+		b.mu.Lock()
+		for _, s := range b.spaces {
+			s.reconcile()
+			for _, d := range s.devices {
+				left = left || len(d.owners()) > 0
+			}
+		}
+		b.mu.Unlock()
+		if left {
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
+// goDo runs f beside, and makes Close wait for it.
+func (b *Broker) goDo(f func()) {
+	b.wg.Add(1)
+	go func() {
+		defer b.wg.Done()
+		f()
+	}()
+}
+
+// after runs f under the lock later, unless the broker stopped by then.
+func (b *Broker) after(d time.Duration, f func()) *time.Timer {
+	return time.AfterFunc(d, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if !b.closed {
+			f()
+		}
+	})
+}
+
+func keys[K comparable](m map[K]bool) []K {
+	r := make([]K, 0, len(m))
+	for k := range m {
+		r = append(r, k)
+	}
+	return r
+}
+
+// refuse is an error whose text is meant for the program's log.
+func refuse(format string, args ...any) error { return fmt.Errorf(format, args...) }

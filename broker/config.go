@@ -1,0 +1,65 @@
+package broker
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// Config says how a broker works. Every zero means the default.
+type Config struct {
+	Socket  string // path of the socket; default /run/sluice/broker.sock
+	PinDir  string // where XDP programs are pinned; default: sluice below /sys/fs/bpf, else a bpffs mounted beside the socket
+	Frames  int    // umem frames of a process that does not say; default 16384 (64 MiB)
+	Clients int    // most processes at once; default 4096
+	Log     Logger // default: silent
+
+	// The times below are waits for programs, not promises.
+	YieldTimeout time.Duration // for queues to be given up; default 2 s
+	GiveTimeout  time.Duration // for a connection to be handed over on request; default 5 s
+	HelloTimeout time.Duration // from a channel to its hello; default 10 s
+	Grace        time.Duration // for owners to come back after a restart; default 5 s
+
+	backend backend // tests
+}
+
+// Bounds of a process's umem, in frames.
+const (
+	minFrames = 256
+	maxFrames = 1 << 18
+)
+
+func (c Config) withDefaults() Config {
+	if c.Socket == "" {
+		c.Socket = proto.DefaultSocket
+	}
+	if c.PinDir == "" {
+		c.PinDir = defaultPinDir(filepath.Dir(c.Socket))
+	}
+	if c.Log == nil {
+		c.Log = silent{}
+	}
+	if c.backend == nil {
+		c.backend = kernel{}
+	}
+	orInt(&c.Frames, 16384)
+	orInt(&c.Clients, 4096)
+	orTime(&c.YieldTimeout, 2*time.Second)
+	orTime(&c.GiveTimeout, 5*time.Second)
+	orTime(&c.HelloTimeout, 10*time.Second)
+	orTime(&c.Grace, 5*time.Second)
+	return c
+}
+
+func orInt(p *int, def int) {
+	if *p == 0 {
+		*p = def
+	}
+}
+
+func orTime(p *time.Duration, def time.Duration) {
+	if *p == 0 {
+		*p = def
+	}
+}

@@ -1,0 +1,135 @@
+package broker
+
+import (
+	"net/netip"
+
+	"github.com/sluice-net/sluice/afxdp/steer"
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// opConnect steers one flow to the client. The flow's packets may come by any queue of the device, so the client needs them all;
+// else the kernel connects.
+func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	var r proto.Connect
+	if err := p.Into(&r); err != nil || len(p.FDs) != 1 || len(r.Devices) > maxDevices {
+		return nil, nil, refuse("connect: needs one bound socket and at most %d devices", maxDevices)
+	}
+	t := steer.Tuple{Local: unmap(r.Local), Remote: unmap(r.Remote)}
+	if !t.Local.IsValid() || !t.Remote.IsValid() || t.Local.Addr().IsUnspecified() || t.Local.Port() == 0 || t.Remote.Port() == 0 {
+		return nil, nil, refuse("connect: both ends must be given")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, err := b.enter(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := holdsPort(p.FDs[0], s, t.Local); err != nil {
+		return nil, nil, err
+	}
+	if len(c.flows) >= maxFlows {
+		return nil, nil, refuse("connect: more than %d flows", maxFlows)
+	}
+	if b.drains {
+		return nil, nil, errStops
+	}
+	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, r.Devices)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := devs[0]
+	if o := d.flows[t]; o != nil && o != c {
+		return nil, nil, refuse("connect: the flow belongs to %v", o)
+	}
+	body, fds, err := b.grantAll(c, d, notes)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := d.prog.SetConnect(t); err != nil {
+		closeAll(fds)
+		return nil, nil, err
+	}
+	d.flows[t], c.flows[t] = c, d
+	c.ports[t.Local] = true
+	return body, fds, nil
+}
+
+// grantAll grants all queues of a device, or none that the client did not have.
+func (b *Broker) grantAll(c *client, d *device, notes []string) (any, []int, error) {
+	n, all := d.owns(c)
+	if owners := d.owners(); !all && (n > 0 || len(owners) > 0) {
+		return nil, nil, refuse("connect: queues of %s belong to %v too", d.Name, owners[0])
+	}
+	sent := c.sentMem
+	body, fds, err := b.grant(c, 0, notes, func() { d.join(c) }, []*device{d})
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, all := d.owns(c); all {
+		return body, fds, nil
+	}
+	closeAll(fds)
+	c.sentMem = sent
+	d.leave(c)
+	for _, q := range d.queues {
+		if q.owner == c { // the engine never heard of it
+			d.free(q)
+		}
+	}
+	d.reconcile()
+	return nil, nil, refuse("connect: %s: no queue can be had now", d.Name)
+}
+
+// holdsPort checks that the socket is bound to the port.
+func holdsPort(fd int, s *space, local netip.AddrPort) error {
+	if err := inspectTCP(fd, s); err != nil {
+		return err
+	}
+	bound, _, err := boundTo(fd)
+	if err != nil {
+		return err
+	}
+	bound = unmap(bound)
+	if bound.Port() != local.Port() || !bound.Addr().IsUnspecified() && bound.Addr() != local.Addr() {
+		return refuse("connect: the socket is bound to %v, not %v", bound, local)
+	}
+	return nil
+}
+
+func opDisconnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	var r proto.Disconnect
+	if err := p.Into(&r); err != nil {
+		return nil, nil, refuse("disconnect: %v", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := steer.Tuple{Local: unmap(r.Local), Remote: unmap(r.Remote)}
+	d := c.flows[t]
+	if d == nil {
+		return nil, nil, refuse("disconnect: no such flow")
+	}
+	c.dropFlow(t, d)
+	if len(c.flows) == 0 {
+		c.settleMembership()
+	}
+	return nil, nil, nil
+}
+
+func (c *client) dropFlow(t steer.Tuple, d *device) {
+	d.note(d.prog.DelConnect(t))
+	delete(d.flows, t)
+	delete(c.flows, t)
+}
+
+func (d *device) hasFlows(c *client) bool {
+	for _, o := range c.flows {
+		if o == d {
+			return true
+		}
+	}
+	return false
+}
+
+func unmap(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
+}

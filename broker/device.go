@@ -1,0 +1,156 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/sluice-net/sluice/afxdp/steer"
+)
+
+// device is one that programs are served on: its XDP program and who has which queue.
+type device struct {
+	netDevice
+	space   *space
+	prog    program
+	queues  []*queue
+	members []*client // in order of joining
+	entries map[key]bool
+	flows   map[steer.Tuple]*client
+	adopted bool // found after a restart; its owners may still come back
+	dead    bool // vanished
+	retry   *time.Timer
+	delay   time.Duration // before the next retry
+}
+
+// queue is one receive queue.
+type queue struct {
+	index  int
+	owner  *client // who has it, also while it is asked to give it up
+	xsk    xsk
+	ready  bool // the owner has posted frames
+	active bool // packets go to it
+	moving bool // its owner was asked
+	stuck  bool // its owner was asked, and did not answer in time
+	absent bool // the device has no such queue
+}
+
+// deviceOf returns the device, attaching the XDP program if it is not in use yet.
+func (s *space) deviceOf(n netDevice) (*device, error) {
+	if d := s.devices[n.Ifindex]; d != nil && !d.dead {
+		d.netDevice = n
+		return d, nil
+	}
+	prog, err := s.b.back.Attach(s.fd(), n.Ifindex, s.b.pins.dir)
+	adopted := errors.Is(err, steer.ErrAttached)
+	if adopted {
+		prog, err = s.b.back.Adopt(s.fd(), n.Ifindex, s.b.pins.dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", n.Name, err)
+	}
+	d := newDevice(s, n, prog)
+	s.devices[n.Ifindex] = d
+	if pin := (steer.Pin{NetNS: s.inode, Ifindex: n.Ifindex}); adopted {
+		d.adopted = s.b.grace[pin]
+		delete(s.b.grace, pin)
+		s.b.log.Infof("broker: %s (netns %d): XDP program adopted, %s mode", n.Name, s.inode, prog.Mode())
+		return d, nil
+	}
+	s.b.log.Infof("broker: %s (netns %d): XDP program attached, %s mode", n.Name, s.inode, prog.Mode())
+	return d, nil
+}
+
+func newDevice(s *space, n netDevice, prog program) *device {
+	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]bool{}, flows: map[steer.Tuple]*client{}}
+	for i := range min(n.Queues, steer.MaxQueues) {
+		d.queues = append(d.queues, &queue{index: i})
+	}
+	return d
+}
+
+// close takes the program off the device.
+func (d *device) close() {
+	if d.retry != nil {
+		d.retry.Stop()
+	}
+	for _, q := range d.queues {
+		d.free(q)
+	}
+	if err := d.prog.Close(); err != nil {
+		d.space.b.log.Errorf("broker: %s: %v", d.Name, err)
+		return
+	}
+	d.space.b.log.Infof("broker: %s: XDP program detached", d.Name)
+}
+
+// free takes a queue from whoever has it. Packets go to the kernel from here on.
+func (d *device) free(q *queue) {
+	if q.xsk != nil {
+		d.note(d.prog.DelQueue(q.index))
+		d.note(q.xsk.Close())
+	}
+	d.note(d.prog.SetQuiet(q.index, false))
+	*q = queue{index: q.index, absent: q.absent}
+}
+
+// note logs an error of the kernel's side. A device that vanished gives many; none of them is a reason to stop.
+func (d *device) note(err error) {
+	if err != nil {
+		d.space.b.log.Debugf("broker: %s: %v", d.Name, err)
+	}
+}
+
+func (d *device) join(c *client) {
+	for _, m := range d.members {
+		if m == c {
+			return
+		}
+	}
+	d.members = append(d.members, c)
+}
+
+// leave ends a membership without a word to the client.
+func (d *device) leave(c *client) {
+	for i, m := range d.members {
+		if m == c {
+			d.members = append(d.members[:i:i], d.members[i+1:]...)
+			return
+		}
+	}
+}
+
+// owns tells how many queues c has here, and whether that is all of them.
+func (d *device) owns(c *client) (n int, all bool) {
+	all = true
+	for _, q := range d.queues {
+		switch {
+		case q.absent:
+		case q.owner == c:
+			n++
+		default:
+			all = false
+		}
+	}
+	return n, all && n > 0
+}
+
+// reap closes the device when nobody needs it, and lets the namespace go with its last user.
+func (d *device) reap() {
+	if len(d.members) > 0 || d.adopted {
+		return
+	}
+	for _, q := range d.queues {
+		if q.owner != nil {
+			return
+		}
+	}
+	if d.space.devices[d.Ifindex] == d {
+		delete(d.space.devices, d.Ifindex)
+	}
+	d.close()
+	if d.space.refs == 0 && len(d.space.devices) == 0 {
+		d.space.refs = 1
+		d.space.put()
+	}
+}

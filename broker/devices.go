@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+)
+
+// netDevice is a network device as the broker sees it.
+type netDevice struct {
+	Name     string
+	Ifindex  int
+	Up       bool
+	Loopback bool
+	MAC      [6]byte
+	MTU      int
+	Queues   int // receive queues, at most
+	Driver   string
+	Addrs    []netip.Addr
+}
+
+// partialChecksum: packets from the same host come without a finished checksum.
+func (n *netDevice) partialChecksum() bool { return n.Driver == "veth" || n.Driver == "virtio_net" }
+
+// Devices lists the devices of a namespace.
+func (kernel) Devices(ns int) (out []netDevice, err error) {
+	err = netns.Do(ns, func() error {
+		links, err := netlink.LinkList()
+		if err != nil {
+			return fmt.Errorf("list devices: %w", err)
+		}
+		sock, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("list devices: %w", err)
+		}
+		defer unix.Close(sock)
+		for _, l := range links {
+			if n, err := describe(l, sock); err == nil { // else it vanished meanwhile
+				out = append(out, n)
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+func describe(l netlink.Link, sock int) (netDevice, error) {
+	a := l.Attrs()
+	n := netDevice{
+		Name: a.Name, Ifindex: a.Index, MTU: a.MTU, Queues: max(1, a.NumRxQueues),
+		Up: a.RawFlags&unix.IFF_UP != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
+	}
+	copy(n.MAC[:], a.HardwareAddr)
+	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	if err != nil {
+		return n, err
+	}
+	for _, ad := range addrs {
+		if ip, ok := netip.AddrFromSlice(ad.IP); ok {
+			n.Addrs = append(n.Addrs, ip.Unmap())
+		}
+	}
+	if info, err := unix.IoctlGetEthtoolDrvinfo(sock, a.Name); err == nil {
+		n.Driver = unix.ByteSliceToString(info.Driver[:])
+	}
+	return n, nil
+}
+
+// carries tells whether connections to the listener's address can arrive at the device.
+func (n *netDevice) carries(k key) bool {
+	return slices.ContainsFunc(n.Addrs, func(a netip.Addr) bool {
+		switch {
+		case !k.ip.IsValid():
+			return true
+		case k.ip.IsUnspecified():
+			return a.Is4() == k.ip.Is4()
+		default:
+			return a == k.ip.WithZone("")
+		}
+	})
+}
+
+// choose picks the devices for an address, and says what was left out and why.
+func choose(all []netDevice, k key, allowed []string) (use []netDevice, notes []string) {
+	for _, n := range all {
+		switch {
+		case !n.carries(k):
+		case n.Loopback:
+			if k.ip.IsValid() && !k.ip.IsUnspecified() {
+				notes = append(notes, fmt.Sprintf("%v is a loopback address", k.ip))
+			}
+		case len(allowed) > 0 && !slices.Contains(allowed, n.Name):
+			notes = append(notes, n.Name+" left out: not in SLUICE_DEVICES")
+		case !n.Up:
+			notes = append(notes, n.Name+" left out: is down")
+		default:
+			use = append(use, n)
+		}
+	}
+	if len(use) == 0 && len(notes) == 0 {
+		notes = []string{fmt.Sprintf("no device carries an address for %v", k)}
+	}
+	return use, notes
+}
+
+// because joins notes into the text of a refusal.
+func because(notes []string) error { return refuse("%s", strings.Join(notes, "; ")) }

@@ -1,0 +1,171 @@
+package broker
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/fallback/repair"
+)
+
+// maxQueued bounds the bytes of one connection's queues.
+const maxQueued = 64 << 20
+
+// opHandover makes kernel sockets of the client's connections, in the client's network namespace.
+func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	var r proto.Handover
+	if err := p.Into(&r); err != nil || len(r.Conns) == 0 || len(r.Conns) > proto.MaxHandover {
+		return nil, nil, refuse("handover: needs 1 to %d connections", proto.MaxHandover)
+	}
+	b.mu.Lock()
+	s, err := b.enter(c)
+	b.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	h := proto.Handed{Errors: make([]string, len(r.Conns))}
+	var fds []int
+	for i := range r.Conns {
+		fd, err := b.toKernel(c, s, &r.Conns[i], p.FDs)
+		if err != nil {
+			h.Errors[i] = err.Error()
+			b.log.Infof("broker: %v: %v -> %v not handed over: %v", c, r.Conns[i].State.Local, r.Conns[i].State.Remote, err)
+			continue
+		}
+		fds = append(fds, fd)
+	}
+	return h, fds, nil
+}
+
+// toKernel makes one kernel socket, owned by the client's user.
+func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int) (int, error) {
+	if !b.mayHandOver(c, q.State.Local) {
+		return -1, refuse("%v is no port of this program", q.State.Local)
+	}
+	st := q.State
+	var err error
+	if st.RecvData, err = readQueue(mem, q.RecvOff, q.RecvLen); err != nil {
+		return -1, err
+	}
+	if st.SendData, err = readQueue(mem, q.SendOff, q.SendLen); err != nil {
+		return -1, err
+	}
+	fd := -1
+	err = netns.Do(s.fd(), func() (err error) {
+		fd, err = repair.ToKernel(st)
+		return err
+	})
+	if err != nil {
+		return -1, err
+	}
+	// The kernel accounts a socket to its owner (ss -e, owner match); it must not be root.
+	if err := unix.Fchown(fd, int(c.uid), int(c.gid)); err != nil {
+		b.log.Debugf("broker: owner of a handed-over socket: %v", err)
+	}
+	b.mu.Lock()
+	b.count.HandedOver++
+	b.mu.Unlock()
+	return fd, nil
+}
+
+// mayHandOver: a connection of a port the client has shown a socket of.
+func (b *Broker) mayHandOver(c *client, local netip.AddrPort) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	local = unmap(local)
+	if c.ports[local] {
+		return true
+	}
+	for _, any := range []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()} {
+		if (any.Is6() || local.Addr().Is4()) && c.ports[netip.AddrPortFrom(any, local.Port())] {
+			return true
+		}
+	}
+	return false
+}
+
+// readQueue reads a queue's bytes from the memfd that came along.
+func readQueue(mem []int, off int64, n int) ([]byte, error) {
+	if n == 0 {
+		return nil, nil
+	}
+	if n < 0 || n > maxQueued || off < 0 || len(mem) != 1 {
+		return nil, refuse("queue of %d bytes at %d", n, off)
+	}
+	if seals, err := unix.FcntlInt(uintptr(mem[0]), unix.F_GET_SEALS, 0); err != nil || seals < 0 {
+		return nil, refuse("queues must come in a memfd")
+	}
+	b := make([]byte, n)
+	for got := 0; got < n; {
+		k, err := unix.Pread(mem[0], b[got:], off+int64(got))
+		if err != nil {
+			return nil, fmt.Errorf("read queue: %w", err)
+		}
+		if k == 0 {
+			return nil, refuse("queue of %d bytes ends after %d", n, got)
+		}
+		got += k
+	}
+	return b, nil
+}
+
+// opTakeover takes a connection of the client's from the kernel: the kernel socket is gone, silently, and its state is the reply.
+func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	if len(p.FDs) != 1 {
+		return nil, nil, refuse("takeover: needs one socket")
+	}
+	b.mu.Lock()
+	s, err := b.enter(c)
+	b.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := inspectTCP(p.FDs[0], s); err != nil {
+		return nil, nil, err
+	}
+	local, _, err := boundTo(p.FDs[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	if !b.mayHandOver(c, local) {
+		return nil, nil, refuse("takeover: %v is no port of this program's lease", local)
+	}
+	st, err := repair.FromKernel(p.FDs[0])
+	if err != nil {
+		return nil, nil, err
+	}
+	q := proto.Queued{State: st, RecvLen: len(st.RecvData), SendOff: int64(len(st.RecvData)), SendLen: len(st.SendData)}
+	mem, err := writeQueues(st.RecvData, st.SendData)
+	if err == nil {
+		err = repair.Discard(p.FDs[0])
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("takeover: %w (%v)", err, repair.Thaw(p.FDs[0]))
+	}
+	b.mu.Lock()
+	b.count.TakenOver++
+	b.mu.Unlock()
+	return proto.Taken{Conn: q}, []int{mem}, nil
+}
+
+func writeQueues(parts ...[]byte) (int, error) {
+	fd, err := unix.MemfdCreate("sluice-queues", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return -1, fmt.Errorf("memfd for queues: %w", err)
+	}
+	off := int64(0)
+	for _, b := range parts {
+		for len(b) > 0 {
+			n, err := unix.Pwrite(fd, b, off)
+			if err != nil {
+				unix.Close(fd)
+				return -1, fmt.Errorf("write queue: %w", err)
+			}
+			b, off = b[n:], off+int64(n)
+		}
+	}
+	return fd, nil
+}

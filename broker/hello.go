@@ -1,0 +1,115 @@
+package broker
+
+import (
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// readHello learns who is at the other end: the kernel tells, with the first message.
+func (b *Broker) readHello(c *client) error {
+	p, err := c.ch.read(make([]byte, proto.MaxMessage))
+	if err != nil {
+		return err
+	}
+	defer p.CloseFDs()
+	var h proto.Hello
+	if p.Op != proto.OpHello || p.Into(&h) != nil {
+		return refuse("the first message is no hello")
+	}
+	if h.Version != proto.Version {
+		err := refuse("program speaks version %d of the protocol, the broker %d", h.Version, proto.Version)
+		b.reply(c, p, nil, err)
+		return err
+	}
+	if p.Creds == nil || p.Creds.Pid <= 0 {
+		err := refuse("no credentials (a process outside the broker's pid namespace?)")
+		b.reply(c, p, nil, err)
+		return err
+	}
+	pidfd, err := takePidfd(p)
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	c.pid, c.uid, c.gid, c.pidfd = int(p.Creds.Pid), p.Creds.Uid, p.Creds.Gid, pidfd
+	c.program, c.frames, c.token = clean(h.Program), clampFrames(h.Frames, b.cfg.Frames), rand.Text()
+	gone := c.gone
+	if gone {
+		c.closeFiles()
+	}
+	b.mu.Unlock()
+	if gone {
+		return errGone
+	}
+	b.goDo(func() { b.watch(c, pidfd) })
+	b.reply(c, p, proto.Welcome{Version: proto.Version, Pid: c.pid, Token: c.token}, nil)
+	b.log.Debugf("broker: %v: hello, uid %d", c, c.uid)
+	return nil
+}
+
+// takePidfd is the descriptor that came with the message, else one of the pid, else (no such process) an error.
+func takePidfd(p *proto.Packet) (*os.File, error) {
+	fd := p.Pidfd
+	p.Pidfd = -1
+	if fd < 0 {
+		var err error
+		if fd, err = unix.PidfdOpen(int(p.Creds.Pid), 0); err != nil {
+			return nil, fmt.Errorf("pidfd of %d: %w", p.Creds.Pid, err)
+		}
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "pidfd"), nil
+}
+
+func clampFrames(wish, def int) int {
+	if wish <= 0 {
+		wish = def
+	}
+	return min(max(wish, minFrames), maxFrames)
+}
+
+// clean makes a program's name fit for a log line.
+func clean(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, s)
+	return s[:min(len(s), 64)]
+}
+
+// parentOf reads a process's parent; 0 if there is none.
+func parentOf(pid int) int {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	rest := string(b[strings.LastIndexByte(string(b), ')')+1:])
+	f := strings.Fields(rest)
+	if len(f) < 2 {
+		return 0
+	}
+	n, _ := strconv.Atoi(f[1])
+	return n
+}
+
+// descends tells whether pid was forked, at some remove, from ancestor.
+func descends(pid, ancestor int) bool {
+	for i := 0; i < 32 && pid > 1; i++ {
+		if pid = parentOf(pid); pid == ancestor {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// An orphan is an established connection that its engine never gave to the program, because it goes away. As a kernel socket it passes to
+// another process that has the same listener. The kernel keeps such connections in the listener's queue; so we keep them until one comes.
+
+// heldOrphan is one that waits for a taker.
+type heldOrphan struct {
+	fd     int
+	cookie uint64
+	key    key
+	uid    uint32
+	space  *space
+	until  time.Time
+}
+
+const (
+	maxHeld      = 4096
+	holdOrphans  = 30 * time.Second
+	maxDelivered = 256 // to one client, not yet answered
+)
+
+func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	var r proto.Orphan
+	if err := p.Into(&r); err != nil {
+		return nil, nil, refuse("orphan: %v", err)
+	}
+	b.mu.Lock()
+	s, err := b.enter(c)
+	l := c.listeners[r.Cookie]
+	full := len(b.held) >= maxHeld
+	b.mu.Unlock()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case l == nil || !l.key.covers(unmap(r.Conn.State.Local)):
+		return nil, nil, refuse("orphan: not of a listener of this program")
+	case full:
+		return nil, nil, refuse("orphan: %d wait already", maxHeld)
+	}
+	fd, err := b.toKernel(c, s, &r.Conn, p.FDs)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		unix.Close(fd)
+		return nil, nil, errGone
+	}
+	s.refs++
+	b.place(&heldOrphan{fd: fd, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans)}, c)
+	return nil, nil, nil
+}
+
+// place sends an orphan to a process with its listener, the one that waits for fewest, or keeps it.
+func (b *Broker) place(o *heldOrphan, except *client) {
+	var best *client
+	var cookie uint64
+	for c := range b.clients {
+		if c == except || c.gone || c.space != o.space || c.orphans >= maxDelivered {
+			continue
+		}
+		if l := c.listenerLike(o); l != nil && (best == nil || c.orphans < best.orphans) {
+			best, cookie = c, l.cookie
+		}
+	}
+	if best == nil {
+		b.held = append(b.held, o)
+		b.after(time.Until(o.until)+time.Millisecond, func() {
+			now := time.Now()
+			b.dropHeld(func(o *heldOrphan) bool { return now.After(o.until) })
+		})
+		return
+	}
+	best.orphans++
+	best.ask(proto.OpAccepted, proto.Accepted{Cookie: cookie}, []int{o.fd}, 0, func(_ *proto.Packet, err error) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		best.orphans--
+		if err != nil && !b.closed {
+			b.log.Infof("broker: %v did not take a connection of %v: %v", best, o.key, err)
+			b.place(o, best)
+			return
+		}
+		b.count.Orphans++
+		o.drop()
+	})
+}
+
+// listenerLike is the client's listener for an orphan: the same socket, or one at the same address by the same user (SO_REUSEPORT).
+func (c *client) listenerLike(o *heldOrphan) *listener {
+	for _, l := range c.listeners {
+		if !l.left && (l.cookie == o.cookie || l.key == o.key && c.uid == o.uid) {
+			return l
+		}
+	}
+	return nil
+}
+
+// deliverHeld gives a new listener what waited for it.
+func (b *Broker) deliverHeld(c *client, l *listener) {
+	wait := b.held
+	b.held = nil
+	for _, o := range wait {
+		if o.space == c.space && c.listenerLike(o) == l {
+			b.place(o, nil)
+		} else {
+			b.held = append(b.held, o)
+		}
+	}
+}
+
+// dropHeld closes those that nobody came for.
+func (b *Broker) dropHeld(which func(*heldOrphan) bool) {
+	var stay []*heldOrphan
+	for _, o := range b.held {
+		if which(o) {
+			o.drop()
+		} else {
+			stay = append(stay, o)
+		}
+	}
+	b.held = stay
+}
+
+func (o *heldOrphan) drop() {
+	unix.Close(o.fd)
+	o.space.put()
+}

@@ -1,0 +1,129 @@
+package broker
+
+import (
+	"encoding/json"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/efvi"
+)
+
+// A queue takes packets when two things are so: the engine has frames posted (it says ready), and it listens at all that is on.
+// Until then packets of the queue go to the kernel, which serves them by the listener that is still there. A packet sent to a queue
+// without frames would be lost, and a lost SYN costs its sender a second.
+
+// offer is a queue on its way to a client.
+type offer struct {
+	vi proto.VI
+	fd int
+}
+
+// maxOffer is how many queues fit in one message beside umem and state.
+const maxOffer = proto.MaxFDs - 4
+
+// offer tells the client of a queue: with the grant that is being made, else by an event.
+func (c *client) offer(d *device, q *queue) {
+	layout, err1 := json.Marshal(q.xsk.Layout())
+	info, err2 := json.Marshal(efvi.Info{
+		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, MAC: d.MAC, MTU: d.MTU,
+		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == "native", PartialChecksum: d.partialChecksum(),
+	})
+	if err1 != nil || err2 != nil {
+		return
+	}
+	o := offer{proto.VI{Ifindex: d.Ifindex, Queue: q.index, Info: info, Layout: layout}, q.xsk.FD()}
+	c.b.log.Infof("broker: %v: has queue %d of %s", c, q.index, d.Name)
+	if c.collect != nil && len(*c.collect) < maxOffer {
+		*c.collect = append(*c.collect, o)
+		return
+	}
+	c.tell(proto.OpVIs, proto.VIs{VIs: []proto.VI{o.vi}}, o.fd)
+}
+
+// opReady notes that the engine is ready for a listener, for queues, or both.
+func opReady(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	var r proto.Ready
+	if err := p.Into(&r); err != nil {
+		return nil, nil, refuse("ready: %v", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.gone {
+		return nil, nil, errGone
+	}
+	if l := c.listeners[r.Cookie]; l != nil {
+		l.ready = true
+	}
+	for _, ref := range r.Queues {
+		if q := c.queueOf(ref); q != nil {
+			q.ready = true
+		}
+	}
+	if c.space != nil {
+		c.space.reconcile()
+	}
+	return nil, nil, nil
+}
+
+// queueOf finds a queue that the client owns.
+func (c *client) queueOf(ref proto.QueueRef) *queue {
+	if c.space == nil {
+		return nil
+	}
+	d := c.space.devices[ref.Ifindex]
+	if d == nil || ref.Queue < 0 || ref.Queue >= len(d.queues) || d.queues[ref.Queue].owner != c {
+		return nil
+	}
+	return d.queues[ref.Queue]
+}
+
+// activate lets packets go to a queue once its owner is ready for all of them.
+func (d *device) activate(q *queue) {
+	if q.owner == nil || q.active || q.moving || !q.ready {
+		return
+	}
+	for k := range d.entries {
+		if !q.owner.readyFor(k) && !q.owner.mayHave(k) {
+			return
+		}
+	}
+	if err := d.prog.SetQueue(q.index, q.xsk.FD()); err != nil {
+		d.note(err)
+		d.again()
+		return
+	}
+	d.note(d.prog.SetQuiet(q.index, false))
+	q.active = true
+	d.space.b.log.Debugf("broker: %s queue %d: packets go to %v", d.Name, q.index, q.owner)
+}
+
+// mayHave tells whether the client left the listener but may still have connections of it.
+func (c *client) mayHave(k key) bool {
+	left, listens := false, false
+	for _, l := range c.listeners {
+		left = left || l.left && l.key == k
+		listens = listens || !l.left
+	}
+	// Without any listener it is about to hand over all it has.
+	return left && (!listens && len(c.flows) == 0 || c.connected(k))
+}
+
+// connected looks into the client's table for a connection of the listener.
+func (c *client) connected(k key) (found bool) {
+	if c.stateMap != nil {
+		c.stateMap.Each(func(e proto.Entry) bool {
+			found = k.covers(e.Local)
+			return !found
+		})
+	}
+	return found
+}
+
+// readyFor tells whether the client listens for the entry.
+func (c *client) readyFor(k key) bool {
+	for _, l := range c.listeners {
+		if l.key == k && l.ready && !l.left {
+			return true
+		}
+	}
+	return false
+}

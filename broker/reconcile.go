@@ -1,0 +1,253 @@
+package broker
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// A queue's packets go to one process, whatever their port, so those who share a device's queues must listen alike:
+//
+//   - an entry is on when every owner of a queue is ready for it;
+//   - a process gets queues when it has all the entries that are on for another owner.
+//
+// So a worker that has shown the first of its listeners waits until it has shown them all, and an unrelated program on the same device
+// stays with the kernel until the first one leaves.
+
+// reconcile compares who has which queue with who should, and starts what is missing. It may be called at any time, under the lock.
+func (d *device) reconcile() {
+	if d.dead || d.adopted || d.space.b.closed {
+		return
+	}
+	members := d.eligible()
+	owner, pinned := make([]int, len(d.queues)), make([]bool, len(d.queues))
+	for i, q := range d.queues {
+		owner[i] = slices.Index(members, q.owner)
+		pinned[i] = (q.stuck || q.moving) && owner[i] >= 0
+	}
+	yields := map[*client][]*queue{}
+	for i, m := range divide(d.present(owner), pinned, len(members)) {
+		q := d.queues[i]
+		if d.dead { // noticed by the one before
+			return
+		}
+		var to *client
+		if m >= 0 {
+			to = members[m]
+		}
+		switch {
+		case q.absent || q.moving || q.stuck || q.owner == to:
+		case q.owner == nil:
+			d.open(q, to)
+		default:
+			yields[q.owner] = append(yields[q.owner], q)
+		}
+	}
+	for _, c := range d.owners() {
+		if qs := yields[c]; len(qs) > 0 {
+			d.yield(c, qs)
+		}
+	}
+	d.setEntries()
+	d.reap()
+}
+
+// present is owner without the queues that cannot be had: those beyond the device's count are at the end.
+func (d *device) present(owner []int) []int {
+	n := len(d.queues)
+	for n > 0 && d.queues[n-1].absent {
+		n--
+	}
+	return owner[:n]
+}
+
+// owners are the clients with queues here, in order of their first queue.
+func (d *device) owners() []*client {
+	var r []*client
+	for _, q := range d.queues {
+		if q.owner != nil && !slices.Contains(r, q.owner) {
+			r = append(r, q.owner)
+		}
+	}
+	return r
+}
+
+// eligible are the members that may have queues. Those who hold what the owners hold; without owners the first member leads.
+func (d *device) eligible() []*client {
+	if d.space.b.drains {
+		return nil
+	}
+	required := map[key]bool{}
+	leader := true
+	for _, c := range d.owners() {
+		if !d.isMember(c) {
+			continue
+		}
+		leader = false
+		for _, k := range d.keysOf(c) {
+			if d.entries[k] {
+				required[k] = true
+			}
+		}
+	}
+	if leader && len(d.members) > 0 {
+		for _, k := range d.keysOf(d.members[0]) {
+			required[k] = true
+		}
+	}
+	var r []*client
+	for i, c := range d.members {
+		n, _ := d.owns(c)
+		// Without a listener in common there is nothing to share, only to have alone.
+		if d.holdsAll(c, required) && (n > 0 || leader && i == 0 || len(required) > 0) {
+			r = append(r, c)
+		}
+	}
+	return r
+}
+
+func (d *device) isMember(c *client) bool { return slices.Contains(d.members, c) }
+
+func (d *device) holdsAll(c *client, required map[key]bool) bool {
+	have := d.keysOf(c)
+	for k := range required {
+		if !slices.Contains(have, k) {
+			return false
+		}
+	}
+	return true
+}
+
+// keysOf are the entries that c wants here.
+func (d *device) keysOf(c *client) []key {
+	var r []key
+	for _, l := range c.listeners {
+		if !l.left && d.serves(l) {
+			r = append(r, l.key)
+		}
+	}
+	return r
+}
+
+// serves tells whether a listener uses this device.
+func (d *device) serves(l *listener) bool {
+	return d.carries(l.key) && (len(l.devices) == 0 || slices.Contains(l.devices, d.Name))
+}
+
+// open takes a free queue for a client and offers it. If that cannot be now it is tried again: the last owner's socket may still be
+// open in the kernel, or the device be down.
+func (d *device) open(q *queue, c *client) {
+	if c == nil {
+		return
+	}
+	x, err := d.space.b.back.OpenQueue(d.space.fd(), d.Ifindex, q.index, c.umem)
+	switch {
+	case err == nil:
+		d.delay = 0
+		q.owner, q.xsk = c, x
+		c.offer(d, q)
+	case errors.Is(err, unix.EINVAL) && q.index > 0 && !errors.Is(err, unix.EBUSY):
+		q.absent = true
+		d.again()
+	case errors.Is(err, unix.ENODEV):
+		d.vanished()
+	default:
+		d.note(err)
+		d.again()
+	}
+}
+
+// again reconciles later, ever later up to half a second.
+func (d *device) again() {
+	if d.retry != nil {
+		return
+	}
+	d.delay = min(max(2*d.delay, 5*time.Millisecond), 500*time.Millisecond)
+	d.retry = d.space.b.after(d.delay, func() {
+		d.retry = nil
+		if d.space.devices[d.Ifindex] == d {
+			d.reconcile()
+		}
+	})
+}
+
+// vanished ends a device that is not there any more; its owners are told, and stay with the kernel.
+func (d *device) vanished() {
+	d.dead = true
+	d.space.b.log.Infof("broker: %s vanished", d.Name)
+	for _, c := range d.owners() {
+		c.tell(proto.OpGone, proto.Gone{Ifindex: d.Ifindex})
+	}
+	for _, q := range d.queues {
+		d.free(q)
+	}
+	d.members, d.adopted = nil, false
+	d.reap()
+}
+
+// reconcile brings every device of the namespace in order.
+func (s *space) reconcile() {
+	for _, d := range s.devices {
+		d.reconcile()
+	}
+}
+
+// setEntries turns listener entries on and off.
+func (d *device) setEntries() {
+	owners := d.owners()
+	want := map[key]bool{}
+	for _, c := range d.members {
+		for _, l := range c.listeners {
+			if d.serves(l) && d.wanted(l.key, owners) {
+				want[l.key] = true
+			}
+		}
+	}
+	for k := range want {
+		if !d.entries[k] {
+			d.note(d.prog.SetListener(k.ip, k.port, 0))
+			d.entries[k] = true
+		}
+	}
+	for k := range d.entries {
+		if !want[k] && !d.lingers(k, owners) {
+			d.note(d.prog.DelListener(k.ip, k.port))
+			delete(d.entries, k)
+		}
+	}
+	for _, q := range d.queues {
+		d.activate(q)
+	}
+}
+
+// wanted: there are owners, and all whose queues take packets are ready for it. One that is on stays on while any owner holds it.
+func (d *device) wanted(k key, owners []*client) bool {
+	holders, missing := 0, false
+	for _, c := range owners {
+		if c.readyFor(k) {
+			holders++
+		} else if d.takesPackets(c) {
+			missing = true
+		}
+	}
+	return holders > 0 && (!missing || d.entries[k])
+}
+
+func (d *device) takesPackets(c *client) bool {
+	return slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner == c && q.active })
+}
+
+// lingers: nobody listens any more, but an owner still has, or is about to hand over, connections of it.
+func (d *device) lingers(k key, owners []*client) bool {
+	for _, c := range owners {
+		if c.mayHave(k) {
+			d.space.b.lingering()
+			return true
+		}
+	}
+	return false
+}

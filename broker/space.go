@@ -1,0 +1,87 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+)
+
+// space is a network namespace with programs in it. While it is here the file keeps the namespace, so its inode names it.
+type space struct {
+	b       *Broker
+	inode   uint64
+	file    *os.File
+	refs    int // clients and held orphans
+	devices map[int]*device
+}
+
+func (s *space) fd() int { return int(s.file.Fd()) }
+
+// spaceOf returns the client's network namespace, with the client as its user.
+func (b *Broker) spaceOf(c *client) (*space, error) {
+	if c.space != nil {
+		return c.space, nil
+	}
+	f, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", c.pid))
+	if err != nil {
+		return nil, refuse("network namespace of %v: %v", c, err)
+	}
+	s, err := b.getSpace(f)
+	if err == nil {
+		c.space = s
+	}
+	return s, err
+}
+
+// getSpace finds the space of a namespace file, or makes it one, and takes the file over.
+func (b *Broker) getSpace(f *os.File) (*space, error) {
+	inode, err := netns.Inode(int(f.Fd()))
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	s := b.spaces[inode]
+	if s != nil {
+		f.Close()
+	} else {
+		s = &space{b: b, inode: inode, file: f, devices: map[int]*device{}}
+		b.spaces[inode] = s
+	}
+	s.refs++
+	return s, nil
+}
+
+// put gives a reference back; the last one lets the namespace go.
+func (s *space) put() {
+	if s.refs--; s.refs == 0 && len(s.devices) == 0 {
+		delete(s.b.spaces, s.inode)
+		s.close()
+	}
+}
+
+func (s *space) close() {
+	for _, d := range s.devices {
+		d.close()
+	}
+	s.file.Close()
+}
+
+// inSpace tells whether a socket belongs to the namespace.
+func inSpace(sock int, s *space) error {
+	fd, err := unix.IoctlRetInt(sock, unix.SIOCGSKNS)
+	if err != nil {
+		return refuse("network namespace of the socket: %v", err)
+	}
+	defer unix.Close(fd)
+	inode, err := netns.Inode(fd)
+	if err != nil {
+		return err
+	}
+	if inode != s.inode {
+		return refuse("the socket is of another network namespace than the program")
+	}
+	return nil
+}

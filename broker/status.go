@@ -1,0 +1,151 @@
+package broker
+
+import (
+	"fmt"
+	"sort"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// Counters count what a broker did since it began.
+type Counters struct {
+	HandedOver uint64 `json:"handed_over"` // connections made kernel sockets
+	TakenOver  uint64 `json:"taken_over"`  // and the other way
+	Orphans    uint64 `json:"orphans"`     // connections passed on before they were accepted
+	Resets     uint64 `json:"resets"`      // connections of dead programs whose peers were told
+	Strays     uint64 `json:"strays"`      // connections rescued after their packets changed the queue
+}
+
+// Status is a broker's, for people and programs.
+type Status struct {
+	Seconds  int64          `json:"seconds"` // since it began
+	Doors    int            `json:"doors"`
+	Leases   []LeaseStatus  `json:"leases"`
+	Devices  []DeviceStatus `json:"devices"`
+	Counters Counters       `json:"counters"`
+}
+
+// LeaseStatus is one process.
+type LeaseStatus struct {
+	Lease     uint64            `json:"lease"`
+	Pid       int               `json:"pid"`
+	UID       uint32            `json:"uid"`
+	Program   string            `json:"program"`
+	NetNS     uint64            `json:"netns"`
+	Listeners []string          `json:"listeners"`
+	Flows     int               `json:"flows"`
+	Queues    []proto.QueueRef  `json:"queues"`
+	Counters  map[string]uint64 `json:"counters"`
+}
+
+// DeviceStatus is one device in use.
+type DeviceStatus struct {
+	NetNS    uint64            `json:"netns"`
+	Device   string            `json:"device"`
+	Ifindex  int               `json:"ifindex"`
+	Mode     string            `json:"mode"`   // native or generic
+	Owners   []int             `json:"owners"` // pid for each queue, 0: the kernel
+	Entries  []string          `json:"entries"`
+	Counters map[string]uint64 `json:"counters"`
+}
+
+// Status tells all there is.
+func (b *Broker) Status() Status {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.status(func(*client) bool { return true }, true)
+}
+
+// opStatus tells root everything, and others about their own.
+func opStatus(b *Broker, c *client, _ *proto.Packet) (any, []int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.uid == 0 {
+		return b.status(func(*client) bool { return true }, true), nil, nil
+	}
+	return b.status(func(o *client) bool { return o.uid == c.uid }, false), nil, nil
+}
+
+func (b *Broker) status(which func(*client) bool, devices bool) Status {
+	s := Status{Seconds: int64(time.Since(b.began) / time.Second), Doors: len(b.doors), Counters: b.count}
+	for c := range b.clients {
+		if c.lease != 0 && which(c) {
+			s.Leases = append(s.Leases, c.status())
+		}
+	}
+	sort.Slice(s.Leases, func(i, j int) bool { return s.Leases[i].Lease < s.Leases[j].Lease })
+	if !devices {
+		return s
+	}
+	for _, sp := range b.spaces {
+		for _, d := range sp.devices {
+			s.Devices = append(s.Devices, d.status())
+		}
+	}
+	return s
+}
+
+func (c *client) status() LeaseStatus {
+	l := LeaseStatus{Lease: c.lease, Pid: c.pid, UID: c.uid, Program: c.program, Flows: len(c.flows), Counters: map[string]uint64{}}
+	for _, li := range c.listeners {
+		if !li.left {
+			l.Listeners = append(l.Listeners, li.key.String())
+		}
+	}
+	sort.Strings(l.Listeners)
+	if c.space != nil {
+		l.NetNS = c.space.inode
+		for _, d := range c.space.devices {
+			for _, q := range d.queues {
+				if q.owner == c {
+					l.Queues = append(l.Queues, proto.QueueRef{Ifindex: d.Ifindex, Queue: q.index})
+				}
+			}
+		}
+	}
+	for i, name := range proto.CounterNames {
+		if c.stateMap != nil {
+			l.Counters[name] = c.stateMap.Counter(i)
+		}
+	}
+	return l
+}
+
+func (d *device) status() DeviceStatus {
+	s := DeviceStatus{NetNS: d.space.inode, Device: d.Name, Ifindex: d.Ifindex, Mode: string(d.prog.Mode())}
+	for _, q := range d.queues {
+		pid := 0
+		if q.owner != nil && q.active {
+			pid = q.owner.pid
+		}
+		if !q.absent {
+			s.Owners = append(s.Owners, pid)
+		}
+	}
+	for k := range d.entries {
+		s.Entries = append(s.Entries, k.String())
+	}
+	sort.Strings(s.Entries)
+	s.Counters, _ = d.prog.Counters()
+	return s
+}
+
+// Query asks the broker at a socket for its Status; what it shows depends on who asks.
+func Query(socket string, timeout time.Duration) (Status, error) {
+	var s Status
+	door, err := proto.Dial(socket)
+	if err != nil {
+		return s, err
+	}
+	defer unix.Close(door)
+	c, _, err := proto.Open(door, proto.Hello{Program: "status"}, timeout)
+	if err != nil {
+		return s, fmt.Errorf("broker status: %w", err)
+	}
+	defer c.Close()
+	_, err = c.Call(proto.OpStatus, nil, nil, &s, timeout)
+	return s, err
+}

@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// guard is around every call: the lock, the clock, and nothing of a fault reaches the program.
+func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sh.Dead.Load() != 0 {
+		return dead
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			e.fault(r)
+			ret = dead
+		}
+	}()
+	now := nanotime()
+	e.sh.Crossings++
+	ret = call(now)
+	e.leave(now)
+	return ret
+}
+
+// conn finds a handle's socket. ok is false when ret is the call's result.
+func (e *Engine) conn(h int32) (s *usock.Socket, ret int) {
+	o := e.tab.at(h)
+	if o == nil {
+		return nil, -int(unix.EBADF)
+	}
+	if o.sock == nil {
+		return nil, Moved
+	}
+	return o.sock, 0
+}
+
+// kernelOr makes SL_KERNEL of an error, noting it: the kernel will word a failure as the program expects it.
+func (e *Engine) kernelOr(n int, err error) int {
+	if err == nil {
+		return n
+	}
+	e.refuse(err.Error())
+	return Kernel
+}
+
+// SLListen is sl_listen.
+func (e *Engine) SLListen(kfd, backlog int) int {
+	return e.guard(Kernel, func(now int64) int {
+		if e.stopped {
+			return Kernel
+		}
+		return e.kernelOr(e.Listen(now, kfd, backlog))
+	})
+}
+
+// SLRelisten is sl_relisten.
+func (e *Engine) SLRelisten(h int32, backlog int) int {
+	return e.guard(Moved, func(int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		if s.Listener() == nil {
+			return -int(unix.EINVAL)
+		}
+		s.Listener().SetBacklog(backlog)
+		return 0
+	})
+}
+
+// SLConnect is sl_connect.
+func (e *Engine) SLConnect(kfd int, sa []byte) int {
+	return e.guard(Kernel, func(now int64) int {
+		if e.stopped {
+			return Kernel
+		}
+		to, six, err := parseSockaddr(sa)
+		if err != nil {
+			return result(0, err)
+		}
+		return e.kernelOr(e.Connect(now, kfd, to, six))
+	})
+}
+
+// SLAccept is sl_accept; the peer's address is written to sa, *n octets long.
+func (e *Engine) SLAccept(h int32, sa *Sockaddr, n *int) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		l := e.tab.at(h).lis
+		if l == nil {
+			return -int(unix.EINVAL)
+		}
+		if len(l.queue) > 0 {
+			return e.acceptKernel(l, sa, n)
+		}
+		c, err := s.Accept(now)
+		if err != nil {
+			e.update(h)
+			return result(0, err)
+		}
+		return e.acceptOurs(now, l, c, sa, n)
+	})
+}
+
+func (e *Engine) acceptKernel(l *listener, sa *Sockaddr, n *int) int {
+	fd := l.queue[0]
+	if l.queue = l.queue[1:]; len(l.queue) == 0 {
+		l.queue = nil
+	}
+	e.update(l.h)
+	if peer, err := unix.Getpeername(fd); err == nil {
+		a, _ := addrPort(peer)
+		*n = putSockaddr(sa, a, l.six)
+	}
+	return KernelFD | fd
+}
+
+func (e *Engine) acceptOurs(now int64, l *listener, c *usock.Socket, sa *Sockaddr, n *int) int {
+	*n = putSockaddr(sa, c.Remote(), l.six)
+	h := e.bind(c)
+	if h < 0 {
+		c.Abort(now)
+		return -int(unix.ENFILE)
+	}
+	e.count(proto.CountAccepted)
+	e.record(c)
+	e.update(l.h)
+	return int(h)
+}
+
+// SLRecv is sl_recv.
+func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, inq *int) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		n, i, err := s.Recv(now, iov, flags)
+		*info, *inq = i, s.InQ()
+		e.update(h)
+		return result(n, err)
+	})
+}
+
+// SLSend is sl_send.
+func (e *Engine) SLSend(h int32, iov [][]byte, flags int) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		n, err := s.Send(now, iov, flags)
+		e.update(h)
+		return result(n, err)
+	})
+}
+
+// SLShutdown is sl_shutdown.
+func (e *Engine) SLShutdown(h int32, how int) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		err := s.Shutdown(now, how)
+		e.update(h)
+		return result(0, err)
+	})
+}
+
+// SLClose is sl_close.
+func (e *Engine) SLClose(h int32) int {
+	return e.guard(0, func(now int64) int {
+		o := e.tab.at(h)
+		if o == nil {
+			return -int(unix.EBADF)
+		}
+		s, l := o.sock, o.lis
+		if l != nil {
+			e.closeListener(now, l)
+			return 0
+		}
+		e.unbind(h)
+		if s == nil {
+			if v := e.sh.Words[h].Moved.Load(); v != 0 && v != Gone {
+				return KernelFD | int(v-1)
+			}
+			return 0
+		}
+		s.Close(now)
+		return 0
+	})
+}
+
+// SLSetOption is sl_setsockopt.
+func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		err := s.SetOption(now, level, name, val)
+		e.update(h)
+		return result(0, err)
+	})
+}
+
+// SLOption is sl_getsockopt: the result is the value's length.
+func (e *Engine) SLOption(h int32, level, name int, out []byte) int {
+	return e.guard(Moved, func(now int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		if level == unix.SOL_SOCKET && name == unix.SO_ERROR {
+			n := copy(out, errorValue(s.TakeError()))
+			e.update(h)
+			return n
+		}
+		return result(s.Option(now, level, name, out))
+	})
+}
+
+func errorValue(err error) []byte {
+	v := uint32(errno(err))
+	return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
+}
+
+// SLName is sl_name: the result is the address's length.
+func (e *Engine) SLName(h int32, peer bool, sa *Sockaddr) int {
+	return e.guard(Moved, func(int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		var a netip.AddrPort
+		six := s.V6()
+		if l := e.tab.at(h).lis; l != nil {
+			a, six = l.local, l.six
+		} else {
+			a = s.Local()
+		}
+		if peer {
+			if a = s.Remote(); !a.IsValid() || !connected(s) {
+				return -int(unix.ENOTCONN)
+			}
+		}
+		return putSockaddr(sa, a, six)
+	})
+}
+
+// SLIoctl is sl_ioctl.
+func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
+	return e.guard(Moved, func(int64) int {
+		s, ret := e.conn(h)
+		if s == nil {
+			return ret
+		}
+		if s.Listener() != nil {
+			return -int(unix.EINVAL)
+		}
+		switch req {
+		case unix.SIOCINQ:
+			*val = s.InQ()
+		case unix.SIOCOUTQ:
+			*val = s.OutQ()
+		case siocOutQNSD:
+			*val = s.OutQNSD()
+		case siocAtMark:
+			*val = 0
+			if s.AtMark() {
+				*val = 1
+			}
+		default:
+			return -int(unix.EINVAL)
+		}
+		return 0
+	})
+}
+
+// SLPoll is sl_poll.
+func (e *Engine) SLPoll() int { return e.guard(0, e.turn) }
+
+// SLHandover is sl_handover.
+func (e *Engine) SLHandover(h int32) int {
+	return e.guard(Moved, func(now int64) int {
+		fd, err := e.Handover(now, h)
+		if fd == Moved {
+			return Moved
+		}
+		return result(fd, err)
+	})
+}
+
+// SLStop is sl_stop.
+func (e *Engine) SLStop() int {
+	return e.guard(0, func(now int64) int {
+		e.Stop(now)
+		return 0
+	})
+}

@@ -1,0 +1,1 @@
+// Here so that the compiler takes a function without a body (nanotime).

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/fallback/routes"
+)
+
+// Boot is struct sl_boot.
+type Boot struct {
+	Door  int // a connection to the broker, or -1
+	FDMin int
+	Env   []string // SLUICE_X=value
+}
+
+func (b *Boot) knob(name, def string) string {
+	for _, s := range b.Env {
+		if v, ok := strings.CutPrefix(s, name+"="); ok {
+			return v
+		}
+	}
+	return def
+}
+
+// Engine is the whole of a process's user stack.
+type Engine struct {
+	mu      sync.Mutex
+	sh      *Shared
+	boot    Boot
+	devices []string // SLUICE_DEVICES, nil: all
+
+	routes *routes.Router
+	link   link   // to the broker
+	plane  *plane // the leased queues and the stack over them; nil before the first and after the last
+
+	tab       table
+	listeners []*listener
+	flows     []*flow // of active opens
+	ended     []*flow // of connections that are over: to be told to the broker
+	yields    []yield
+	reclaimAt int64               // when the frames of queues given up can be used again; 0: none wait
+	said      map[string]struct{} // refusals noted already
+
+	nextLook int64 // when the broker and the routes are looked at next
+	stopped  bool
+}
+
+// Start makes the engine. Errors are told in the notes as well.
+func Start(sh *Shared, boot Boot) (*Engine, error) {
+	e := &Engine{sh: sh, boot: boot, said: map[string]struct{}{}}
+	// At steady state nothing is allocated; what connections cost must not make the collector run under load.
+	debug.SetGCPercent(400)
+	if v := boot.knob("SLUICE_DEVICES", "all"); v != "" && v != "all" {
+		e.devices = strings.Split(v, ",")
+	}
+	for _, fd := range raisePoller(boot.FDMin) {
+		sh.own(fd)
+	}
+	if err := e.open(); err != nil {
+		e.refuse(err.Error())
+		e.shut()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) open() error {
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("make wake descriptor: %w", err)
+	}
+	if ep, err = e.lift(ep); err != nil {
+		return err
+	}
+	e.sh.WakeFD = int32(ep)
+	if e.routes, err = routes.New(e.boot.FDMin); err != nil {
+		return err
+	}
+	for _, fd := range e.routes.FDs() {
+		e.sh.own(fd)
+	}
+	if err := e.watch(e.routes.FD()); err != nil {
+		return err
+	}
+	return e.dial()
+}
+
+// shut gives back what open took.
+func (e *Engine) shut() {
+	e.hangUp()
+	if e.routes != nil {
+		for _, fd := range e.routes.FDs() {
+			e.sh.disown(fd)
+		}
+		e.routes.Close()
+		e.routes = nil
+	}
+	if fd := int(e.sh.WakeFD); fd > 0 {
+		e.drop(fd)
+		e.sh.WakeFD = -1
+	}
+}
+
+// lift moves a descriptor up and lists it as the engine's.
+func (e *Engine) lift(fd int) (int, error) {
+	if fd < e.boot.FDMin {
+		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, e.boot.FDMin)
+		_ = unix.Close(fd)
+		if err != nil {
+			return -1, fmt.Errorf("move descriptor up: %w", err)
+		}
+		fd = high
+	}
+	e.sh.own(fd)
+	return fd, nil
+}
+
+// drop closes a descriptor that lift returned.
+func (e *Engine) drop(fd int) {
+	e.sh.disown(fd)
+	_ = unix.Close(fd)
+}
+
+// watch makes wake_epfd readable when fd is.
+func (e *Engine) watch(fd int) error {
+	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)}
+	if err := unix.EpollCtl(int(e.sh.WakeFD), unix.EPOLL_CTL_ADD, fd, &ev); err != nil {
+		return fmt.Errorf("watch descriptor: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) unwatch(fd int) {
+	_ = unix.EpollCtl(int(e.sh.WakeFD), unix.EPOLL_CTL_DEL, fd, nil)
+}
+
+// Note levels, as SLUICE_LOG has them.
+const (
+	levelError = 1 + iota
+	levelInfo
+	levelDebug
+)
+
+// refuse notes why something goes by the kernel, each reason once.
+func (e *Engine) refuse(reason string) {
+	if _, ok := e.said[reason]; ok || len(e.said) > 256 {
+		return
+	}
+	e.said[reason] = struct{}{}
+	e.sh.note(levelError, reason)
+}
+
+func (e *Engine) info(format string, args ...any) { e.sh.note(levelInfo, fmt.Sprintf(format, args...)) }
+
+func (e *Engine) debug(format string, args ...any) {
+	e.sh.note(levelDebug, fmt.Sprintf(format, args...))
+}
+
+// socketPath is the broker's.
+func (e *Engine) socketPath() string { return e.boot.knob("SLUICE_BROKER", proto.DefaultSocket) }

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+const (
+	// yieldGrace is how long half-open connections on a queue may take to finish before it is given up.
+	yieldGrace = int64(250 * time.Millisecond)
+	// yieldLook is how often their number is looked at.
+	yieldLook = int64(2 * time.Millisecond)
+)
+
+// yield is a broker's wish for queues, being fulfilled.
+type yield struct {
+	event  *proto.Packet
+	queues []proto.QueueRef
+	until  int64
+}
+
+// events handles what the broker has to tell, and returns how much it was.
+func (e *Engine) events(now int64) (n int) {
+	for n < 64 && e.link.client != nil {
+		p, err := e.link.client.Next()
+		if err != nil {
+			e.lost(now, err)
+			return n + 1
+		}
+		if p == nil {
+			return n
+		}
+		n++
+		e.event(now, p)
+		p.CloseFDs()
+	}
+	return n
+}
+
+func (e *Engine) event(now int64, p *proto.Packet) {
+	var err error
+	switch p.Op {
+	case proto.OpVIs:
+		err = e.gained(now, p)
+	case proto.OpYield:
+		err = e.asked(now, p)
+	case proto.OpAccepted:
+		err = e.accepted(p)
+	case proto.OpGive:
+		e.give(now, p)
+	case proto.OpGone:
+		err = e.gone(now, p)
+	}
+	if err != nil {
+		e.debug("%s: %v", p.Op, err)
+		if p.ID != 0 {
+			e.answer(now, p, err.Error(), nil)
+		}
+	}
+}
+
+func (e *Engine) answer(now int64, p *proto.Packet, reason string, fds []int) {
+	if e.link.client == nil {
+		return
+	}
+	if err := e.link.client.Answer(p, reason, nil, fds...); err != nil {
+		e.lost(now, err)
+	}
+}
+
+// gained: queues were added to the lease.
+func (e *Engine) gained(now int64, p *proto.Packet) error {
+	var v proto.VIs
+	if err := p.Into(&v); err != nil {
+		return err
+	}
+	if e.plane == nil {
+		return fmt.Errorf("no lease")
+	}
+	fds := p.FDs
+	p.FDs = nil
+	if err := e.addLanes(v.VIs, fds); err != nil {
+		return err
+	}
+	e.ready(now, 0)
+	return nil
+}
+
+// asked: queues are wanted back.
+func (e *Engine) asked(now int64, p *proto.Packet) error {
+	var y proto.Yield
+	if err := p.Into(&y); err != nil {
+		return err
+	}
+	if e.plane == nil {
+		e.answer(now, p, "", nil)
+		return nil
+	}
+	e.yields = append(e.yields, yield{event: p, queues: y.Queues, until: now + yieldGrace})
+	return nil
+}
+
+// giveUp gives up queues whose half-open connections are through, or have had their time.
+func (e *Engine) giveUp(now int64) {
+	for i := 0; i < len(e.yields); {
+		y := &e.yields[i]
+		if now < y.until && e.halfOpen(y.queues) {
+			i++
+			continue
+		}
+		e.passOn(now)
+		for _, q := range y.queues {
+			l := e.plane.lane(q)
+			if l == nil {
+				continue
+			}
+			e.moveAll(now, func(s *usock.Socket) bool {
+				i, n := s.LastRX()
+				return i == q.Ifindex && n == q.Queue
+			})
+			e.removeLane(e.plane, l)
+		}
+		event := y.event
+		e.yields = append(e.yields[:i], e.yields[i+1:]...)
+		e.answer(now, event, "", nil)
+	}
+}
+
+func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
+	for _, l := range e.listeners {
+		for _, q := range queues {
+			if l.sock != nil && l.sock.Listener().HalfOpen(q.Ifindex, q.Queue) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accepted: a kernel socket for one of our accept queues.
+func (e *Engine) accepted(p *proto.Packet) error {
+	var a proto.Accepted
+	if err := p.Into(&a); err != nil {
+		return err
+	}
+	if len(p.FDs) != 1 {
+		return fmt.Errorf("%d descriptors", len(p.FDs))
+	}
+	for _, l := range e.listeners {
+		if l.h >= 0 && l.cookie == a.Cookie {
+			fd := p.FDs[0]
+			p.FDs = nil
+			e.push(l, fd)
+			e.answer(nanotime(), p, "", nil)
+			return nil
+		}
+	}
+	return fmt.Errorf("no such listener")
+}
+
+// give: somebody else needs one of our connections as a kernel socket.
+func (e *Engine) give(now int64, p *proto.Packet) {
+	var g proto.Give
+	if err := p.Into(&g); err != nil {
+		e.answer(now, p, err.Error(), nil)
+		return
+	}
+	h := g.Handle
+	if h < 0 {
+		h = e.handleOf(&g)
+	}
+	fd, err := e.Handover(now, h)
+	if err == nil && fd == Moved {
+		if fd = int(e.sh.Words[h].Moved.Load()) - 1; uint32(fd+1) == Gone {
+			err = unix.ECONNRESET
+		}
+	}
+	if err != nil {
+		e.answer(now, p, err.Error(), nil)
+		return
+	}
+	e.answer(now, p, "", []int{fd})
+}
+
+// handleOf finds a connection by its addresses, -1 if there is none.
+func (e *Engine) handleOf(g *proto.Give) int32 {
+	h := int32(-1)
+	if e.plane != nil {
+		e.plane.stack.Each(func(s *usock.Socket) {
+			if s.Tag >= 0 && plain(s.Local()) == g.Local && plain(s.Remote()) == g.Remote {
+				h = s.Tag
+			}
+		})
+	}
+	return h
+}
+
+// gone: a device vanished. Its connections go to the kernel, which knows what to do without a device.
+func (e *Engine) gone(now int64, p *proto.Packet) error {
+	var g proto.Gone
+	if err := p.Into(&g); err != nil || e.plane == nil {
+		return err
+	}
+	e.refuse(fmt.Sprintf("interface %d is gone: its connections go to the kernel", g.Ifindex))
+	e.moveAll(now, func(s *usock.Socket) bool {
+		i, _ := s.LastRX()
+		return i == g.Ifindex
+	})
+	for i := 0; i < len(e.plane.lanes); {
+		if l := e.plane.lanes[i]; l.ref.Ifindex == g.Ifindex {
+			e.removeLane(e.plane, l)
+			continue
+		}
+		i++
+	}
+	return nil
+}

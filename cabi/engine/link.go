@@ -1,0 +1,128 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// callTime is how long a program's call may wait for the broker.
+const callTime = 2 * time.Second
+
+// Reconnection after the broker went away: every 100 ms at first, every second after 5 s.
+const (
+	retrySoon  = int64(100 * time.Millisecond)
+	retryLater = int64(time.Second)
+	retryPhase = int64(5 * time.Second)
+)
+
+var errNoBroker = errors.New("no broker")
+
+// link is the engine's private channel to the broker.
+type link struct {
+	client *proto.Client // nil: none now
+	token  string
+	lostAt int64 // when the broker went away; 0: it is there, or never was
+	retry  int64 // when to try again
+}
+
+// dial opens the channel: through the inherited door if there is one, else by the path.
+func (e *Engine) dial() error {
+	if e.boot.Door >= 0 {
+		if err := e.hello(e.boot.Door); err == nil {
+			return nil
+		}
+	}
+	door, err := proto.Dial(e.socketPath())
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoBroker, err)
+	}
+	defer unix.Close(door)
+	return e.hello(door)
+}
+
+func (e *Engine) hello(door int) error {
+	c, w, err := proto.Open(door, proto.Hello{Program: filepath.Base(os.Args[0])}, callTime)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoBroker, err)
+	}
+	fd, err := e.lift(c.FD())
+	if err != nil {
+		c.SetFD(-1)
+		return err
+	}
+	c.SetFD(fd)
+	if err := e.watch(fd); err != nil {
+		e.hangUp()
+		return err
+	}
+	e.link = link{client: c, token: w.Token}
+	return nil
+}
+
+// hangUp closes the channel.
+func (e *Engine) hangUp() {
+	if c := e.link.client; c != nil {
+		e.unwatch(c.FD())
+		e.sh.disown(c.FD())
+		c.Close()
+		e.link.client = nil
+	}
+}
+
+// call is a request to the broker and its reply. Events that come in between are handled in a later turn.
+func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([]int, error) {
+	if e.link.client == nil {
+		return nil, errNoBroker
+	}
+	e.nextLook = now // for the events that were kept
+	got, err := e.link.client.Call(op, body, fds, reply, callTime)
+	var no *proto.Refused
+	switch {
+	case err == nil:
+		return got, nil
+	case errors.As(err, &no), errors.Is(err, proto.ErrTimeout), errors.Is(err, proto.ErrTooBig):
+		return nil, fmt.Errorf("%s: %w", op, err)
+	}
+	e.lost(now, err)
+	return nil, fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
+}
+
+// lost notes that the channel ended: what was leased goes on, a new broker is looked for.
+func (e *Engine) lost(now int64, why error) {
+	e.hangUp()
+	e.link.lostAt, e.link.retry = now, now+retrySoon
+	e.info("broker went away (%v): connections go on, looking for a new one", why)
+}
+
+// reconnect looks for a new broker when it is time, and presents what this process holds.
+func (e *Engine) reconnect(now int64) {
+	if e.link.client != nil || e.link.lostAt == 0 || now < e.link.retry {
+		return
+	}
+	pause := retrySoon
+	if now-e.link.lostAt > retryPhase {
+		pause = retryLater
+	}
+	e.link.retry = now + pause
+	lostAt, retry := e.link.lostAt, e.link.retry
+	if err := e.dial(); err != nil {
+		return
+	}
+	if err := e.adopt(now); err != nil {
+		e.refuse(fmt.Sprintf("the new broker does not take this process's queues over: %v", err))
+		e.hangUp()
+		e.link.lostAt, e.link.retry = lostAt, retry
+		return
+	}
+	e.info("a new broker has taken over")
+}
+
+// pending tells whether events wait that came in between a request and its reply.
+func (l *link) pending() bool { return l.client != nil && l.client.Pending() }

@@ -1,0 +1,171 @@
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// listener is a kernel listener that the stack serves as well.
+type listener struct {
+	h       int32 // -1: the program has closed it
+	sock    *usock.Socket
+	kfd     int // our duplicate, shown to a later broker; -1 once closed
+	local   netip.AddrPort
+	six     bool
+	cookie  uint64 // the broker's name for it
+	queue   []int  // kernel sockets for its accept queue: hand-overs, other processes' orphans
+	arrived uint32 // how many ever came into queue
+}
+
+// push puts a kernel socket into the accept queue.
+func (e *Engine) push(l *listener, fd int) {
+	_ = unix.SetNonblock(fd, true)
+	l.queue = append(l.queue, fd)
+	l.arrived++
+	if l.h >= 0 {
+		e.update(l.h)
+	}
+}
+
+// Listen is sl_listen.
+func (e *Engine) Listen(now int64, kfd, backlog int) (int, error) {
+	sa, err := unix.Getsockname(kfd)
+	if err != nil {
+		return 0, fmt.Errorf("address of the listener: %w", err)
+	}
+	l := &listener{h: -1, kfd: -1}
+	if l.local, l.six = addrPort(sa); !l.local.IsValid() {
+		return 0, fmt.Errorf("listener of another family: %w", unix.EAFNOSUPPORT)
+	}
+	var g proto.Grant
+	fds, err := e.call(now, proto.OpListen, proto.Listen{Devices: e.devices}, []int{kfd}, &g)
+	if err != nil {
+		return 0, err
+	}
+	l.cookie = g.Cookie
+	if err := e.serve(now, l, kfd, backlog, &g, fds); err != nil {
+		e.closeListener(now, l)
+		return 0, err
+	}
+	e.ready(now, l.cookie)
+	e.info("%v: %d queues", l.local, len(e.plane.lanes))
+	return int(l.h), nil
+}
+
+// serve sets up what was granted. On an error the listener is closed by the caller.
+func (e *Engine) serve(now int64, l *listener, kfd, backlog int, g *proto.Grant, fds []int) error {
+	if err := e.granted(now, g, fds); err != nil {
+		return err
+	}
+	dup, err := unix.FcntlInt(uintptr(kfd), unix.F_DUPFD_CLOEXEC, e.boot.FDMin)
+	if err != nil {
+		return fmt.Errorf("duplicate listener: %w", err)
+	}
+	l.kfd = dup
+	e.sh.own(dup)
+	at := l.local
+	if l.six && at.Addr().Is4() { // a listener of AF_INET6 bound to ::ffff:a.b.c.d
+		at = netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())
+	}
+	if l.sock, err = e.plane.stack.Listen(now, at, backlog); err != nil {
+		return fmt.Errorf("listen at %v: %w", at, err)
+	}
+	copyOptions(now, kfd, l.sock)
+	if l.h = e.bind(l.sock); l.h < 0 {
+		return fmt.Errorf("listen: %w", unix.ENFILE)
+	}
+	e.tab.objects[l.h].lis = l
+	e.listeners = append(e.listeners, l)
+	return nil
+}
+
+// ready tells the broker that packets may come: for a listener (cookie not 0), and on all queues.
+func (e *Engine) ready(now int64, cookie uint64) {
+	r := proto.Ready{Cookie: cookie}
+	for _, l := range e.plane.lanes {
+		r.Queues = append(r.Queues, l.ref)
+	}
+	if _, err := e.call(now, proto.OpReady, r, nil, nil); err != nil {
+		e.refuse(err.Error())
+	}
+}
+
+// retire takes a listener from the program: its handle, and our duplicate of the kernel's.
+func (e *Engine) retire(l *listener) {
+	if l.h >= 0 {
+		e.unbind(l.h)
+		l.h = -1
+	}
+	if l.kfd >= 0 {
+		e.drop(l.kfd)
+		l.kfd = -1
+	}
+	// What another process or the kernel gave us was not accepted.
+	closeAll(l.queue)
+	l.queue = nil
+}
+
+// closeListener ends a listener for the program. The stack's listener goes on: the broker asks for the queues back, and until
+// they are given up handshakes under way are finished for the other owners of the kernel listener.
+func (e *Engine) closeListener(now int64, l *listener) {
+	e.retire(l)
+	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
+		e.debug("%v", err)
+	}
+	e.passOn(now)
+	e.release(now)
+}
+
+// passOn gives connections that nobody here will accept to the other owners of their listener.
+func (e *Engine) passOn(now int64) {
+	for _, l := range e.listeners {
+		if l.h >= 0 || l.sock == nil || l.sock.Listener().Waiting() == 0 {
+			continue
+		}
+		for _, s := range e.waiting(l) {
+			e.orphan(now, l, s)
+		}
+	}
+}
+
+// waiting are the established connections of l that were not accepted.
+func (e *Engine) waiting(l *listener) (all []*usock.Socket) {
+	e.plane.stack.Waiting(l.sock, func(s *usock.Socket) { all = append(all, s) })
+	return all
+}
+
+// openListeners is how many listeners the program has.
+func (e *Engine) openListeners() (n int) {
+	for _, l := range e.listeners {
+		if l.h >= 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// release ends what is left when the last listener, flow and queue are gone. Memory and stack stay: the broker gives them once.
+func (e *Engine) release(now int64) {
+	p := e.plane
+	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || (len(p.lanes) > 0 && e.link.client != nil) {
+		return
+	}
+	e.moveAll(now, func(*usock.Socket) bool { return true })
+	e.passOn(now)
+	for _, l := range e.listeners {
+		if l.sock != nil {
+			l.sock.Close(now)
+		}
+	}
+	e.listeners = nil
+	for len(p.lanes) > 0 {
+		e.removeLane(p, p.lanes[0])
+	}
+	e.loseAll(now)
+	e.debug("gave everything back")
+}

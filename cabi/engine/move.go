@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// parcel is connections on their way to the kernel: their states, and a memfd with their queues' bytes.
+type parcel struct {
+	socks []*usock.Socket
+	conns []proto.Queued
+	fd    int
+	size  int64
+}
+
+func newParcel() (*parcel, error) {
+	fd, err := unix.MemfdCreate("sluice-move", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memory for connections to move: %w", err)
+	}
+	return &parcel{fd: fd}, nil
+}
+
+func (p *parcel) close() { _ = unix.Close(p.fd) }
+
+// add freezes a connection and packs it.
+func (p *parcel) add(now int64, s *usock.Socket) error {
+	snap, err := s.Freeze(now)
+	if err != nil {
+		return err
+	}
+	q := proto.Queued{State: stateOf(s, snap)}
+	err = errors.Join(
+		p.write(&q.RecvOff, &q.RecvLen, q.State.RecvData),
+		p.write(&q.SendOff, &q.SendLen, q.State.SendData),
+	)
+	if err != nil {
+		s.Thaw(now)
+		return err
+	}
+	p.socks, p.conns = append(p.socks, s), append(p.conns, q)
+	return nil
+}
+
+func (p *parcel) write(off *int64, n *int, b []byte) error {
+	*off, *n = p.size, len(b)
+	for len(b) > 0 {
+		k, err := unix.Pwrite(p.fd, b, p.size)
+		if err != nil {
+			return fmt.Errorf("pack connection: %w", err)
+		}
+		b, p.size = b[k:], p.size+int64(k)
+	}
+	return nil
+}
+
+// thaw gives the frozen connections back to the stack.
+func (p *parcel) thaw(now int64) {
+	for _, s := range p.socks {
+		s.Thaw(now)
+	}
+}
+
+// move hands connections to the kernel, many at a time. done is told each one's kernel socket; a connection the kernel does not take
+// goes on here, and the first reason is returned.
+func (e *Engine) move(now int64, socks []*usock.Socket, done func(s *usock.Socket, fd int)) (first error) {
+	for len(socks) > 0 {
+		n := min(len(socks), proto.MaxHandover)
+		if err := e.moveSome(now, socks[:n], done); err != nil && first == nil {
+			first = err
+		}
+		socks = socks[n:]
+	}
+	return first
+}
+
+func (e *Engine) moveSome(now int64, socks []*usock.Socket, done func(*usock.Socket, int)) error {
+	if e.link.client == nil {
+		return errNoBroker
+	}
+	p, err := newParcel()
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	var first error
+	for _, s := range socks {
+		if err := p.add(now, s); err != nil && first == nil {
+			first = err
+		}
+	}
+	if len(p.socks) == 0 {
+		return first
+	}
+	var handed proto.Handed
+	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: p.conns}, []int{p.fd}, &handed)
+	if err != nil {
+		p.thaw(now)
+		return err
+	}
+	if len(handed.Errors) != len(p.socks) {
+		closeAll(fds)
+		p.thaw(now)
+		return fmt.Errorf("the broker answered for %d of %d connections", len(handed.Errors), len(p.socks))
+	}
+	for i, s := range p.socks {
+		if handed.Errors[i] != "" || len(fds) == 0 {
+			s.Thaw(now)
+			if first == nil {
+				first = errors.New(handed.Errors[i])
+			}
+			continue
+		}
+		fd := fds[0]
+		fds = fds[1:]
+		_ = unix.SetNonblock(fd, true)
+		s.Forget(now)
+		e.sh.Handovers++
+		done(s, fd)
+	}
+	closeAll(fds)
+	return first
+}
+
+// settle puts a connection's kernel socket where the program finds it: under its handle, in the accept queue, or nowhere if
+// the program has closed it (the kernel then finishes it).
+func (e *Engine) settle(s *usock.Socket, fd int) {
+	switch {
+	case s.Tag >= 0:
+		h := s.Tag
+		e.dropFlow(e.tab.objects[h].out)
+		e.moved(h, fd)
+	case !s.Accepted():
+		if l := e.listenerOf(s); l != nil && l.h >= 0 {
+			e.push(l, fd)
+			return
+		}
+		_ = unix.Close(fd)
+	default:
+		_ = unix.Close(fd)
+	}
+}
+
+// listenerOf is the listener in whose accept queue s is.
+func (e *Engine) listenerOf(s *usock.Socket) *listener {
+	var best *listener
+	for _, l := range e.listeners {
+		if l.local.Port() != s.Local().Port() {
+			continue
+		}
+		if l.local.Addr() == s.Local().Addr().Unmap() {
+			return l
+		}
+		if l.local.Addr().IsUnspecified() {
+			best = l
+		}
+	}
+	return best
+}
+
+// moveAll hands over every connection that which chooses; those in states that have no place in the kernel stay.
+func (e *Engine) moveAll(now int64, which func(*usock.Socket) bool) {
+	var socks []*usock.Socket
+	e.plane.stack.Each(func(s *usock.Socket) {
+		if s.Conn() != nil && movable(s) && which(s) {
+			socks = append(socks, s)
+		}
+	})
+	if err := e.move(now, socks, e.settle); err != nil {
+		e.debug("hand-over: %v", err)
+	}
+}
+
+// movable tells whether the kernel can be given a connection in this state.
+func movable(s *usock.Socket) bool {
+	switch s.State() {
+	case tcp.Established, tcp.CloseWait, tcp.FinWait1, tcp.FinWait2, tcp.LastAck, tcp.Closing:
+	default:
+		return false
+	}
+	return s.Accepted() || s.State() == tcp.Established || s.State() == tcp.CloseWait
+}
+
+// orphan passes an established connection on to another owner of its listener; without a broker it is reset.
+func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
+	p, err := newParcel()
+	if err == nil {
+		defer p.close()
+		if err = p.add(now, s); err == nil {
+			_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: p.conns[0]}, []int{p.fd}, nil)
+			if err == nil {
+				s.Forget(now)
+				return
+			}
+			s.Thaw(now)
+		}
+	}
+	e.debug("connection of %v not passed on: %v", s.Remote(), err)
+	s.Abort(now)
+}
+
+// Handover is sl_handover.
+func (e *Engine) Handover(now int64, h int32) (int, error) {
+	o := e.tab.at(h)
+	switch {
+	case o == nil:
+		return 0, unix.EBADF
+	case o.sock == nil:
+		return Moved, nil
+	case o.lis != nil:
+		return 0, unix.EINVAL
+	case o.sock.State() == tcp.SynSent || o.sock.State() == tcp.SynReceived:
+		return 0, unix.EBUSY
+	}
+	got := -1
+	err := e.move(now, []*usock.Socket{o.sock}, func(s *usock.Socket, fd int) {
+		e.settle(s, fd)
+		got = fd
+	})
+	if got < 0 {
+		e.refuse(fmt.Sprintf("hand-over of a connection: %v", err))
+		return 0, unix.EOPNOTSUPP
+	}
+	return got, nil
+}
+
+// loseAll tells the owners of what is still open that it is gone.
+func (e *Engine) loseAll(now int64) {
+	for h := range e.tab.objects {
+		if o := e.tab.at(int32(h)); o != nil && o.sock != nil {
+			o.sock.Tag = -1
+			o.sock.Abort(now)
+			e.moved(int32(h), -1)
+		}
+	}
+}

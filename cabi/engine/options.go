@@ -1,0 +1,92 @@
+package engine
+
+import (
+	"bytes"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/fallback/repair"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+type option struct{ level, name int }
+
+// inherited are the options that count for a connection and that a program may have set on the kernel socket before the engine
+// came to serve it.
+var inherited = []option{
+	{unix.SOL_SOCKET, unix.SO_KEEPALIVE}, {unix.SOL_SOCKET, unix.SO_LINGER}, {unix.SOL_SOCKET, unix.SO_OOBINLINE},
+	{unix.SOL_SOCKET, unix.SO_PRIORITY}, {unix.SOL_SOCKET, unix.SO_RCVLOWAT},
+	{unix.IPPROTO_TCP, unix.TCP_NODELAY}, {unix.IPPROTO_TCP, unix.TCP_CORK}, {unix.IPPROTO_TCP, unix.TCP_MAXSEG},
+	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
+	{unix.IPPROTO_TCP, unix.TCP_SYNCNT}, {unix.IPPROTO_TCP, unix.TCP_LINGER2}, {unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT},
+	{unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}, {unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT},
+	{unix.IPPROTO_TCP, unix.TCP_CONGESTION},
+	{unix.IPPROTO_IP, unix.IP_TOS}, {unix.IPPROTO_IP, unix.IP_TTL}, {unix.IPPROTO_IP, unix.IP_MTU_DISCOVER},
+	{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}, {unix.IPPROTO_IPV6, unix.IPV6_TCLASS}, {unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS},
+}
+
+// copyOptions gives s what was changed on the kernel socket kfd: what differs there from a fresh socket of its family. What equals the
+// default is left alone, since setting a default can switch its automatic off.
+func copyOptions(now int64, kfd int, s *usock.Socket) {
+	domain, err := unix.GetsockoptInt(kfd, unix.SOL_SOCKET, unix.SO_DOMAIN)
+	if err != nil {
+		return
+	}
+	fresh, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fresh)
+	var a, b [32]byte
+	for _, o := range inherited {
+		n, ok := getOption(kfd, o, a[:])
+		m, ok2 := getOption(fresh, o, b[:])
+		if ok && ok2 && !bytes.Equal(a[:n], b[:m]) {
+			_ = s.SetOption(now, o.level, o.name, a[:n])
+		}
+	}
+	copyBuffer(now, kfd, fresh, s, unix.SO_RCVBUF)
+	copyBuffer(now, kfd, fresh, s, unix.SO_SNDBUF)
+}
+
+// copyBuffer copies a buffer size: the kernel tells twice what was asked for.
+func copyBuffer(now int64, kfd, fresh int, s *usock.Socket, name int) {
+	v, err := unix.GetsockoptInt(kfd, unix.SOL_SOCKET, name)
+	def, err2 := unix.GetsockoptInt(fresh, unix.SOL_SOCKET, name)
+	if err != nil || err2 != nil || v == def {
+		return
+	}
+	v /= 2
+	_ = s.SetOption(now, unix.SOL_SOCKET, name, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
+}
+
+// intOption reads an option of a socket of ours as an int; def when it has none such.
+func intOption(s *usock.Socket, level, name, def int) int {
+	var b [4]byte
+	n, err := s.Option(nanotime(), level, name, b[:])
+	if err != nil || n == 0 {
+		return def
+	}
+	return int(int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24))
+}
+
+// optionsInto adds the options of a connection that moves to the kernel.
+func optionsInto(st *repair.State, s *usock.Socket) {
+	const tcp = unix.IPPROTO_TCP
+	st.NoDelay = intOption(s, tcp, unix.TCP_NODELAY, 0) != 0
+	st.Cork = intOption(s, tcp, unix.TCP_CORK, 0) != 0
+	st.KeepAlive = intOption(s, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 0) != 0
+	st.KeepIdle = intOption(s, tcp, unix.TCP_KEEPIDLE, 0)
+	st.KeepIntvl = intOption(s, tcp, unix.TCP_KEEPINTVL, 0)
+	st.KeepCnt = intOption(s, tcp, unix.TCP_KEEPCNT, 0)
+	st.UserTimeout = intOption(s, tcp, unix.TCP_USER_TIMEOUT, 0)
+	st.TOS = int(s.IP().TOS)
+	st.V6Only = s.V6() && s.IP().V6Only
+	var b [16]byte
+	if n, err := s.Option(nanotime(), unix.SOL_SOCKET, unix.SO_LINGER, b[:]); err == nil && n >= 8 && b[0] != 0 {
+		st.Linger = int(int32(uint32(b[4])|uint32(b[5])<<8|uint32(b[6])<<16|uint32(b[7])<<24)) + 1
+	}
+	if n, err := s.Option(nanotime(), tcp, unix.TCP_CONGESTION, b[:]); err == nil {
+		st.Congestion = string(bytes.TrimRight(b[:n], "\x00"))
+	}
+}

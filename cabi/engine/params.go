@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/ustack/tcp"
+)
+
+// sysctls are the host's settings that a user expects to matter, by their name under /proc/sys/net.
+var sysctls = []struct {
+	name string
+	set  func(p *tcp.Params, v []string)
+}{
+	{"ipv4/tcp_rmem", func(p *tcp.Params, v []string) { triple(&p.Rmem, v) }},
+	{"ipv4/tcp_wmem", func(p *tcp.Params, v []string) { triple(&p.Wmem, v) }},
+	{"ipv4/tcp_syn_retries", func(p *tcp.Params, v []string) { number(&p.SYNRetries, v) }},
+	{"ipv4/tcp_synack_retries", func(p *tcp.Params, v []string) { number(&p.SYNACKRetries, v) }},
+	{"ipv4/tcp_retries1", func(p *tcp.Params, v []string) { number(&p.Retries1, v) }},
+	{"ipv4/tcp_retries2", func(p *tcp.Params, v []string) { number(&p.Retries2, v) }},
+	{"ipv4/tcp_orphan_retries", func(p *tcp.Params, v []string) { number(&p.OrphanRetries, v) }},
+	{"ipv4/tcp_keepalive_time", func(p *tcp.Params, v []string) { seconds(&p.KeepIdle, v) }},
+	{"ipv4/tcp_keepalive_intvl", func(p *tcp.Params, v []string) { seconds(&p.KeepIntvl, v) }},
+	{"ipv4/tcp_keepalive_probes", func(p *tcp.Params, v []string) { number(&p.KeepProbes, v) }},
+	{"ipv4/tcp_fin_timeout", func(p *tcp.Params, v []string) { seconds(&p.FinTimeout, v) }},
+	{"ipv4/tcp_max_syn_backlog", func(p *tcp.Params, v []string) { number(&p.MaxSYNBacklog, v) }},
+	{"core/somaxconn", func(p *tcp.Params, v []string) { number(&p.Somaxconn, v) }},
+	{"ipv4/tcp_syncookies", func(p *tcp.Params, v []string) { number(&p.SYNCookies, v) }},
+	{"ipv4/tcp_abort_on_overflow", func(p *tcp.Params, v []string) { flag(&p.AbortOverflow, v) }},
+	{"ipv4/tcp_max_tw_buckets", func(p *tcp.Params, v []string) { number(&p.MaxTWBuckets, v) }},
+	{"ipv4/tcp_tw_reuse", func(p *tcp.Params, v []string) { number(&p.TWReuse, v) }},
+	{"ipv4/tcp_challenge_ack_limit", func(p *tcp.Params, v []string) { number(&p.ChallengeLimit, v) }},
+	{"ipv4/tcp_timestamps", func(p *tcp.Params, v []string) { flag(&p.Timestamps, v) }},
+	{"ipv4/tcp_sack", func(p *tcp.Params, v []string) { flag(&p.SACK, v) }},
+	{"ipv4/tcp_dsack", func(p *tcp.Params, v []string) { flag(&p.DSACK, v) }},
+	{"ipv4/tcp_window_scaling", func(p *tcp.Params, v []string) { flag(&p.WindowScaling, v) }},
+	{"ipv4/tcp_ecn", func(p *tcp.Params, v []string) { number(&p.ECN, v) }},
+	{"ipv4/tcp_slow_start_after_idle", func(p *tcp.Params, v []string) { flag(&p.SlowStartIdle, v) }},
+	{"ipv4/tcp_mtu_probing", func(p *tcp.Params, v []string) { number(&p.MTUProbing, v) }},
+	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
+	{"ipv4/tcp_congestion_control", func(p *tcp.Params, v []string) {
+		if v[0] == "cubic" || v[0] == "reno" {
+			p.Congestion = v[0]
+		}
+	}},
+}
+
+// readParams reads the settings of the process's own network namespace; what cannot be read (no /proc) keeps its default.
+func readParams() *tcp.Params {
+	p := tcp.DefaultParams()
+	for _, s := range sysctls {
+		if v := strings.Fields(readSmall("/proc/sys/net/" + s.name)); len(v) > 0 {
+			s.set(p, v)
+		}
+	}
+	return p
+}
+
+// readSmall reads a file without the os package, whose files go through the runtime's poller.
+func readSmall(path string) string {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	defer unix.Close(fd)
+	var b [256]byte
+	n, err := unix.Read(fd, b[:])
+	if err != nil || n < 0 {
+		return ""
+	}
+	return string(b[:n])
+}
+
+func number(to *int, v []string) {
+	if n, err := strconv.Atoi(v[0]); err == nil {
+		*to = n
+	}
+}
+
+func flag(to *bool, v []string) {
+	if n, err := strconv.Atoi(v[0]); err == nil {
+		*to = n != 0
+	}
+}
+
+func seconds(to *time.Duration, v []string) {
+	if n, err := strconv.Atoi(v[0]); err == nil {
+		*to = time.Duration(n) * time.Second
+	}
+}
+
+func triple(to *[3]int, v []string) {
+	if len(v) != 3 {
+		return
+	}
+	for i := range v {
+		if n, err := strconv.Atoi(v[i]); err == nil {
+			to[i] = n
+		}
+	}
+}

@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/ustack"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+)
+
+// plane is what a lease consists of: memory, queues, and the stack over them. It lives from the first grant to the moment the last listener
+// and the last flow are gone.
+type plane struct {
+	lease          uint64
+	memFD, stateFD int
+	mem            efvi.Memory
+	state          *proto.StateMap
+	stack          *ustack.Stack
+	lanes          []*lane
+}
+
+// reclaimAfter is longer than the broker needs to close the socket of a queue that was given up.
+const reclaimAfter = int64(3 * time.Second)
+
+// lane is one leased queue.
+type lane struct {
+	vi   *afxdp.VI
+	told proto.VI // as granted, to be presented to another broker
+	ref  proto.QueueRef
+	ring int // in Shared.Ring
+}
+
+// granted takes in what came with a grant: memory and stack the first time, queues each time. It owns fds.
+func (e *Engine) granted(now int64, g *proto.Grant, fds []int) error {
+	for _, n := range g.Notes {
+		e.info("%s", n)
+	}
+	if g.Memory {
+		if len(fds) < 2 {
+			closeAll(fds)
+			return fmt.Errorf("grant came without its memory")
+		}
+		p, err := e.newPlane(g, fds[0], fds[1])
+		if err != nil {
+			closeAll(fds[2:])
+			return err
+		}
+		e.plane, fds = p, fds[2:]
+	}
+	if e.plane == nil {
+		closeAll(fds)
+		return fmt.Errorf("grant without memory")
+	}
+	return e.addLanes(g.VIs, fds)
+}
+
+// newPlane maps the memory and makes the stack. It owns both descriptors.
+func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
+	p := &plane{lease: g.Lease, memFD: -1, stateFD: -1}
+	fail := func(err error) (*plane, error) {
+		e.freePlane(p)
+		return nil, err
+	}
+	var err error
+	if p.memFD, err = e.lift(memFD); err != nil {
+		_ = unix.Close(stateFD)
+		return fail(err)
+	}
+	if p.stateFD, err = e.lift(stateFD); err != nil {
+		return fail(err)
+	}
+	if p.mem, err = mapMemory(p.memFD); err != nil {
+		return fail(err)
+	}
+	if p.state, err = proto.MapState(p.stateFD); err != nil {
+		return fail(err)
+	}
+	random, err := newRandom()
+	if err != nil {
+		return fail(err)
+	}
+	p.stack = ustack.New(ustack.Config{
+		Pool:   pbuf.New(p.mem.Bytes, efvi.FrameSize),
+		Rand:   random,
+		Params: readParams(),
+		Routes: router{e.routes},
+		Sink:   sink{e},
+
+		Registry: registry{e},
+	})
+	return p, nil
+}
+
+// freePlane gives everything back; the stack must not be used after it.
+func (e *Engine) freePlane(p *plane) {
+	for len(p.lanes) > 0 {
+		e.removeLane(p, p.lanes[0])
+	}
+	for _, fd := range []int{p.memFD, p.stateFD} {
+		if fd >= 0 {
+			e.drop(fd)
+		}
+	}
+	if p.state != nil {
+		_ = p.state.Close()
+	}
+	if p.mem.Bytes != nil {
+		_ = afxdp.UnmapMemory(p.mem)
+	}
+}
+
+// addLanes maps the queues that the descriptors are of. A queue that cannot be mapped is left out, noted.
+func (e *Engine) addLanes(vis []proto.VI, fds []int) error {
+	if len(vis) != len(fds) {
+		closeAll(fds)
+		return fmt.Errorf("%d queues came with %d descriptors", len(vis), len(fds))
+	}
+	for i, v := range vis {
+		if err := e.addLane(v, fds[i]); err != nil {
+			e.refuse(fmt.Sprintf("queue %d of interface %d: %v", v.Queue, v.Ifindex, err))
+		}
+	}
+	return nil
+}
+
+func (e *Engine) addLane(told proto.VI, fd int) error {
+	fd, err := e.lift(fd)
+	if err != nil {
+		return err
+	}
+	l := &lane{told: told, ref: proto.QueueRef{Ifindex: told.Ifindex, Queue: told.Queue}}
+	var info efvi.Info
+	var layout afxdp.Layout
+	if err = json.Unmarshal(told.Info, &info); err == nil {
+		err = json.Unmarshal(told.Layout, &layout)
+	}
+	if err == nil {
+		l.ring, err = e.freeRing()
+	}
+	if err == nil {
+		l.vi, err = afxdp.Map(fd, layout, e.plane.mem, info)
+	}
+	if err == nil {
+		if err = e.watch(fd); err != nil {
+			_ = l.vi.Close()
+			e.sh.disown(fd)
+			return err
+		}
+	}
+	if err != nil {
+		e.drop(fd)
+		return err
+	}
+	e.plane.stack.AddVI(l.vi)
+	e.plane.lanes = append(e.plane.lanes, l)
+	e.sh.setRing(l.ring, l.vi)
+	e.debug("queue %d of %s: native XDP %v, zero copy %v", info.Queue, info.Device, info.Native, l.vi.Info().ZeroCopy)
+	return nil
+}
+
+// freeRing finds a place in the shared list of rings.
+func (e *Engine) freeRing() (int, error) {
+	var used [maxRings]bool
+	for _, l := range e.plane.lanes {
+		used[l.ring] = true
+	}
+	for i, u := range used {
+		if !u {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("more than %d queues", maxRings)
+}
+
+// removeLane gives one queue up. What is still in its rings is lost, as on a wire.
+func (e *Engine) removeLane(p *plane, l *lane) {
+	for i := range p.lanes {
+		if p.lanes[i] == l {
+			p.lanes = append(p.lanes[:i], p.lanes[i+1:]...)
+			break
+		}
+	}
+	e.sh.clearRing(l.ring)
+	fd := l.vi.FD()
+	e.unwatch(fd)
+	e.sh.disown(fd)
+	p.stack.RemoveVI(l.ref.Ifindex, l.ref.Queue)
+	if err := l.vi.Close(); err != nil {
+		e.debug("%v", err)
+	}
+	// The broker still has the socket, for a moment: frames in its rings are not ours before that.
+	e.reclaimAt = nanotime() + reclaimAfter
+}
+
+func (p *plane) lane(ref proto.QueueRef) *lane {
+	for _, l := range p.lanes {
+		if l.ref == ref {
+			return l
+		}
+	}
+	return nil
+}
+
+// mapMemory maps a umem memfd without giving the descriptor to a finalizer.
+func mapMemory(fd int) (efvi.Memory, error) {
+	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, fd)
+	if err != nil {
+		return efvi.Memory{}, fmt.Errorf("duplicate umem: %w", err)
+	}
+	f := os.NewFile(uintptr(dup), "umem")
+	defer f.Close()
+	return afxdp.MapMemory(f)
+}
+
+// newRandom is a source of unpredictable numbers, seeded by the kernel.
+func newRandom() (func() uint64, error) {
+	var seed [32]byte
+	for at := 0; at < len(seed); {
+		n, err := unix.Getrandom(seed[at:], 0)
+		if err != nil && err != unix.EINTR {
+			return nil, fmt.Errorf("getrandom: %w", err)
+		}
+		at += max(n, 0)
+	}
+	c := rand.NewChaCha8(seed)
+	return c.Uint64, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		_ = unix.Close(fd)
+	}
+}

@@ -1,0 +1,40 @@
+package engine
+
+import (
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// registry keeps the table of connections that the broker reads: whose peers to tell when this process is killed, and what
+// `sluice ss` shows.
+type registry struct{ e *Engine }
+
+func (r registry) Opened(s *usock.Socket) {
+	m := r.e.plane.state
+	i, q := s.LastRX()
+	s.Slot = m.Add(&proto.Entry{
+		State: int(s.State()), Local: plain(s.Local()), Remote: plain(s.Remote()),
+		Handle: s.Tag, Ifindex: int32(i), Queue: int32(q),
+	})
+}
+
+func (r registry) Gone(s *usock.Socket) {
+	r.e.plane.state.Remove(s.Slot)
+	s.Slot = -1
+	if f, ok := s.Ref.(*flow); ok {
+		r.e.ended = append(r.e.ended, f)
+		s.Ref = nil
+	}
+}
+
+// record brings a connection's entry up to date.
+func (e *Engine) record(s *usock.Socket) {
+	if s.Slot < 0 || e.plane == nil {
+		return
+	}
+	i, q := s.LastRX()
+	e.plane.state.Set(s.Slot, &proto.Entry{
+		State: int(s.State()), Local: plain(s.Local()), Remote: plain(s.Remote()),
+		Handle: s.Tag, Ifindex: int32(i), Queue: int32(q), InQ: uint32(s.InQ()), OutQ: uint32(s.OutQ()),
+	})
+}

@@ -1,0 +1,51 @@
+package engine
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// stopTime bounds how long an exit may take.
+const stopTime = int64(2 * time.Second)
+
+// Stop is sl_stop: the kernel finishes what is open or unacknowledged, accepted connections that nobody took go to the other
+// owners of their listener, and the lease ends.
+func (e *Engine) Stop(now int64) {
+	if e.stopped {
+		return
+	}
+	e.stopped = true
+	if p := e.plane; p != nil {
+		p.stack.Poll(now, budget)
+		for _, l := range e.listeners {
+			e.retire(l)
+		}
+		e.passOn(now)
+		e.moveAll(now, func(*usock.Socket) bool { return true })
+		for _, l := range e.listeners {
+			if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
+				break
+			}
+		}
+		for end := now + stopTime; len(p.lanes) > 0 && e.link.client != nil && now < end; now = nanotime() {
+			p.stack.Poll(now, budget)
+			if e.look(now) == 0 {
+				e.rest()
+			}
+		}
+	}
+	e.hangUp()
+	e.link = link{}
+	e.release(now)
+	e.shut()
+}
+
+// rest waits a moment for the broker.
+func (e *Engine) rest() {
+	fds := []unix.PollFd{{Fd: e.sh.WakeFD, Events: unix.POLLIN}}
+	_, _ = unix.Poll(fds, 2)
+}

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+const (
+	// budget is how many events one turn takes, so that a call's time is bounded.
+	budget = 512
+	// lookEvery is how often a busy engine looks for what the broker and the kernel's tables have to tell. An idle one looks at once, since
+	// it was woken by them.
+	lookEvery = int64(1e6)
+)
+
+// turn is one round: packets, timers, the broker, routes. It returns how much there was to do.
+func (e *Engine) turn(now int64) int {
+	n := 0
+	if e.plane != nil {
+		n = e.plane.stack.Poll(now, budget)
+	}
+	if n == 0 || now >= e.nextLook {
+		e.nextLook = now + lookEvery
+		n += e.look(now)
+	}
+	e.sh.Turns++
+	return n
+}
+
+// look does what is not packets.
+func (e *Engine) look(now int64) int {
+	n := 0
+	if e.routes.Process() {
+		n++
+	}
+	n += e.events(now)
+	e.reconnect(now)
+	for len(e.ended) > 0 {
+		f := e.ended[len(e.ended)-1]
+		e.ended = e.ended[:len(e.ended)-1]
+		e.dropFlow(f)
+	}
+	if e.plane != nil {
+		e.passOn(now)
+		e.giveUp(now)
+		e.release(now)
+	}
+	if e.plane != nil {
+		e.publish()
+		if e.reclaimAt != 0 && now >= e.reclaimAt {
+			e.reclaimAt = 0
+			e.plane.stack.Reclaim()
+		}
+	}
+	return n
+}
+
+// leave is the end of every call: what C needs to know before it sleeps or spins.
+func (e *Engine) leave(now int64) {
+	d := int64(0)
+	if e.plane != nil {
+		d = e.plane.stack.NextDeadline()
+	}
+	if e.link.lostAt != 0 && e.link.client == nil {
+		d = earlier(d, e.link.retry)
+	}
+	for i := range e.yields {
+		d = earlier(d, min(e.yields[i].until, now+yieldLook))
+	}
+	if e.link.pending() {
+		d = earlier(d, now)
+	}
+	if len(e.ended) > 0 {
+		d = earlier(d, now)
+	}
+	e.sh.Deadline.Store(d)
+	e.sh.Entered.Store(now)
+}
+
+func earlier(a, b int64) int64 {
+	if a == 0 || (b != 0 && b < a) {
+		return b
+	}
+	return a
+}
+
+// publish copies the counters to the memory shared with the broker.
+func (e *Engine) publish() {
+	c, m := e.plane.stack.Counters(), e.plane.state
+	e.sh.RxPackets, e.sh.TxPackets = c.RxPackets, c.TxPackets
+	m.SetCount(proto.CountRxPackets, c.RxPackets)
+	m.SetCount(proto.CountRxBytes, c.RxBytes)
+	m.SetCount(proto.CountTxPackets, c.TxPackets)
+	m.SetCount(proto.CountTxBytes, c.TxBytes)
+	m.SetCount(proto.CountRetransmits, c.TCP.RetransSegs)
+	m.SetCount(proto.CountResetsSent, c.TCP.OutRsts)
+	m.SetCount(proto.CountBadPackets, c.TCP.InErrs)
+	m.SetCount(proto.CountHandedOver, e.sh.Handovers)
+}
+
+// count adds one to a counter.
+func (e *Engine) count(i int) {
+	if e.plane != nil {
+		e.plane.state.Count(i, 1)
+	}
+}

@@ -1,0 +1,106 @@
+package ustack
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/ustack/tcp"
+)
+
+func flow(local, remote string) tcp.Flow {
+	return tcp.Flow{Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote)}
+}
+
+// TestTableAgainstAMap does the same insertions and removals to the table and to a Go map.
+func TestTableAgainstAMap(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	var tab table
+	tab.init(r.Uint64(), r.Uint64())
+	model := map[key]*endpoint{}
+	for range 50_000 {
+		k := key{ports: r.Uint32N(300)}
+		switch e := model[k]; {
+		case e == nil:
+			e = &endpoint{key: k}
+			model[k] = e
+			tab.insert(e)
+		default:
+			delete(model, k)
+			tab.remove(e)
+		}
+		probe := key{ports: r.Uint32N(300)}
+		require.Same(t, model[probe], tab.find(&probe))
+		require.Equal(t, len(model), tab.n)
+	}
+	seen := 0
+	tab.each(func(*endpoint) { seen++ })
+	require.Equal(t, len(model), seen)
+}
+
+func TestKeyTellsVersionsAndEndsApart(t *testing.T) {
+	a := keyOf(flow("192.0.2.1:80", "192.0.2.2:1024"))
+	for _, f := range []tcp.Flow{
+		flow("192.0.2.2:80", "192.0.2.1:1024"), flow("192.0.2.1:1024", "192.0.2.2:80"), flow("192.0.2.1:80", "192.0.2.2:1025"),
+		flow("[2001:db8::1]:80", "[2001:db8::2]:1024"),
+	} {
+		require.NotEqual(t, a, keyOf(f))
+	}
+}
+
+func TestFindDoesNotAllocate(t *testing.T) {
+	var tab table
+	tab.init(1, 2)
+	e := &endpoint{key: keyOf(flow("192.0.2.1:80", "192.0.2.2:1024"))}
+	tab.insert(e)
+	f := flow("192.0.2.1:80", "192.0.2.2:1024")
+	require.Zero(t, testing.AllocsPerRun(100, func() {
+		k := keyOf(f)
+		if tab.find(&k) != e {
+			t.Fatal("not found")
+		}
+	}))
+}
+
+// "the specific address, then the wildcard": what the kernel's __inet_lookup_listener scores.
+func TestListenerOfTheMostSpecificAddress(t *testing.T) {
+	var l listeners
+	any6, any4, one, only6 := &endpoint{}, &endpoint{}, &endpoint{}, &endpoint{}
+	only6.IP().V6Only = true
+	remote := netip.MustParseAddrPort("192.0.2.9:1024")
+	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+
+	l.add(only6, netip.MustParseAddrPort("[::]:81"))
+	require.Nil(t, l.find(v4, 81, remote), "IPV6_V6ONLY")
+	require.Same(t, only6, l.find(v6, 81, remote))
+
+	l.add(any6, netip.MustParseAddrPort("[::]:80"))
+	require.Same(t, any6, l.find(v4, 80, remote), ":: takes version 4 too")
+	l.add(any4, netip.MustParseAddrPort("0.0.0.0:80"))
+	require.Same(t, any4, l.find(v4, 80, remote))
+	l.add(one, netip.MustParseAddrPort("192.0.2.1:80"))
+	require.Same(t, one, l.find(v4, 80, remote))
+	require.Same(t, any6, l.find(v6, 80, remote))
+	require.Nil(t, l.find(v4, 82, remote))
+	l.remove(one)
+	require.Same(t, any4, l.find(v4, 80, remote))
+}
+
+func TestListenersOfOneAddressShare(t *testing.T) {
+	var l listeners
+	all := []*endpoint{{}, {}}
+	for _, e := range all {
+		l.add(e, netip.MustParseAddrPort("0.0.0.0:80"))
+	}
+	got := map[*endpoint]int{}
+	for port := range 1000 {
+		r := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), uint16(1024+port))
+		e := l.find(netip.MustParseAddr("192.0.2.1"), 80, r)
+		require.Same(t, e, l.find(netip.MustParseAddr("192.0.2.1"), 80, r), "the same flow goes to the same one")
+		got[e]++
+	}
+	require.Greater(t, got[all[0]], 300)
+	require.Greater(t, got[all[1]], 300)
+}
