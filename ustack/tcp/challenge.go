@@ -3,7 +3,7 @@ package tcp
 import "github.com/sluice-net/sluice/ustack/wire"
 
 // answerEvery is the kernel's tcp_invalid_ratelimit.
-const answerEvery = 500 * ms
+const answerEvery = 500 * millisecond
 
 // mayAnswer limits answers to unacceptable segments to one in 500 ms for each connection, so that two ends that disagree
 // don't answer each other for ever. Segments with data are never part of such a loop.

@@ -5,13 +5,13 @@ package tcp
 // generated for at least every second full-sized segment or 2*RMSS bytes of new data" and "delays MUST NOT be greater
 // than 0.5 seconds" RFC 9293 §3.8.6.3 (SHLD-18, MUST-40).
 
-const ms = int64(1e6)
+const millisecond = int64(1e6)
 
 // Linux' TCP_ATO_MIN, TCP_DELACK_MIN, TCP_DELACK_MAX and TCP_MAX_QUICKACKS.
 const (
-	atoMin    = 40 * ms
-	delackMin = 40 * ms
-	delackMax = 200 * ms
+	atoMin    = 40 * millisecond
+	delackMin = 40 * millisecond
+	delackMax = 200 * millisecond
 	maxQuick  = 16
 )
 
@@ -126,7 +126,7 @@ func (c *Conn) delayAck(now int64) bool {
 	a := &c.ack
 	ato := a.ato
 	if ato > delackMin {
-		limit := int64(500 * ms)
+		limit := int64(500 * millisecond)
 		if a.pingpong || a.pending&ackPushed != 0 {
 			limit = delackMax
 		}

@@ -79,7 +79,7 @@ func (c *Conn) infoHead(b []byte) {
 
 func (c *Conn) infoSender(now int64, b []byte) {
 	s := &c.snd
-	msec := func(at int64) uint32 { return uint32((now - at) / ms) }
+	msec := func(at int64) uint32 { return uint32((now - at) / millisecond) }
 	put32(b, infoUnacked, s.sb.out, s.sb.sacked, s.sb.lost, s.sb.rexmit, 0)
 	put32(b, infoLastSent, msec(s.lastSent), 0, msec(c.ack.lastData), msec(max(s.lastAck, c.lastRecv)))
 	put32(b, infoPMTU, uint32(c.path.MTU), uint32(c.win.ssthresh), uint32(s.rtt.srtt/1000), uint32(s.rtt.mdev/1000),

@@ -71,7 +71,7 @@ func (c *Conn) keepTimer(now int64, out Out) {
 	if c.sendKeepalive(now, out) {
 		c.probesOut++
 	} else {
-		c.keepAt = now + 500*ms // no room: try harder
+		c.keepAt = now + 500*millisecond // no room: try harder
 	}
 }
 

@@ -221,7 +221,7 @@ func num(s string) int {
 }
 
 // tsOff is what traces subtract from our timestamps: they count milliseconds since the rig began.
-func (r *rig) tsOff() uint32 { return r.h.tsOffset(&r.flow) + uint32(int64(1e12)/ms) }
+func (r *rig) tsOff() uint32 { return r.h.tsOffset(&r.flow) + uint32(int64(1e12)/millisecond) }
 
 // text writes a segment that we sent, with as much as like has.
 func (r *rig) text(s *sentSeg, like string) string {

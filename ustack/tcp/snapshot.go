@@ -101,7 +101,7 @@ func Adopt(now int64, h *Host, s *Snapshot, p Path) (*Conn, error) {
 	c.setWants(s.Timestamps, s.SACK, s.Scaling, s.ECN)
 	c.state, c.peerMSS = s.State, max(s.MSS, 88)
 	c.adoptReceive(now, s)
-	c.start(now, s.SndUna-1, s.TSVal-uint32(now/ms))
+	c.start(now, s.SndUna-1, s.TSVal-uint32(now/millisecond))
 	c.agree(now)
 	if !c.adoptData(now, s) {
 		c.snd.drop()

@@ -126,7 +126,7 @@ func (o *Options) setTCP(p *Params, name, v int) error {
 		if v < 0 {
 			return ErrInval
 		}
-		o.UserTimeout = int64(v) * ms
+		o.UserTimeout = int64(v) * millisecond
 	case tcpNotsentLowat:
 		o.NotsentLowat = uint32OrMax(v)
 	default:
@@ -267,7 +267,7 @@ func (o *Options) get(p *Params, level, name int) (int, bool) {
 	case tcpWindowClamp:
 		return o.WindowClamp, true
 	case tcpUserTimeout:
-		return int(o.UserTimeout / ms), true
+		return int(o.UserTimeout / millisecond), true
 	case tcpNotsentLowat:
 		return o.NotsentLowat, true
 	}

@@ -53,7 +53,7 @@ func (c *Conn) echoOK(now int64, s *Segment) bool {
 		return true
 	}
 	age := int32(c.tsNow(now) - s.Opts.TSEcr)
-	if age >= 0 && int64(age) <= (now-c.lastRecv)/ms+1 {
+	if age >= 0 && int64(age) <= (now-c.lastRecv)/millisecond+1 {
 		return true
 	}
 	c.h.MIB.PAWSActive++

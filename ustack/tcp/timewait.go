@@ -257,7 +257,7 @@ func (t *TimeWaits) ack(now int64, r *waiting, out Out) {
 	h := Header{Flags: wire.ACK, Seq: r.sndNxt, Ack: r.rcvNxt, Wnd: r.wnd}
 	if r.ts {
 		h.Opts.Set = wire.HasTimestamp
-		h.Opts.TSVal, h.Opts.TSEcr = uint32(now/ms)+r.tsOff, r.tsRecent
+		h.Opts.TSVal, h.Opts.TSEcr = uint32(now/millisecond)+r.tsOff, r.tsRecent
 	}
 	out.Reply(&r.flow, &h)
 }
