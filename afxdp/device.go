@@ -6,6 +6,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/efvi"
 )
 
@@ -30,16 +31,9 @@ func Probe(ifindex int) (Device, error) {
 	a := l.Attrs()
 	d := Device{Name: a.Name, Ifindex: ifindex, MTU: a.MTU, Queues: max(1, a.NumRxQueues), Up: a.RawFlags&unix.IFF_UP != 0}
 	copy(d.MAC[:], a.HardwareAddr)
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return Device{}, fmt.Errorf("ask ethtool about %s: %w", d.Name, err)
-	}
-	defer unix.Close(fd)
 	// Not every device answers; what it does not say keeps its default.
-	if info, err := unix.IoctlGetEthtoolDrvinfo(fd, d.Name); err == nil {
-		d.Driver = unix.ByteSliceToString(info.Driver[:])
-	}
-	if n, err := receiveChannels(fd, d.Name); err == nil && n > 0 {
+	d.Driver, _ = ethtool.Driver(d.Name)
+	if n, err := ethtool.ReceiveQueues(d.Name); err == nil && n > 0 {
 		d.Queues = n
 	}
 	return d, nil

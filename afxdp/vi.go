@@ -24,13 +24,13 @@ type VI struct {
 var _ efvi.VI = (*VI)(nil)
 
 // Map maps the rings of the socket fd over mem, which must be the memory that the socket
-// registered. It needs no privilege. The VI owns fd from here on, unless Map fails.
+// registered. It needs no privilege. An MTU over MaxMTU becomes MaxMTU. The VI owns fd from here on, unless Map fails.
 func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
 		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
 	}
 	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy}
-	v.info.ZeroCopy = l.ZeroCopy
+	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, MaxMTU)
 	err := errors.Join(
 		mapInto[uint64](v, "fill", unix.XDP_UMEM_PGOFF_FILL_RING, l.Fill, func(m mapping) { v.fill = newProducer[uint64](m) }),
 		mapInto[uint64](v, "completion", unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.Completion, func(m mapping) { v.comp = newConsumer[uint64](m) }),

@@ -1,9 +1,10 @@
-// Package netns runs a function in another network namespace.
+// Package netns runs a function in another network namespace, and finds namespaces.
 package netns
 
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -51,4 +52,22 @@ func Inode(fd int) (uint64, error) {
 		return 0, fmt.Errorf("stat network namespace: %w", err)
 	}
 	return st.Ino, nil
+}
+
+// Find opens the namespace of that inode, if a process is in it or ip-netns(8) has a name for it.
+// The caller closes the descriptor, and better soon: it keeps the namespace alive.
+func Find(inode uint64) (*os.File, error) {
+	for _, pattern := range []string{"/proc/self/ns/net", "/run/netns/*", "/proc/[0-9]*/ns/net"} {
+		paths, _ := filepath.Glob(pattern)
+		for _, path := range paths {
+			var st unix.Stat_t
+			if unix.Stat(path, &st) != nil || st.Ino != inode {
+				continue
+			}
+			if f, err := os.Open(path); err == nil {
+				return f, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("find network namespace %d: %w", inode, os.ErrNotExist)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/afxdp/netns"
 )
 
@@ -29,6 +30,10 @@ const linkName = "link"
 // pinned under pinDir/<inode of ns>-<ifindex>, so that they outlive this process; pinDir must
 // lie on a bpffs (see EnsureBPFFS).
 func Attach(ns, ifindex int, pinDir string) (*Program, error) {
+	return attach(ns, ifindex, pinDir, Native, Generic)
+}
+
+func attach(ns, ifindex int, pinDir string, modes ...Mode) (*Program, error) {
 	pin, err := pinOf(ns, ifindex)
 	if err != nil {
 		return nil, err
@@ -37,7 +42,7 @@ func Attach(ns, ifindex int, pinDir string) (*Program, error) {
 		return nil, fmt.Errorf("attach to interface %d: %w", ifindex, err)
 	}
 	p := &Program{pin: pin, dir: filepath.Join(pinDir, pin.String())}
-	err = netns.Do(ns, func() error { return p.attach() })
+	err = netns.Do(ns, func() error { return p.attach(modes) })
 	if err == nil {
 		err = p.persist()
 	}
@@ -47,28 +52,27 @@ func Attach(ns, ifindex int, pinDir string) (*Program, error) {
 	return p, nil
 }
 
-// attach runs in the device's namespace.
-func (p *Program) attach() error {
+// attach runs in the device's namespace. The first mode that works is taken.
+func (p *Program) attach(modes []Mode) error {
 	l, err := netlink.LinkByIndex(p.pin.Ifindex)
 	if err != nil {
 		return fmt.Errorf("find device: %w", err)
 	}
 	attrs := l.Attrs()
-	frags := attrs.MTU > MaxLinearMTU
-	errNative := p.load(frags, link.XDPDriverMode)
-	if errNative == nil {
-		p.mode = Native
-	} else {
-		if errGeneric := p.load(frags, link.XDPGenericMode); errGeneric != nil {
-			return errors.Join(fmt.Errorf("native: %w", errNative), fmt.Errorf("generic: %w", errGeneric))
+	var errs []error
+	for _, mode := range modes {
+		err := p.load(attrs.MTU > MaxLinearMTU, mode)
+		if err == nil {
+			p.mode = mode
+			return p.describe(attrs)
 		}
-		p.mode = Generic
+		errs = append(errs, fmt.Errorf("%s: %w", mode, err))
 	}
-	return p.describe(attrs.HardwareAddr)
+	return errors.Join(errs...)
 }
 
 // load loads program and maps and attaches the program in one mode.
-func (p *Program) load(frags bool, mode link.XDPAttachFlags) error {
+func (p *Program) load(frags bool, mode Mode) error {
 	spec, err := loadSteer()
 	if err != nil {
 		return fmt.Errorf("read XDP object: %w", err)
@@ -81,7 +85,7 @@ func (p *Program) load(frags bool, mode link.XDPAttachFlags) error {
 		return fmt.Errorf("load XDP program: %w", err)
 	}
 	defer obj.Steer.Close() // the link holds it
-	p.link, err = link.AttachXDP(link.XDPOptions{Program: obj.Steer, Interface: p.pin.Ifindex, Flags: mode})
+	p.link, err = link.AttachXDP(link.XDPOptions{Program: obj.Steer, Interface: p.pin.Ifindex, Flags: attachFlags[mode]})
 	if err != nil {
 		p.link = nil
 		return errors.Join(fmt.Errorf("attach XDP program: %w", err), obj.steerMaps.Close())
@@ -90,12 +94,18 @@ func (p *Program) load(frags bool, mode link.XDPAttachFlags) error {
 	return nil
 }
 
-// describe tells the program about its device, and others about the program.
-func (p *Program) describe(mac []byte) error {
+var attachFlags = map[Mode]link.XDPAttachFlags{Native: link.XDPDriverMode, Generic: link.XDPGenericMode}
+
+// describe tells the program about its device, and others about the program. On the generic path
+// XDP runs after the kernel has joined packets (GRO) to ones that fit no frame: that is turned off.
+func (p *Program) describe(attrs *netlink.LinkAttrs) error {
 	d := steerDevice{Netns: p.pin.NetNS, Ifindex: uint32(p.pin.Ifindex)}
-	copy(d.Mac[:], mac)
+	copy(d.Mac[:], attrs.HardwareAddr)
 	if p.mode == Generic {
 		d.Generic = 1
+		if on, err := ethtool.GRO(attrs.Name); err == nil && on && ethtool.SetGRO(attrs.Name, false) == nil {
+			d.Gro = 1
+		}
 	}
 	if err := p.maps.Devices.Put(uint32(0), d); err != nil {
 		return fmt.Errorf("describe device: %w", err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
@@ -98,19 +99,40 @@ func TestCloseAfterTheDeviceIsGone(t *testing.T) {
 	require.Empty(t, pinsIn(t, dir))
 }
 
-// A driver without XDP gets the program on the generic path, and says so after adoption too.
+// A driver without XDP gets the program on the generic path.
 func TestGenericWhereTheDriverHasNoXDP(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1})
-	dir := bedtest.PinDir(t)
 	const loopback = 1
-	p, err := steer.Attach(bed.Server.FD(), loopback, dir)
-	require.NoError(t, err)
-	require.Equal(t, steer.Generic, p.Mode())
-	require.NoError(t, p.Release())
-	p, err = steer.Adopt(bed.Server.FD(), loopback, dir)
+	p, err := steer.Attach(bed.Server.FD(), loopback, bedtest.PinDir(t))
 	require.NoError(t, err)
 	require.Equal(t, steer.Generic, p.Mode())
 	require.NoError(t, p.Close())
+}
+
+// The generic path wants packets as they came from the wire; at the end the device is as before,
+// though another process ends it.
+func TestGenericTurnsOffReceiveOffload(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{Queues: 1})
+	dir := bedtest.PinDir(t)
+	gro := func() (on bool) {
+		require.NoError(t, bed.Server.Do(func() (err error) {
+			on, err = ethtool.GRO(bed.Server.Device)
+			return err
+		}))
+		return on
+	}
+	for _, before := range []bool{true, false} {
+		require.NoError(t, bed.Server.Do(func() error { return ethtool.SetGRO(bed.Server.Device, before) }))
+		p, err := steer.AttachGeneric(bed.Server.FD(), bed.Server.Ifindex, dir)
+		require.NoError(t, err)
+		require.False(t, gro())
+		require.NoError(t, p.Release())
+		p, err = steer.Adopt(bed.Server.FD(), bed.Server.Ifindex, dir)
+		require.NoError(t, err)
+		require.Equal(t, steer.Generic, p.Mode())
+		require.NoError(t, p.Close())
+		require.Equal(t, before, gro())
+	}
 }
 
 func TestAttachErrorsLeaveNothing(t *testing.T) {

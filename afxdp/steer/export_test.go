@@ -12,6 +12,11 @@ const (
 	Redirect = 4
 )
 
+// AttachGeneric is Attach without trying the driver.
+func AttachGeneric(ns, ifindex int, pinDir string) (*Program, error) {
+	return attach(ns, ifindex, pinDir, Generic)
+}
+
 // xdpMD is struct xdp_md, as a test run takes it.
 type xdpMD struct {
 	Data, DataEnd, DataMeta, Ifindex, Queue, Egress uint32

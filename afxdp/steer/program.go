@@ -7,6 +7,10 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+
+	"github.com/sluice-net/sluice/afxdp/ethtool"
+	"github.com/sluice-net/sluice/afxdp/netns"
 )
 
 // Mode is where the program runs.
@@ -70,10 +74,32 @@ func (p *Program) Close() error {
 		if err := p.link.Detach(); err != nil && !gone(err) {
 			errs = append(errs, fmt.Errorf("detach XDP program: %w", err))
 		}
+		p.restoreOffload()
 	}
 	errs = append(errs, p.Release())
 	if err := os.RemoveAll(dir); err != nil {
 		errs = append(errs, fmt.Errorf("remove pins: %w", err))
 	}
 	return errors.Join(errs...)
+}
+
+// restoreOffload turns generic receive offload on again where describe turned it off. Without a
+// namespace or a device any more there is nothing to do.
+func (p *Program) restoreOffload() {
+	var d steerDevice
+	if p.maps.Devices == nil || p.maps.Devices.Lookup(uint32(0), &d) != nil || d.Gro == 0 {
+		return
+	}
+	ns, err := netns.Find(p.pin.NetNS)
+	if err != nil {
+		return
+	}
+	defer ns.Close()
+	_ = netns.Do(int(ns.Fd()), func() error {
+		l, err := netlink.LinkByIndex(p.pin.Ifindex)
+		if err != nil {
+			return err
+		}
+		return ethtool.SetGRO(l.Attrs().Name, true)
+	})
 }

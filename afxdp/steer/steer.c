@@ -29,8 +29,8 @@ struct connect_key {
  * itself, for whoever adopts the pins or lists the programs. */
 struct device {
 	__u8 mac[6];
-	__u8 generic, zero;
-	__u32 ifindex, zeros;
+	__u8 generic, gro; /* gro: to be turned on again at the end */
+	__u32 ifindex, zero;
 	__u64 netns;
 };
 

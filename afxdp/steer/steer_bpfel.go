@@ -32,9 +32,9 @@ type steerDevice struct {
 	_       structs.HostLayout
 	Mac     [6]uint8
 	Generic uint8
-	Zero    uint8
+	Gro     uint8
 	Ifindex uint32
-	Zeros   uint32
+	Zero    uint32
 	Netns   uint64
 }
 
