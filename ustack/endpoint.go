@@ -45,9 +45,10 @@ func (e *endpoint) Changed() {
 	e.st.activate(e)
 }
 
-// Starved is usock.Host.
-func (e *endpoint) Starved() {
-	if e.flags&inHungry == 0 {
+// Short is usock.Host. A connection that cannot be written to because the pool is empty is told when it no longer is:
+// no ACK of its own would.
+func (e *endpoint) Short() {
+	if e.flags&inHungry == 0 && e.st.pool.Available() == 0 {
 		e.flags |= inHungry
 		e.st.hungry = append(e.st.hungry, e)
 	}

@@ -1,5 +1,7 @@
 package ustack
 
+import "github.com/sluice-net/sluice/ustack/usock"
+
 // Poll takes what the devices have (at most budget events), runs due timers, sends what became due and kicks each
 // device once. It returns the number of events.
 func (s *Stack) Poll(now int64, budget int) int {
@@ -130,6 +132,9 @@ func (s *Stack) output(e *endpoint, now int64) {
 		return
 	}
 	e.arm()
+	if s.pool.Available() == 0 && c.Poll()&usock.PollOut == 0 {
+		e.Short()
+	}
 }
 
 // feed tells sockets that found no frame that there are some again.

@@ -1,10 +1,6 @@
 package usock
 
-import (
-	"errors"
-
-	"github.com/sluice-net/sluice/ustack/tcp"
-)
+import "github.com/sluice-net/sluice/ustack/tcp"
 
 // Recv is recvmsg(2) without waiting: bytes received into iov; 0 without an error is the end of the stream.
 func (s *Socket) Recv(now int64, iov [][]byte, flags int) (int, RecvInfo, error) {
@@ -24,10 +20,8 @@ func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
 		return 0, tcp.ErrPipe
 	}
 	n, err := s.conn.Write(now, iov, flags)
-	if (errors.Is(err, tcp.ErrAgain) || n < total(iov)) && s.conn.Poll()&PollOut != 0 && (err == nil || errors.Is(err, tcp.ErrAgain)) {
-		// The buffer has room but memory has no frame: without this a poller would spin on POLLOUT.
-		s.starved = true
-		s.host.Starved()
+	if n < total(iov) {
+		s.host.Short()
 	}
 	if n > 0 {
 		s.host.Turn(now)

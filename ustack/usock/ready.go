@@ -9,11 +9,7 @@ func (s *Socket) Ready() uint32 {
 		}
 		return 0
 	}
-	mask := s.conn.Poll()
-	if s.starved && mask&(PollErr|PollHup) == 0 {
-		mask &^= PollOut | PollWrNorm
-	}
-	return mask
+	return s.conn.Poll()
 }
 
 // EdgeIn counts what the kernel would call sk_data_ready for: an EPOLLET reader is woken when it grows.
@@ -33,10 +29,9 @@ func (s *Socket) TCPEvent(in, out bool) {
 	s.host.Changed()
 }
 
-// Fed ends Starved: there are free frames again.
+// Fed tells that there are free frames again, after Host.Short.
 func (s *Socket) Fed() {
-	if s.starved {
-		s.starved = false
+	if !s.closed && s.conn.Poll()&PollOut != 0 {
 		s.TCPEvent(false, true)
 	}
 }

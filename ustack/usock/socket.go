@@ -30,8 +30,8 @@ type Host interface {
 	Turn(now int64)
 	// Changed notes that readiness may have changed; the next Turn looks.
 	Changed()
-	// Starved notes that a call found no free frame; Fed is called on the socket when there are some.
-	Starved()
+	// Short notes that a write was cut short; if it was for want of frames, Fed is called when there are some.
+	Short()
 	// Wrap is the socket of a connection that came out of the accept queue.
 	Wrap(c *tcp.Conn) *Socket
 	// CloseListener ends the listener.
@@ -58,7 +58,6 @@ type Socket struct {
 	v6       bool // AF_INET6: version 4 addresses are told as mapped ones
 	accepted bool // the program has it
 	closed   bool // the program has closed it
-	starved  bool // POLLOUT waits for free frames
 
 	edgeIn, edgeOut    uint32
 	ready              uint32 // as last told

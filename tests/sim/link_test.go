@@ -1,0 +1,157 @@
+package sim
+
+import (
+	"container/heap"
+	"math/rand/v2"
+
+	"github.com/sluice-net/sluice/efvi"
+)
+
+// Link is what one direction of the wire does to packets. The zero value is a perfect wire without delay.
+type Link struct {
+	Delay   int64   // ns one way
+	Jitter  int64   // ns, added at random without changing the order unless Reorder says so
+	Rate    int64   // bits per second, 0: no limit
+	Queue   int     // packets the bottleneck holds, 0: no limit
+	Loss    float64 // chance that a packet is lost
+	Dup     float64 // chance that it arrives twice
+	Reorder float64 // chance that it is held back by Hold
+	Hold    int64   // ns
+	Corrupt float64 // chance that a bit of it flips
+}
+
+// packet is one frame on the wire.
+type packet struct {
+	at   int64
+	seq  uint64 // keeps the order of packets that arrive at the same time
+	to   *nic
+	data []byte
+}
+
+type wireHeap []packet
+
+func (h wireHeap) Len() int { return len(h) }
+func (h wireHeap) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h wireHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *wireHeap) Push(x any)   { *h = append(*h, x.(packet)) }
+func (h *wireHeap) Pop() any {
+	old := *h
+	p := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return p
+}
+
+// nic is an efvi.VI whose wire is the world's heap of packets.
+type nic struct {
+	w      *world
+	info   efvi.Info
+	mem    []byte
+	peer   *nic
+	link   Link // what happens to packets this nic sends
+	free   int64
+	last   int64
+	inside []int64 // when packets leave the bottleneck
+
+	posted []uint32
+	events []efvi.Event
+	tx     []efvi.Event
+	tap    func(now int64, frame []byte) // sees what is sent, before the link's faults
+}
+
+func (n *nic) Info() efvi.Info { return n.info }
+func (n *nic) FD() int         { return -1 }
+func (n *nic) Close() error    { return nil }
+
+func (n *nic) Post(frames []uint32) int {
+	took := min(len(frames), 256-len(n.posted))
+	n.posted = append(n.posted, frames[:took]...)
+	return took
+}
+
+func (n *nic) Poll(ev []efvi.Event) int {
+	c := copy(ev, n.events)
+	n.events = append(n.events[:0], n.events[c:]...)
+	return c
+}
+
+func (n *nic) Send(frame, off, size uint32) bool {
+	if len(n.tx) == 128 {
+		return false
+	}
+	n.tx = append(n.tx, efvi.Event{Kind: efvi.EventTX, Frame: frame, Off: off, Len: size})
+	return true
+}
+
+func (n *nic) Flush() error {
+	for _, t := range n.tx {
+		data := append([]byte(nil), n.mem[t.Frame*efvi.FrameSize+t.Off:][:t.Len]...)
+		if n.tap != nil {
+			n.tap(n.w.now, data)
+		}
+		n.transmit(data)
+		n.events = append(n.events, efvi.Event{Kind: efvi.EventTX, Frame: t.Frame})
+	}
+	n.tx = n.tx[:0]
+	return nil
+}
+
+// transmit puts a frame through the bottleneck and the faults.
+func (n *nic) transmit(data []byte) {
+	l, r := &n.link, n.w.rng
+	out := n.w.now
+	if l.Rate > 0 {
+		for len(n.inside) > 0 && n.inside[0] <= n.w.now {
+			n.inside = n.inside[1:]
+		}
+		if l.Queue > 0 && len(n.inside) >= l.Queue {
+			n.w.dropped++
+			return
+		}
+		out = max(out, n.free) + int64(len(data)+24)*8*1_000_000_000/l.Rate
+		n.free = out
+		n.inside = append(n.inside, out)
+	}
+	if l.Loss > 0 && r.Float64() < l.Loss {
+		n.w.dropped++
+		return
+	}
+	at := out + l.Delay
+	if l.Jitter > 0 {
+		at += r.Int64N(l.Jitter)
+	}
+	at = max(at, n.last)
+	n.last = at
+	if l.Reorder > 0 && r.Float64() < l.Reorder {
+		at += l.Hold
+	}
+	if l.Corrupt > 0 && r.Float64() < l.Corrupt {
+		data[r.IntN(len(data))] ^= 1 << r.IntN(8)
+	}
+	n.w.put(packet{at: at, to: n.peer, data: data})
+	if l.Dup > 0 && r.Float64() < l.Dup {
+		n.w.put(packet{at: at + l.Hold, to: n.peer, data: append([]byte(nil), data...)})
+	}
+}
+
+// arrive hands a frame to the receive ring; without a posted frame it is lost, as in a real device.
+func (n *nic) arrive(data []byte) {
+	if len(n.posted) == 0 {
+		n.w.dropped++
+		return
+	}
+	f := n.posted[0]
+	n.posted = append(n.posted[:0], n.posted[1:]...)
+	const headroom = 256
+	size := copy(n.mem[f*efvi.FrameSize+headroom:(f+1)*efvi.FrameSize], data)
+	n.events = append(n.events, efvi.Event{Kind: efvi.EventRX, Frame: f, Off: headroom, Len: uint32(size)})
+}
+
+func (w *world) put(p packet) {
+	w.seq++
+	p.seq = w.seq
+	heap.Push(&w.wire, p)
+}
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x5eed)) }
