@@ -136,16 +136,21 @@ func (w *world) step(limit int64) bool {
 	for _, h := range w.host {
 		h.Poll(w.now, 256)
 	}
+	w.runApps()
+	return true
+}
+
+func (w *world) runApps() {
 	for _, app := range w.apps {
 		app()
 	}
-	return true
 }
 
 // until runs the world until cond holds; it fails when that takes longer than d of virtual time.
 func (w *world) until(d int64, what string, cond func() bool) {
 	w.t.Helper()
 	limit := w.now + d
+	w.runApps()
 	for steps := 0; !cond(); steps++ {
 		if !w.step(limit) {
 			require.FailNow(w.t, "never: "+what, "after %v ms, %d steps\n%s", d/ms, steps, w.describe())
