@@ -293,8 +293,8 @@ func (s *sender) control(a *ackWork) {
 	}
 	n := s.rate.delivered - a.priorDelivered
 	lost := s.sb.lostMarks - a.priorLost
-	smp := s.rate.sample(s, a, n, lost)
-	s.cc.sample(s, a.now, &smp)
+	s.mem.sample = s.rate.sample(s, a, n, lost) // in shared memory: behind an interface it would be allocated
+	s.cc.sample(s, a.now, &s.mem.sample)
 	switch {
 	case s.inReduction():
 		s.reduceStep(n, a.advanced && lost == 0)

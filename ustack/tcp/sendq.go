@@ -155,6 +155,8 @@ type SendMem struct {
 	Pool  *pbuf.Pool
 	Stats SendStats
 	free  *txRec
+
+	sample ackSample // of the ACK being looked at
 }
 
 // NewSendMem makes the memory of senders over pool.
