@@ -32,6 +32,7 @@ type world struct {
 	dropped int
 	host    [2]*host
 	apps    []func() // run after every step
+	still   int      // steps since time last went on
 }
 
 // host is one stack with one nic.
@@ -127,6 +128,13 @@ func (w *world) step(limit int64) bool {
 	if next >= limit {
 		w.now = limit
 		return false
+	}
+	if w.still++; next > w.now {
+		w.still = 0
+	}
+	if w.still > 10_000 {
+		require.FailNow(w.t, "time stands still", "deadlines %d and %d ns from now\n%s",
+			w.host[0].NextDeadline()-w.now, w.host[1].NextDeadline()-w.now, w.describe())
 	}
 	w.now = next
 	for len(w.wire) > 0 && w.wire[0].at <= w.now {
