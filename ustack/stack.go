@@ -144,7 +144,7 @@ func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket,
 	if s.table.find(&k) != nil || s.host.Waits.Busy(now, &f) {
 		return nil, tcp.ErrNotAvail
 	}
-	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, &tcp.Options{})
+	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, nil)
 	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
 	e.setHop(hop)
 	e.opened()

@@ -18,6 +18,14 @@ type Host struct {
 	secret     Secret
 	orphans    int // connections the program has closed
 	challenges challengeBudget
+	head       Header // see header
+}
+
+// header is an empty header for the one segment that is being made; its own variable would be allocated, since it goes
+// through an interface.
+func (h *Host) header() *Header {
+	h.head = Header{}
+	return &h.head
 }
 
 // NewHost makes the shared part of a stack's connections over a pool of frames. rand is a source of unpredictable

@@ -29,15 +29,15 @@ func (c *Conn) Output(now int64, out Out) {
 
 // sendSegment sends what the sender chose.
 func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
-	var h Header
+	h := c.h.header()
 	switch {
 	case t.syn && c.state == SynSent:
-		c.fillSYN(now, &h, wire.SYN)
+		c.fillSYN(now, h, wire.SYN)
 	case t.syn:
-		c.fillSYN(now, &h, wire.SYN|wire.ACK)
+		c.fillSYN(now, h, wire.SYN|wire.ACK)
 	default:
-		c.fill(now, &h, wire.ACK)
-		c.roomForSACK(&h, t.n)
+		c.fill(now, h, wire.ACK)
+		c.roomForSACK(h, t.n)
 	}
 	h.Seq = t.seq
 	h.ECT = t.ect && c.is(flagECN)
@@ -54,7 +54,7 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 		h.Flags |= wire.URG
 		h.Urg = urg
 	}
-	if !c.emit(now, &h, t.buf, t.off, t.n, out) {
+	if !c.emit(now, h, t.buf, t.off, t.n, out) {
 		return false
 	}
 	if t.n > 0 {
@@ -77,10 +77,10 @@ func (c *Conn) roomForSACK(h *Header, n int) {
 
 // sendACK sends a segment without data.
 func (c *Conn) sendACK(now int64, out Out) bool {
-	var h Header
-	c.fill(now, &h, wire.ACK)
+	h := c.h.header()
+	c.fill(now, h, wire.ACK)
 	h.Seq = c.acceptableSeq()
-	return c.emit(now, &h, nil, 0, 0, out)
+	return c.emit(now, h, nil, 0, 0, out)
 }
 
 // acceptableSeq is the number for a segment without data: SND.NXT, but inside of a window that the peer took back, so

@@ -61,6 +61,8 @@ func (s *Socket) SetOption(now int64, level, name int, val []byte) error {
 	case s.conn != nil:
 		err = s.conn.SetOption(now, level, name, val)
 		s.host.Turn(now)
+	case s.lis != nil:
+		err = s.lis.SetOption(now, level, name, val)
 	}
 	return err
 }
@@ -87,6 +89,9 @@ func (s *Socket) Option(now int64, level, name int, out []byte) (int, error) {
 	}
 	if s.conn != nil {
 		return s.conn.Option(now, level, name, out)
+	}
+	if s.lis != nil {
+		return s.lis.Option(now, level, name, out)
 	}
 	return 0, tcp.ErrNoProtoOpt
 }
