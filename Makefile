@@ -11,7 +11,7 @@ GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bui
 
 .PHONY: all help install-deps test demo check clean
 
-all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice ## Build the preload object, the engine and the command
+all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(BUILD)/pingpong ## Build the preload object, the engine and the command
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -29,6 +29,10 @@ $(BUILD)/libsluice_engine.so: $(GO_SRC) cabi/cabi.h cabi/exports.map
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)
 	go build -o $@ ./cmd/sluice
+
+$(BUILD)/pingpong: bench/pingpong.c
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -o $@ $<
 
 install-deps: ## Install the Debian packages that tests and demo use
 	@scripts/install-deps

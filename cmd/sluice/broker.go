@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker"
+)
+
+const (
+	runDir        = "/run/sluice"
+	defaultSocket = runDir + "/broker.sock"
+	defaultPins   = runDir + "/bpf"
+)
+
+type brokerFlags struct {
+	socket, pins    string
+	forPID, readyFD int
+}
+
+func brokerCommand() *cobra.Command {
+	var f brokerFlags
+	cmd := &cobra.Command{
+		Use:   "broker",
+		Short: "Hold queues, XDP programs and privilege for accelerated programs (root)",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return f.serve() },
+	}
+	cmd.Flags().StringVar(&f.socket, "socket", defaultSocket, "path of the socket to serve")
+	cmd.Flags().StringVar(&f.pins, "pins", defaultPins, "directory for pinned BPF objects; a bpffs is mounted there if it is none")
+	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
+	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
+	return cmd
+}
+
+func (f brokerFlags) serve() error {
+	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+	defer stop()
+	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Log: os.Stderr})
+	f.report(err)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	if f.forPID == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	f.waitUnused(ctx, b)
+	return nil
+}
+
+// report tells the starter how it went.
+func (f brokerFlags) report(err error) {
+	if f.readyFD == 0 {
+		return
+	}
+	w := os.NewFile(uintptr(f.readyFD), "ready")
+	defer w.Close()
+	if err != nil {
+		fmt.Fprintln(w, err)
+		return
+	}
+	fmt.Fprintln(w, "ready")
+}
+
+// waitUnused returns when the process this broker was started for has ended
+// and no program is served any more.
+func (f brokerFlags) waitUnused(ctx context.Context, b *broker.Broker) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	pidfd, err := unix.PidfdOpen(f.forPID, 0)
+	if err == nil {
+		defer unix.Close(pidfd)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err == nil && !exited(pidfd) {
+			continue
+		}
+		if b.Clients() == 0 {
+			return
+		}
+	}
+}
+
+func exited(pidfd int) bool {
+	p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, _ := unix.Poll(p, 0)
+	return n > 0
+}

@@ -1,0 +1,91 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/testbed"
+)
+
+// Five reloads under load lose no request, whether connections are kept or
+// not.
+func TestReloadLosesNothing(t *testing.T) {
+	r := newRig(t, testbed.Config{Queues: 4})
+	x := r.accelerated(workers(2))
+	r.waitAccelerated(x)
+	addr := fmt.Sprintf("%s:%d", r.Server.IPv4, x.Port)
+	kept := startLoad(t, r, addr, "keep", 16)
+	closing := startLoad(t, r, addr, "close", 8)
+	for range 5 {
+		x.reload()
+		time.Sleep(300 * time.Millisecond) // some load on the new workers
+	}
+	k, c := kept.finish(), closing.finish()
+	require.Zero(t, k.Failed, "kept: %v", k.Errors)
+	require.Zero(t, c.Failed, "closing: %v", c.Errors)
+	require.NotZero(t, k.Requests)
+	require.NotZero(t, c.Requests)
+	t.Logf("kept %d requests (%d sent again), closing %d", k.Requests, k.Retried, c.Requests)
+	r.requireAccelerated(x)
+}
+
+// reload sends SIGHUP and waits until the old workers are gone and the new
+// ones hold queues.
+func (x *server) reload() {
+	x.t.Helper()
+	old := x.WorkerPids()
+	require.NoError(x.t, syscall.Kill(x.Master(), syscall.SIGHUP))
+	until(x.t, "the old workers to end", func() bool {
+		for _, pid := range old {
+			if alive(pid) {
+				return false
+			}
+		}
+		return len(x.WorkerPids()) == x.Workers
+	})
+}
+
+// `nginx -s quit` lets running requests end and the connections drain.
+func TestQuitDrains(t *testing.T) {
+	r := newRig(t, testbed.Config{})
+	x := r.accelerated()
+	x.file("slow", 4<<20)
+	r.waitAccelerated(x)
+	get := start(t, r.Client, nil, "curl", "-sS", "-m", "60", "--limit-rate", "1M", "-o", filepath.Join(r.dir, "slow"),
+		"-w", "%{http_code} %{size_download}", fmt.Sprintf("http://%s:%d/slow", r.Server.IPv4, x.Port))
+	until(t, "the transfer to be under way", func() bool {
+		st, err := os.Stat(filepath.Join(r.dir, "slow"))
+		return err == nil && st.Size() > 100<<10
+	})
+	require.NoError(t, syscall.Kill(x.Master(), syscall.SIGQUIT))
+	require.NoError(t, get.wait(2*patience))
+	require.Equal(t, "200 "+strconv.Itoa(4<<20), strings.TrimSpace(get.out.String()))
+	require.NoError(t, x.wait(patience))
+}
+
+// A new binary takes over (USR2), the old one drains (QUIT): no request is
+// lost, and the new workers are accelerated.
+func TestBinaryUpgrade(t *testing.T) {
+	r := newRig(t, testbed.Config{Queues: 4})
+	x := r.accelerated(workers(1), daemon())
+	r.waitAccelerated(x)
+	load := startLoad(t, r, fmt.Sprintf("%s:%d", r.Server.IPv4, x.Port), "close", 4)
+	old := x.Master()
+	require.NoError(t, syscall.Kill(old, syscall.SIGUSR2))
+	until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == 1 })
+	r.waitAccelerated(x)
+	require.NoError(t, syscall.Kill(old, syscall.SIGQUIT))
+	until(t, "the old master to end", func() bool { return !alive(old) })
+	r.waitAccelerated(x)
+	res := load.finish()
+	require.Zero(t, res.Failed, "%v", res.Errors)
+	require.NotZero(t, res.Requests)
+}

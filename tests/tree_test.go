@@ -1,0 +1,81 @@
+// Package tests holds the policies of the whole tree.
+package tests
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/knobs"
+)
+
+const (
+	root     = ".."
+	maxLines = 500 // of a file: past that it is more than one idea
+)
+
+// sources lists the tree's files with one of the extensions.
+func sources(t *testing.T, exts ...string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "build" || d.Name() == ".git") {
+			return filepath.SkipDir
+		}
+		for _, ext := range exts {
+			if strings.HasSuffix(path, ext) {
+				files = append(files, path)
+			}
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	return files
+}
+
+func TestUnsafeStaysInItsFiles(t *testing.T) {
+	for _, path := range sources(t, ".go") {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
+		require.NoError(t, err)
+		rel, _ := filepath.Rel(root, path)
+		quarantined := strings.HasSuffix(path, "_unsafe.go") || strings.HasSuffix(path, "_unsafe_test.go") ||
+			strings.HasPrefix(rel, "cabi/export")
+		for _, imp := range file.Imports {
+			if imp.Path.Value == `"unsafe"` && !quarantined {
+				t.Errorf("%s imports unsafe: that belongs in a file named *_unsafe.go", rel)
+			}
+		}
+	}
+}
+
+func TestFilesAreShort(t *testing.T) {
+	for _, path := range sources(t, ".go", ".c", ".h") {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		if n := strings.Count(string(data), "\n"); n > maxLines {
+			t.Errorf("%s has %d lines, more than %d", path, n, maxLines)
+		}
+	}
+}
+
+// The README's knob table is the table itself.
+func TestReadmeHasTheKnobTable(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(root, "README.md"))
+	require.NoError(t, err)
+	var want strings.Builder
+	want.WriteString("| variable | default | what it does |\n|---|---|---|\n")
+	for _, k := range knobs.Table {
+		want.WriteString("| `" + k.Name + "` | `" + k.Default + "` | " + k.Doc + " |\n")
+	}
+	require.Contains(t, string(data), want.String())
+}
