@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
+	"github.com/sluice-net/sluice/broker/proto"
 )
 
 // Broker is a running one.
@@ -36,7 +37,8 @@ type Broker struct {
 	spaces  map[uint64]*space
 	held    []*heldOrphan
 	count   Counters
-	grace   map[steer.Pin]bool // pins of an earlier broker nobody came for yet
+	past    [proto.NumCounters]uint64 // counters of processes that ended
+	grace   map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
 }
 
 // Start starts a broker, which ends with ctx or by Close. Only root can.

@@ -45,6 +45,9 @@ func (b *Broker) drop(c *client, why string) {
 	if s != nil {
 		s.refs++ // for the resets
 	}
+	if c.stateMap != nil {
+		b.remember(c.stateMap)
+	}
 	c.closeFiles()
 	b.mu.Unlock()
 	c.ch.close()

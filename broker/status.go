@@ -21,11 +21,12 @@ type Counters struct {
 
 // Status is a broker's, for people and programs.
 type Status struct {
-	Seconds  int64          `json:"seconds"` // since it began
-	Doors    int            `json:"doors"`
-	Leases   []LeaseStatus  `json:"leases"`
-	Devices  []DeviceStatus `json:"devices"`
-	Counters Counters       `json:"counters"`
+	Seconds  int64             `json:"seconds"` // since it began
+	Doors    int               `json:"doors"`
+	Leases   []LeaseStatus     `json:"leases"`
+	Devices  []DeviceStatus    `json:"devices"`
+	Counters Counters          `json:"counters"`
+	Ended    map[string]uint64 `json:"ended"` // the counters of processes that ended, summed; root only
 }
 
 // LeaseStatus is one process.
@@ -79,6 +80,10 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 	sort.Slice(s.Leases, func(i, j int) bool { return s.Leases[i].Lease < s.Leases[j].Lease })
 	if !devices {
 		return s
+	}
+	s.Ended = map[string]uint64{}
+	for i, name := range proto.CounterNames {
+		s.Ended[name] = b.past[i]
 	}
 	for _, sp := range b.spaces {
 		for _, d := range sp.devices {

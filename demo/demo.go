@@ -120,7 +120,7 @@ func name(fast bool) string {
 func (r *run) startBroker() (stop func(), err error) {
 	r.socket = filepath.Join(r.dir, "broker.sock")
 	p, err := r.start(nil, nil, 0, filepath.Join(r.cfg.Bin, "sluice"), "broker",
-		"--socket", r.socket, "--pins", filepath.Join(r.dir, "bpf"))
+		"--socket", r.socket, "--pins", filepath.Join(r.dir, "bpf", "sluice"))
 	if err != nil {
 		return nil, fmt.Errorf("start the broker: %w", err)
 	}

@@ -35,7 +35,7 @@ func (r *run) web(fast bool, p *Path) error {
 	if err := r.ready(srv, webPort, fast); err != nil {
 		return err
 	}
-	before, _ := broker.Query(r.socket)
+	before, _ := broker.Query(r.socket, patience)
 	watch := r.watchKernel(webPort)
 	url := "http://" + netip.AddrPortFrom(r.bed.Server.IPv4, webPort).String() + "/index.html"
 	out, err := r.client("wrk", "-t1", fmt.Sprintf("-c%d", connections), fmt.Sprintf("-d%ds", r.cfg.Seconds), "--latency", url)
@@ -43,7 +43,7 @@ func (r *run) web(fast bool, p *Path) error {
 	if err != nil {
 		return err
 	}
-	after, _ := broker.Query(r.socket)
+	after, _ := broker.Query(r.socket, patience)
 	res, err := wrk.Parse(out)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (r *run) web(fast bool, p *Path) error {
 	}
 	p.Web = append(p.Web, WebRound{res.PerSecond, micros(res.P50), micros(res.P99)})
 	p.Connections = max(p.Connections, seen)
-	p.Packets += after.Packets() - before.Packets()
+	p.Packets += packets(after) - packets(before)
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (r *run) ready(srv *process, port int, fast bool) error {
 		if !fast {
 			return true
 		}
-		st, err := broker.Query(r.socket)
+		st, err := broker.Query(r.socket, patience)
 		return err == nil && st.Queues() > 0
 	})
 	if err != nil {
@@ -126,6 +126,11 @@ func (r *run) watchKernel(port int) func() int {
 		close(stop)
 		return <-most
 	}
+}
+
+func packets(st broker.Status) uint64 {
+	rx, tx := st.Packets()
+	return rx + tx
 }
 
 func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,9 +1,6 @@
-// Package tests holds the policies of the whole tree.
 package tests
 
 import (
-	"go/parser"
-	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,10 +17,10 @@ const (
 	maxLines = 500 // of a file: past that it is more than one idea
 )
 
-// sources lists the tree's files with one of the extensions.
-func sources(t *testing.T, exts ...string) []string {
+// files lists the tree's files with one of the extensions.
+func files(t *testing.T, exts ...string) []string {
 	t.Helper()
-	var files []string
+	var found []string
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -33,33 +30,18 @@ func sources(t *testing.T, exts ...string) []string {
 		}
 		for _, ext := range exts {
 			if strings.HasSuffix(path, ext) {
-				files = append(files, path)
+				found = append(found, path)
 			}
 		}
 		return nil
 	})
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	return files
-}
-
-func TestUnsafeStaysInItsFiles(t *testing.T) {
-	for _, path := range sources(t, ".go") {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ImportsOnly)
-		require.NoError(t, err)
-		rel, _ := filepath.Rel(root, path)
-		quarantined := strings.HasSuffix(path, "_unsafe.go") || strings.HasSuffix(path, "_unsafe_test.go") ||
-			strings.HasPrefix(rel, "cabi/export")
-		for _, imp := range file.Imports {
-			if imp.Path.Value == `"unsafe"` && !quarantined {
-				t.Errorf("%s imports unsafe: that belongs in a file named *_unsafe.go", rel)
-			}
-		}
-	}
+	require.NotEmpty(t, found)
+	return found
 }
 
 func TestFilesAreShort(t *testing.T) {
-	for _, path := range sources(t, ".go", ".c", ".h") {
+	for _, path := range files(t, ".go", ".c", ".h") {
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
 		if n := strings.Count(string(data), "\n"); n > maxLines {

@@ -16,12 +16,11 @@ import (
 const (
 	runDir        = "/run/sluice"
 	defaultSocket = runDir + "/broker.sock"
-	defaultPins   = runDir + "/bpf"
 )
 
 type brokerFlags struct {
-	socket, pins    string
-	forPID, readyFD int
+	socket, pins, level string
+	forPID, readyFD     int
 }
 
 func brokerCommand() *cobra.Command {
@@ -33,7 +32,8 @@ func brokerCommand() *cobra.Command {
 		RunE:  func(*cobra.Command, []string) error { return f.serve() },
 	}
 	cmd.Flags().StringVar(&f.socket, "socket", defaultSocket, "path of the socket to serve")
-	cmd.Flags().StringVar(&f.pins, "pins", defaultPins, "directory for pinned BPF objects; a bpffs is mounted there if it is none")
+	cmd.Flags().StringVar(&f.pins, "pins", "", "directory for pinned BPF objects, a bpffs on its parent (default /sys/fs/bpf/sluice, or bpf/sluice beside the socket)")
+	cmd.Flags().StringVar(&f.level, "log", "info", "off, error, info or debug, on stderr")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
 	return cmd
@@ -42,7 +42,7 @@ func brokerCommand() *cobra.Command {
 func (f brokerFlags) serve() error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Log: os.Stderr})
+	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Log: newLogger(os.Stderr, f.level)})
 	f.report(err)
 	if err != nil {
 		return err
@@ -88,7 +88,7 @@ func (f brokerFlags) waitUnused(ctx context.Context, b *broker.Broker) {
 		if err == nil && !exited(pidfd) {
 			continue
 		}
-		if b.Clients() == 0 {
+		if st := b.Status(); len(st.Leases) == 0 && st.Doors == 0 {
 			return
 		}
 	}

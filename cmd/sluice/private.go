@@ -61,7 +61,7 @@ func startPrivateBroker(socket string) error {
 	defer ready.Close()
 	// The shell is the child that exits at once; the broker is its orphan.
 	cmd := exec.Command("/bin/sh", "-c", `"$0" "$@" </dev/null >/dev/null 2>&1 &`, self, "broker",
-		"--socket", socket, "--for-pid", strconv.Itoa(os.Getpid()), "--ready-fd", "3")
+		"--socket", socket, "--pins", strings.TrimSuffix(socket, ".sock")+".bpf/sluice", "--for-pid", strconv.Itoa(os.Getpid()), "--ready-fd", "3")
 	cmd.Env = withoutPreload(os.Environ())
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

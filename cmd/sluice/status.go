@@ -3,11 +3,15 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sluice-net/sluice/broker"
 )
+
+// queryTimeout is how long the broker may take to answer.
+const queryTimeout = 5 * time.Second
 
 func statusCommand() *cobra.Command {
 	socket := defaultSocket
@@ -21,7 +25,7 @@ func statusCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&socket, "socket", socket, "path of the broker's socket")
 	cmd.RunE = func(*cobra.Command, []string) error {
-		st, err := broker.Query(socket)
+		st, err := broker.Query(socket, queryTimeout)
 		if err != nil {
 			return err
 		}

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,7 +40,7 @@ func newRig(t *testing.T, cfg testbed.Config) *rig {
 }
 
 func (r *rig) socket() string { return filepath.Join(r.dir, "broker.sock") }
-func (r *rig) pins() string   { return filepath.Join(r.dir, "bpf") }
+func (r *rig) pins() string   { return filepath.Join(r.dir, "bpf", "sluice") }
 
 // env makes a program use the rig's broker.
 func (r *rig) env() []string { return []string{"SLUICE_BROKER=" + r.socket()} }
@@ -52,19 +51,21 @@ func (r *rig) startBroker() {
 	b := r.broker
 	r.t.Cleanup(func() { b.stop(syscall.SIGTERM) })
 	until(r.t, "the broker's answer", func() bool {
-		_, err := broker.Query(r.socket())
+		_, err := queryStatus(r.socket())
 		return err == nil
 	})
 }
 
-// status asks the broker.
+// status asks the rig's broker.
 func (r *rig) status() broker.Status {
 	r.t.Helper()
-	out, errs, err := try(nil, nil, built(r.t, "sluice"), "status", "--socket", r.socket())
-	require.NoError(r.t, err, errs)
-	var st broker.Status
-	require.NoError(r.t, json.Unmarshal([]byte(out), &st))
+	st, err := queryStatus(r.socket())
+	require.NoError(r.t, err)
 	return st
+}
+
+func queryStatus(socket string) (broker.Status, error) {
+	return broker.Query(socket, patience)
 }
 
 // checkNothingLeft runs when programs and broker have ended, while the
