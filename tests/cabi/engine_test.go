@@ -1,0 +1,135 @@
+package cabi
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func at(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a, port) }
+
+func TestEchoOverBothFamilies(t *testing.T) {
+	r := newRig(t, 4)
+	d := r.start(r.bed.Server)
+	d.say("listen :: 8080")
+	d.want("listen 0")
+	for _, a := range []netip.Addr{r.bed.Server.IPv4, r.bed.Server.IPv6} {
+		c := r.dial(r.bed.Client, at(a, 8080))
+		h := d.want("accepted ")
+		require.NotEqual(t, "kernel", h, "through the engine")
+		r.echoed(c, "hello")
+		require.NoError(t, c.Close())
+		d.want("closed " + h)
+	}
+	d.say("quit")
+	d.want("stop 0")
+}
+
+func TestBulkArrivesWhole(t *testing.T) {
+	r := newRig(t, 2)
+	d := r.start(r.bed.Server)
+	d.say("listen %v 8080", r.bed.Server.IPv4)
+	d.want("listen 0")
+	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	data := make([]byte, 8<<20)
+	for i, src := 0, rand.New(rand.NewPCG(1, 2)); i < len(data); i++ {
+		data[i] = byte(src.Uint32())
+	}
+	go func() { _, _ = io.Copy(c, bytes.NewReader(data)) }()
+	sum := sha256.New()
+	_, err := io.CopyN(sum, c, int64(len(data)))
+	require.NoError(t, err)
+	want := sha256.Sum256(data)
+	require.Equal(t, want[:], sum.Sum(nil))
+	d.say("stats")
+	require.Contains(t, d.want("stats"), "panics 0")
+}
+
+func TestHandoverKeepsTheConnection(t *testing.T) {
+	r := newRig(t, 2)
+	d := r.start(r.bed.Server)
+	d.say("listen %v 8080", r.bed.Server.IPv4)
+	d.want("listen 0")
+	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted 1")
+	r.echoed(c, "by the engine")
+	d.say("handover")
+	d.want("handover 1 ok")
+	r.echoed(c, "by the kernel")
+	r.echoed(c, strings.Repeat("long ", 20000))
+	d.want("moved 1")
+}
+
+func TestClosedListenerDrainsToTheKernel(t *testing.T) {
+	r := newRig(t, 2)
+	d := r.start(r.bed.Server)
+	d.say("listen %v 8080", r.bed.Server.IPv4)
+	d.want("listen 0")
+	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted 1")
+	r.echoed(c, "by the engine")
+	d.say("unlisten")
+	d.want("unlisten 0")
+	r.echoed(c, "still there")
+	d.want("moved 1")
+	r.echoed(c, "by the kernel")
+
+	d.say("stats")
+	require.Contains(t, d.want("stats"), "panics 0")
+	other := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted kernel")
+	r.echoed(other, "the kernel's listener goes on")
+}
+
+func TestConnect(t *testing.T) {
+	r := newRig(t, 2)
+	server := r.start(r.bed.Server)
+	server.say("listen %v 8080", r.bed.Server.IPv4)
+	server.want("listen 0")
+	client := r.start(r.bed.Client)
+	client.say("connect %v 8080", r.bed.Server.IPv4)
+	require.Equal(t, "0", client.want("connect"))
+	server.want("accepted 1")
+	client.say("send 0 ping")
+	client.want("sent")
+	require.Contains(t, client.want("got 0"), "ping")
+}
+
+func TestExitWithUnsentDataIsFinishedByTheKernel(t *testing.T) {
+	r := newRig(t, 1)
+	d := r.start(r.bed.Server)
+	d.say("listen %v 8080", r.bed.Server.IPv4)
+	d.want("listen 0")
+	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted 1")
+	r.echoed(c, "hello")
+	d.say("send 1 last words")
+	d.want("sent")
+	d.say("quit")
+	d.want("stop 0")
+	<-d.ended
+	got, err := io.ReadAll(c)
+	require.NoError(t, err, "a FIN, no reset")
+	require.Contains(t, string(got), "last words")
+}
+
+func TestNewBrokerTakesOver(t *testing.T) {
+	r := newRig(t, 2)
+	d := r.start(r.bed.Server)
+	d.say("listen %v 8080", r.bed.Server.IPv4)
+	d.want("listen 0")
+	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted 1")
+	r.echoed(c, "by the engine")
+	r.stopBroker()
+	r.startBroker()
+	other := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
+	d.want("accepted")
+	r.echoed(other, "somebody serves")
+}
