@@ -10,8 +10,16 @@ import (
 
 // mapping is the shared memory of one ring.
 type mapping struct {
-	mem    []byte
-	layout Ring
+	mem     []byte
+	layout  Ring
+	watched bool // somebody may look at the indexes without asking: see RXRing
+}
+
+// retire lets go of the socket's memory but leaves empty pages in its place, on which both indexes read 0 for ever.
+func (m mapping) retire() error {
+	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&m.mem[0]), uintptr(len(m.mem)), unix.PROT_READ,
+		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	return err
 }
 
 // mapRing maps one ring of the socket fd; pgoff is XDP_PGOFF_* of its kind.
@@ -30,6 +38,11 @@ func mapRing[T any](fd int, pgoff int64, r Ring) (mapping, error) {
 	mem, err := unix.Mmap(fd, pgoff, int(r.Desc+uint64(r.Entries)*size),
 		unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
 	if err != nil {
+		return mapping{}, err
+	}
+	// A forked child must not keep the socket alive: the queue could not be given to anybody else.
+	if err := unix.Madvise(mem, unix.MADV_DONTFORK); err != nil {
+		_ = unix.Munmap(mem)
 		return mapping{}, err
 	}
 	return mapping{mem: mem, layout: r}, nil
@@ -68,7 +81,7 @@ func newConsumer[T any](m mapping) consumer[T] {
 
 // RXRing returns where the kernel's producer index and our consumer index of the RX ring are
 // mapped, each 32 bits wide. They differ when packets wait, which a spinner can see without any
-// call. They are good until Close.
+// call. They may be read for ever: after Close both are 0.
 func (v *VI) RXRing() (producer, consumer unsafe.Pointer) {
 	return unsafe.Pointer(v.rx.peer), unsafe.Pointer(v.rx.shared)
 }

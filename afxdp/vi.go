@@ -49,6 +49,7 @@ func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) 
 	if err != nil {
 		return fmt.Errorf("map %s ring: %w", name, err)
 	}
+	m.watched = pgoff == unix.XDP_PGOFF_RX_RING
 	v.maps = append(v.maps, m)
 	use(m)
 	return nil
@@ -56,6 +57,10 @@ func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) 
 
 func (v *VI) unmap() (err error) {
 	for _, m := range v.maps {
+		if m.watched {
+			err = errors.Join(err, m.retire())
+			continue
+		}
 		err = errors.Join(err, unix.Munmap(m.mem))
 	}
 	v.maps = nil

@@ -1,0 +1,22 @@
+package engine
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestSettingsAreTheHosts(t *testing.T) {
+	p := readParams()
+	want := strings.Fields(readSmall("/proc/sys/net/ipv4/tcp_retries2"))
+	require.Len(t, want, 1)
+	n, err := strconv.Atoi(want[0])
+	require.NoError(t, err)
+	require.Equal(t, n, p.Retries2)
+	for _, s := range sysctls {
+		require.NotEmpty(t, readSmall("/proc/sys/net/"+s.name), s.name)
+	}
+	require.Empty(t, readSmall("/proc/sys/net/ipv4/no_such_thing"))
+}
