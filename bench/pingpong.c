@@ -8,7 +8,6 @@
  * `call` prints one latency in nanoseconds a line, after a tenth of the
  * rounds as warm-up. `spin` uses a non-blocking socket in a loop.
  */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
