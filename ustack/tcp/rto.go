@@ -76,8 +76,10 @@ func (s *sender) deadline() int64 {
 			d = t
 		}
 	}
-	if s.buf.starved && s.buf.noSpace && d == 0 {
-		d = s.lastSent + ringRetry
+	if s.buf.starved && s.buf.noSpace {
+		if at := max(s.buf.look, 1); d == 0 || at < d {
+			d = at
+		}
 	}
 	return d
 }
@@ -94,8 +96,9 @@ func (s *sender) onTimer(now int64) timerOut {
 	if s.pace.wake != 0 && now >= s.pace.wake {
 		s.pace.wake, o.send = 0, true
 	}
-	if s.buf.starved && s.mem.Pool.Available() > 0 {
+	if s.buf.starved {
 		o.space = s.freed()
+		s.buf.look = now + ringRetry
 	}
 	if s.tmr.at == 0 || now < s.tmr.at {
 		return o

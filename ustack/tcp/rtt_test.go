@@ -10,8 +10,8 @@ import (
 // TestRTOTable follows RFC 6298 §2 by hand, with Linux' floor of 200 ms on the variance term: RTO = SRTT + max(200 ms, 4*RTTVAR).
 func TestRTOTable(t *testing.T) {
 	for _, c := range []struct {
-		name          string
-		samples       []float64 // ms, each in a round of its own
+		name      string
+		samples   []float64 // ms, each in a round of its own
 		srtt, rto float64
 	}{
 		{"no sample: 1 s (2.1)", nil, 0, 1000},

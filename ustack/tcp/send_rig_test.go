@@ -173,3 +173,7 @@ func checkSender(t testing.TB, s *sender) {
 		require.NotEqual(t, timerNone, s.tmr.kind, "something is out: a timer runs")
 	}
 }
+
+func sackOf(r *sendRig, lo, hi int) wire.SACKBlock {
+	return wire.SACKBlock{Left: uint32(r.seq(lo)), Right: uint32(r.seq(hi))}
+}

@@ -6,10 +6,11 @@ import "math/bits"
 // SO_SNDBUF fixed it.
 type sendBuffer struct {
 	size    int
-	locked  bool // SO_SNDBUF was set
-	noSpace bool // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
-	starved bool // the pool of frames was empty: look again soon
-	lowat   int  // TCP_NOTSENT_LOWAT in bytes, 0: the host's
+	locked  bool  // SO_SNDBUF was set
+	noSpace bool  // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
+	starved bool  // the pool of frames was empty: look again soon
+	lowat   int   // TCP_NOTSENT_LOWAT in bytes, 0: the host's
+	look    int64 // when to look for a frame again
 }
 
 // minSendBuffer is the least SO_SNDBUF gives, SOCK_MIN_SNDBUF.
