@@ -293,8 +293,7 @@ func (s *sender) control(a *ackWork) {
 	}
 	n := s.rate.delivered - a.priorDelivered
 	lost := s.sb.lostMarks - a.priorLost
-	s.mem.sample = s.rate.sample(s, a, n, lost) // in shared memory: behind an interface it would be allocated
-	s.cc.sample(s, a.now, &s.mem.sample)
+	s.cc.sample(s, a.now, s.rate.sample(s, a, n, lost))
 	switch {
 	case s.inReduction():
 		s.reduceStep(n, a.advanced && lost == 0)

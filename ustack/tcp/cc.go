@@ -10,7 +10,7 @@ type congestion interface {
 	// grow is called for each ACK that acknowledged n segments outside of recovery, when cwnd limited the sender.
 	grow(s *sender, now int64, n uint32)
 	// sample is called for each ACK that delivered something, in every state.
-	sample(s *sender, now int64, r *ackSample)
+	sample(s *sender, now int64, r ackSample)
 	// event tells what happened.
 	event(s *sender, now int64, ev ccEvent)
 }

@@ -110,7 +110,7 @@ func (c *cubic) curve(t float64) float64 {
 	return c.origin + float64(cubicC*d)*float64(d*d)
 }
 
-func (c *cubic) sample(s *sender, now int64, r *ackSample) {
+func (c *cubic) sample(s *sender, now int64, r ackSample) {
 	c.lastTx = now
 	if r.rtt > 0 && s.cwnd < s.ssthresh {
 		c.hystart.sample(s, r.rtt)

@@ -23,8 +23,8 @@ func (*reno) grow(s *sender, now int64, n uint32) {
 	s.additive(s.cwnd, n)
 }
 
-func (*reno) sample(*sender, int64, *ackSample) {}
-func (*reno) event(*sender, int64, ccEvent)     {}
+func (*reno) sample(*sender, int64, ackSample) {}
+func (*reno) event(*sender, int64, ccEvent)    {}
 
 // slowStart adds one segment for each acknowledged one, up to ssthresh, and returns what is left over. "cwnd += min (N,
 // SMSS)" RFC 5681 §3.1 (2), counted in segments, so that ACKs for many segments do not slow it down.

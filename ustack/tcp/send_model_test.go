@@ -281,7 +281,7 @@ func newModel(t testing.TB, seed uint64) *model {
 // TestSenderDeliversEverything: each byte arrives, counters always agree with the queue, nothing leaves beyond the window
 // or while its frame is still in a ring, and no frame is lost.
 func TestSenderDeliversEverything(t *testing.T) {
-	n := 80
+	n := 40
 	if testing.Short() {
 		n = 20
 	}

@@ -155,8 +155,6 @@ type SendMem struct {
 	Pool  *pbuf.Pool
 	Stats SendStats
 	free  *txRec
-
-	sample ackSample // of the ACK being looked at
 }
 
 // NewSendMem makes the memory of senders over pool.
