@@ -27,6 +27,7 @@ type device struct {
 type queue struct {
 	index  int
 	owner  *client // who has it, also while it is asked to give it up
+	to     *client // who should have it
 	xsk    xsk
 	ready  bool // the owner has posted frames
 	active bool // packets go to it

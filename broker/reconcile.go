@@ -26,8 +26,12 @@ func (d *device) reconcile() {
 	members := d.eligible()
 	owner, pinned := make([]int, len(d.queues)), make([]bool, len(d.queues))
 	for i, q := range d.queues {
-		owner[i] = slices.Index(members, q.owner)
-		pinned[i] = (q.stuck || q.moving) && owner[i] >= 0
+		at := q.owner
+		if q.moving { // it is as good as there
+			at = q.to
+		}
+		owner[i] = slices.Index(members, at)
+		pinned[i] = owner[i] >= 0 && !q.moving && d.isStuck(q.owner)
 	}
 	yields := map[*client][]*queue{}
 	for i, m := range divide(d.present(owner), pinned, len(members)) {
@@ -39,8 +43,9 @@ func (d *device) reconcile() {
 		if m >= 0 {
 			to = members[m]
 		}
+		q.to = to
 		switch {
-		case q.absent || q.moving || q.stuck || q.owner == to:
+		case q.absent || q.moving || q.owner == to || q.owner != nil && d.isStuck(q.owner):
 		case q.owner == nil:
 			d.open(q, to)
 		default:
@@ -63,6 +68,11 @@ func (d *device) present(owner []int) []int {
 		n--
 	}
 	return owner[:n]
+}
+
+// isStuck: a client that did not answer once is not asked for more before it does.
+func (d *device) isStuck(c *client) bool {
+	return slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner == c && q.stuck })
 }
 
 // owners are the clients with queues here, in order of their first queue.
