@@ -1,0 +1,184 @@
+package repair
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+)
+
+// FromKernel reads a kernel socket's connection and leaves the socket frozen: it takes no packet and sends none of its own accord. Then
+// either Discard ends it silently, once another stack goes on with the state, or Thaw lets it go on itself.
+// Data that arrived out of order is left out: the peer sends it again. Needs CAP_NET_ADMIN in the socket's network namespace.
+func FromKernel(fd int) (State, error) {
+	var s State
+	if err := s.read(fd); err != nil {
+		_ = Thaw(fd)
+		return State{}, fmt.Errorf("take a connection from the kernel: %w", err)
+	}
+	return s, nil
+}
+
+// Discard ends a frozen socket without a packet. The descriptor stays open, unconnected.
+func Discard(fd int) error {
+	return step("discard the kernel's socket", disconnect(fd))
+}
+
+// Thaw undoes what FromKernel did.
+func Thaw(fd int) error {
+	return errors.Join(useQueue(fd, noQueue), exit(fd, false), unlock(fd))
+}
+
+func (s *State) read(fd int) error {
+	if err := s.addresses(fd); err != nil {
+		return err
+	}
+	if err := lock(fd); err != nil {
+		return err
+	}
+	if err := enter(fd); err != nil {
+		return err
+	}
+	i, err := getInfo(fd)
+	if err != nil {
+		return err
+	}
+	switch i.state {
+	case Established, FinWait1, FinWait2, CloseWait, LastAck, Closing:
+	default:
+		return fmt.Errorf("state %d cannot be moved", i.state)
+	}
+	s.State, s.SACK, s.Timestamps = i.state, i.sack, i.timestamps
+	s.WScale, s.SndWScale, s.RcvWScale = i.wscale, i.sndWScale, i.rcvWScale
+	s.readOptions(fd)
+	if err := s.readNumbers(fd); err != nil {
+		return err
+	}
+	if err := s.readRecv(fd); err != nil {
+		return err
+	}
+	return s.readSend(fd)
+}
+
+func (s *State) addresses(fd int) error {
+	l, err1 := unix.Getsockname(fd)
+	r, err2 := unix.Getpeername(fd)
+	if err := errors.Join(err1, err2); err != nil {
+		return step("addresses", err)
+	}
+	s.Local, s.Remote = addrPort(l), addrPort(r)
+	if s.Mapped = s.Local.Addr().Is4In6(); s.Mapped {
+		s.Local = netip.AddrPortFrom(s.Local.Addr().Unmap(), s.Local.Port())
+		s.Remote = netip.AddrPortFrom(s.Remote.Addr().Unmap(), s.Remote.Port())
+	}
+	return nil
+}
+
+func addrPort(sa unix.Sockaddr) netip.AddrPort {
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port))
+	case *unix.SockaddrInet6:
+		ip := netip.AddrFrom16(a.Addr)
+		if a.ZoneId != 0 {
+			ip = ip.WithZone(fmt.Sprint(a.ZoneId))
+		}
+		return netip.AddrPortFrom(ip, uint16(a.Port))
+	}
+	return netip.AddrPort{}
+}
+
+// readNumbers reads sequence numbers, windows, MSS and timestamp.
+func (s *State) readNumbers(fd int) error {
+	end, err := getSeq(fd, sendQueue) // past all that is queued, FIN included
+	if err != nil {
+		return err
+	}
+	unacked, err1 := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	unsent, err2 := unix.IoctlGetInt(fd, unix.SIOCOUTQNSD)
+	if err := errors.Join(err1, err2); err != nil {
+		return step("length of the send queue", err)
+	}
+	s.SndUna, s.SndNxt = end-uint32(unacked), end-uint32(unsent)
+	if s.RcvNxt, err = getSeq(fd, recvQueue); err != nil {
+		return err
+	}
+	w, err := getWindow(fd)
+	if err != nil {
+		return err
+	}
+	s.SndWl1, s.SndWnd, s.MaxWindow, s.RcvWnd, s.RcvWup = w.sndWl1, w.sndWnd, w.maxWindow, w.rcvWnd, w.rcvWup
+	mss, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG) // in repair mode: what the peer announced
+	if err != nil {
+		return step("MSS", err)
+	}
+	s.MSS = uint16(mss)
+	if s.Timestamps {
+		ts, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_TIMESTAMP)
+		if err != nil {
+			return step("timestamp", err)
+		}
+		s.TSVal = uint32(ts) + 1 // the lowest bit is a flag: round up
+	}
+	return nil
+}
+
+// readRecv copies the receive queue.
+func (s *State) readRecv(fd int) error {
+	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
+	if err != nil {
+		return step("length of the receive queue", err)
+	}
+	if s.RecvData, err = peek(fd, recvQueue, n, "receive queue"); err != nil {
+		return err
+	}
+	if len(s.RecvData) != n {
+		return fmt.Errorf("receive queue: %d bytes of %d", len(s.RecvData), n)
+	}
+	return nil
+}
+
+// readSend copies the send queue. Its first packet may begin with bytes that are acknowledged already: only the end counts.
+func (s *State) readSend(fd int) error {
+	unacked, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return step("length of the send queue", err)
+	}
+	n := unacked
+	if s.finSent() && !s.finAcked() {
+		n--
+	}
+	b, err := peek(fd, sendQueue, n+(128<<10), "send queue")
+	if err != nil {
+		return err
+	}
+	if n < 0 || len(b) < n {
+		return fmt.Errorf("send queue: %d bytes of %d", len(b), n)
+	}
+	s.SendData = b[len(b)-n:]
+	return nil
+}
+
+// peek reads up to n bytes of a queue and leaves them there.
+func peek(fd, queue, n int, what string) ([]byte, error) {
+	if n <= 0 {
+		return nil, nil
+	}
+	if err := useQueue(fd, queue); err != nil {
+		return nil, err
+	}
+	b := make([]byte, n)
+	for {
+		got, _, err := unix.Recvfrom(fd, b, unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+			return nil, nil
+		case err != nil:
+			return nil, step("read "+what, err)
+		}
+		return b[:got], nil
+	}
+}

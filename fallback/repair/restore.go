@@ -1,0 +1,259 @@
+package repair
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// ToKernel makes a kernel socket that goes on where s stops, in the calling thread's network namespace, and returns its descriptor
+// (blocking, close-on-exec). It needs CAP_NET_ADMIN and CAP_NET_RAW there. From its beginning to its end the peer's packets are dropped.
+// Until it returns, the other stack must send nothing for the connection.
+func ToKernel(s State) (fd int, err error) {
+	if err := s.check(); err != nil {
+		return -1, fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
+	}
+	family := unix.AF_INET6
+	if s.Local.Addr().Unmap().Is4() && !s.Mapped {
+		family = unix.AF_INET
+	}
+	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err == nil {
+		if err = s.restore(fd, family); err == nil {
+			return fd, nil
+		}
+		// In repair mode the socket goes without a word to the peer.
+		_ = enter(fd)
+		unix.Close(fd)
+	}
+	return -1, fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
+}
+
+func (s *State) restore(fd, family int) error {
+	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.queues, s.fins, s.live} {
+		if err := f(fd, family); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxUserMSS is the largest that TCP_MAXSEG takes (MAX_TCP_WINDOW of net/tcp.h).
+const maxUserMSS = 32767
+
+// connect brings the socket to ESTABLISHED at the right sequence numbers without a packet.
+func (s *State) connect(fd, family int) error {
+	if family == unix.AF_INET6 && s.V6Only && !s.Mapped {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err := lock(fd); err != nil {
+		return err
+	}
+	if err := enter(fd); err != nil {
+		return err
+	}
+	// Without it the kernel goes by an MSS of 536 until the next path MTU event: it is worked out when connecting.
+	if err := setTCP(fd, unix.TCP_MAXSEG, int(min(s.MSS, maxUserMSS)), "set MSS"); err != nil {
+		return err
+	}
+	snd, rcv := s.SndUna, s.RcvNxt-uint32(len(s.RecvData))
+	if s.finAcked() {
+		snd--
+	}
+	if s.finReceived() {
+		rcv--
+	}
+	if err := step("bind", unix.Bind(fd, sockaddr(s.Local, family))); err != nil {
+		return err
+	}
+	if err := setSeq(fd, sendQueue, snd); err != nil {
+		return err
+	}
+	if err := setSeq(fd, recvQueue, rcv); err != nil {
+		return err
+	}
+	if err := step("connect", unix.Connect(fd, sockaddr(s.Remote, family))); err != nil {
+		return err
+	}
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG, 0)
+	return nil
+}
+
+// negotiated restores what the handshake agreed on.
+func (s *State) negotiated(fd, _ int) error {
+	if err := setOptions(fd, s); err != nil {
+		return err
+	}
+	if s.Timestamps {
+		// The lowest bit means "microseconds" here; rounding up never steps back.
+		if err := setTCP(fd, unix.TCP_TIMESTAMP, int(int32((s.TSVal+1)&^1)), "set timestamp"); err != nil {
+			return err
+		}
+	}
+	if s.Congestion != "" {
+		_ = unix.SetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION, s.Congestion)
+	}
+	return nil
+}
+
+// queues fills the receive queue and the part of the send queue that was sent.
+func (s *State) queues(fd, _ int) error {
+	// Room for all of it; the program's own limits come back in live.
+	grow(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, len(s.RecvData))
+	grow(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, len(s.SendData))
+	if err := useQueue(fd, recvQueue); err != nil {
+		return err
+	}
+	if err := fill(fd, s.RecvData, "receive queue"); err != nil {
+		return err
+	}
+	sent, err := s.sent()
+	if err != nil {
+		return err
+	}
+	if err := useQueue(fd, sendQueue); err != nil {
+		return err
+	}
+	if err := fill(fd, s.SendData[:sent], "send queue"); err != nil {
+		return err
+	}
+	return setWindow(fd, s.window())
+}
+
+// window is made to fit what the kernel checks: nothing lies beyond RCV.NXT, and no window was larger than the largest.
+func (s *State) window() window {
+	w := window{s.SndWl1, s.SndWnd, max(s.MaxWindow, s.SndWnd), s.RcvWnd, s.RcvWup}
+	nxt := s.RcvNxt
+	if s.finReceived() {
+		nxt-- // it is replayed later
+	}
+	if int32(w.rcvWup-nxt) > 0 {
+		w.rcvWup = nxt
+	}
+	if int32(w.sndWl1-nxt) > 0 {
+		w.sndWl1 = nxt
+	}
+	return w
+}
+
+// fins brings the socket from ESTABLISHED to its state, in the order that the two FINs came. If ours still waits behind unsent data it
+// is sent later, by live; a simultaneous close then ends as LAST_ACK, without a TIME-WAIT of ours.
+func (s *State) fins(fd, _ int) error {
+	switch {
+	case s.State == CloseWait || s.finReceived() && !s.finIsOut():
+		return s.replay(fd, flagACK|flagFIN, CloseWait)
+	case s.State == LastAck:
+		if err := s.replay(fd, flagACK|flagFIN, CloseWait); err != nil {
+			return err
+		}
+		return s.queueFIN(fd, LastAck)
+	case s.finIsOut() || s.finAcked():
+		if err := s.queueFIN(fd, FinWait1); err != nil {
+			return err
+		}
+	}
+	switch s.State {
+	case FinWait2:
+		return s.replay(fd, flagACK, FinWait2)
+	case Closing:
+		return s.replay(fd, flagACK|flagFIN, Closing)
+	}
+	return nil
+}
+
+// queueFIN puts our FIN in the send queue, as sent.
+func (s *State) queueFIN(fd, state int) error {
+	if err := step("queue FIN", unix.Shutdown(fd, unix.SHUT_WR)); err != nil {
+		return err
+	}
+	return waitState(fd, state)
+}
+
+// replay sends the peer's last segment again, to our own socket.
+func (s *State) replay(fd int, flags byte, state int) error {
+	seq := s.RcvNxt
+	if s.finReceived() {
+		seq--
+	}
+	if err := inject(s, flags, seq, s.SndUna); err != nil {
+		return err
+	}
+	return waitState(fd, state)
+}
+
+// live leaves repair mode and sends what was not sent yet.
+func (s *State) live(fd, _ int) error {
+	// An ACK that the other stack owed would otherwise wait for the peer's retransmission.
+	if err := exit(fd, s.RcvNxt != s.RcvWup && s.State == Established); err != nil {
+		return err
+	}
+	// As an accepted socket would have it: a listener that starts anew must be able to bind its port. Not before: it would undo the
+	// forced reuse that repair mode binds with.
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+	if err := unlock(fd); err != nil {
+		return err
+	}
+	sent, err := s.sent()
+	if err != nil {
+		return err
+	}
+	if err := fill(fd, s.SendData[sent:], "unsent data"); err != nil {
+		return err
+	}
+	if s.finSent() && !s.finIsOut() && !s.finAcked() {
+		if err := step("send FIN", unix.Shutdown(fd, unix.SHUT_WR)); err != nil {
+			return err
+		}
+	}
+	s.setOptions(fd)
+	return nil
+}
+
+// fill writes to the chosen queue, or sends.
+func fill(fd int, b []byte, what string) error {
+	for len(b) > 0 {
+		n, err := unix.SendmsgN(fd, b[:min(len(b), 32<<10)], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("fill %s, %d bytes left: %w", what, len(b), err)
+		}
+		b = b[n:]
+	}
+	return nil
+}
+
+// grow makes room for n bytes with the kernel's own overhead. The option takes half of what it sets.
+func grow(fd, opt, get, n int) {
+	if n == 0 {
+		return
+	}
+	now, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, get)
+	if want := 2*n + 64<<10; err == nil && now < 2*want {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, want)
+	}
+}
+
+func sockaddr(a netip.AddrPort, family int) unix.Sockaddr {
+	ip := a.Addr().Unmap()
+	if family == unix.AF_INET {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: ip.As4()}
+	}
+	return &unix.SockaddrInet6{Port: int(a.Port()), Addr: ip.As16(), ZoneId: zone(a.Addr())}
+}
+
+// zone is a link-local address's interface, by number or name.
+func zone(ip netip.Addr) uint32 {
+	if n, err := strconv.Atoi(ip.Zone()); err == nil {
+		return uint32(n)
+	}
+	if i, err := net.InterfaceByName(ip.Zone()); err == nil {
+		return uint32(i.Index)
+	}
+	return 0
+}
