@@ -10,12 +10,13 @@ type port struct {
 	info   efvi.Info
 	slot   int
 	posted int  // frames in its receive ring
+	ring   int  // how many it holds, once that is known
 	queued bool // frames were given to Send since the last Flush
 }
 
 // AddVI starts to use a virtual interface over the pool's memory.
 func (s *Stack) AddVI(vi efvi.VI) {
-	p := &port{vi: vi, info: vi.Info(), slot: -1}
+	p := &port{vi: vi, info: vi.Info(), slot: -1, ring: s.pool.Len()}
 	for i, q := range s.ports {
 		if q == nil && !s.limbo[i] {
 			p.slot = i
@@ -77,11 +78,11 @@ func (s *Stack) giveBack(frame uint32) {
 // fill keeps the receive ring filled, from the reserve too: without frames to receive into, the ACKs that free frames
 // could not come in. All rings together hold at most a quarter of the pool.
 func (s *Stack) fill(p *port) {
-	want := s.pool.Len()/4/s.nports - p.posted
-	if want < len(s.rx.post)/2 && p.posted > 0 {
+	goal := min(s.pool.Len()/4/s.nports, p.ring)
+	if goal-p.posted < min(goal, len(s.rx.post))/2 {
 		return // in batches
 	}
-	for want > 0 {
+	for want := goal - p.posted; want > 0; {
 		n := 0
 		for n < want && n < len(s.rx.post) {
 			b := s.pool.GetReserved()
@@ -91,20 +92,26 @@ func (s *Stack) fill(p *port) {
 			s.rx.post[n] = b.Index
 			n++
 		}
-		took := p.vi.Post(s.rx.post[:n])
-		for i, f := range s.rx.post[:n] {
-			if i < took {
-				s.rx.owner[f] = uint8(p.slot + 1)
-			} else {
-				s.pool.At(f).Release()
-			}
-		}
-		p.posted += took
+		took := s.post(p, s.rx.post[:n])
 		want -= took
 		if took < len(s.rx.post) {
 			return
 		}
 	}
+}
+
+// post gives frames to a receive ring; those it has no room for go back to the pool.
+func (s *Stack) post(p *port, frames []uint32) int {
+	took := p.vi.Post(frames)
+	p.posted += took
+	for _, f := range frames[:took] {
+		s.rx.owner[f] = uint8(p.slot + 1)
+	}
+	for _, f := range frames[took:] {
+		s.pool.At(f).Release()
+		p.ring = p.posted
+	}
+	return took
 }
 
 // portFor is where to send what goes out of an interface: prefer if it belongs to it.
