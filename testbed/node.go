@@ -82,17 +82,7 @@ func (n *Node) create() error {
 		return fmt.Errorf("make namespace: %w", err)
 	}
 	_ = f.Close()
-	// A thread with the new namespace bears it; locked, it ends with this goroutine.
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_NEWNET)
-		if err == nil {
-			err = unix.Mount("/proc/thread-self/ns/net", n.Path(), "bind", unix.MS_BIND, "")
-		}
-		done <- err
-	}()
-	if err := <-done; err != nil {
+	if err := bear(n.Path()); err != nil {
 		return fmt.Errorf("make namespace %s: %w", n.Name, err)
 	}
 	if n.fd, err = unix.Open(n.Path(), unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
@@ -101,6 +91,26 @@ func (n *Node) create() error {
 	if n.inode, err = netns.Inode(n.fd); err == nil {
 		made.Store(n.Name, n.inode)
 	}
+	return err
+}
+
+// bear makes a namespace on this thread, names it by path, and goes back.
+func bear(path string) error {
+	runtime.LockOSThread()
+	home, err := unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		runtime.UnlockOSThread()
+		return err
+	}
+	defer unix.Close(home)
+	if err = unix.Unshare(unix.CLONE_NEWNET); err == nil {
+		err = unix.Mount("/proc/thread-self/ns/net", path, "bind", unix.MS_BIND, "")
+	}
+	// A thread that cannot return stays locked, and ends with its goroutine.
+	if back := unix.Setns(home, unix.CLONE_NEWNET); back != nil {
+		return errors.Join(err, back)
+	}
+	runtime.UnlockOSThread()
 	return err
 }
 
