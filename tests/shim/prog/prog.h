@@ -1,0 +1,115 @@
+// What the small programs share. Each prints what it sees, one "name: value" a line; the test runs it by the kernel, under
+// the preload with nothing selected, and accelerated, and compares the outputs: so nothing here may depend on ports or times.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static inline void show(const char *name, const char *fmt, ...)
+{
+    char line[1024];
+    int n = snprintf(line, sizeof line - 300, "%s: ", name);
+    va_list ap;
+    va_start(ap, fmt);
+    n += vsnprintf(line + n, sizeof line - (size_t)n - 2, fmt, ap);
+    va_end(ap);
+    line[n++] = '\n';
+    if (write(1, line, (size_t)n) != n)
+        abort();
+}
+
+// result shows a call's result, and errno's name if it is -1.
+static inline long result(const char *name, long r)
+{
+    int err = errno;
+    show(name, r < 0 ? "%ld %s" : "%ld", r, r < 0 ? strerrorname_np(err) : "");
+    errno = err;
+    return r;
+}
+
+static inline void must(int ok, const char *what)
+{
+    if (ok)
+        return;
+    show("failed", "%s %s", what, strerrorname_np(errno));
+    exit(3);
+}
+
+// listener binds a loopback port below the ephemeral range and listens.
+static inline int listener(int family, int *port)
+{
+    struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT };
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(family, SOCK_STREAM, 0);
+    must(fd >= 0, "socket");
+    srand((unsigned)getpid());
+    for (int tries = 0; tries < 200; tries++) {
+        *port = 12000 + rand() % 10000;
+        in.sin_port = in6.sin6_port = htons((uint16_t)*port);
+        int r = family == AF_INET ? bind(fd, (void *)&in, sizeof in) : bind(fd, (void *)&in6, sizeof in6);
+        if (r == 0 && listen(fd, 64) == 0)
+            return fd;
+    }
+    must(0, "bind");
+    return -1;
+}
+
+// dial connects to the listener; accelerated, the stand-in serves it SLT_OFFSET higher.
+static inline int dial_to(int fd, int port)
+{
+    const char *offset = getenv("SLT_OFFSET");
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    in.sin_port = htons((uint16_t)(port + (offset ? atoi(offset) : 0)));
+    return connect(fd, (void *)&in, sizeof in);
+}
+
+static inline int dial(int port)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    must(fd >= 0, "socket");
+    must(dial_to(fd, port) == 0, "connect");
+    return fd;
+}
+
+// pair makes a connection: the peer's end (always the kernel's) and the accepted one.
+static inline int pair(int l, int port, int *peer)
+{
+    struct pollfd p = { .fd = l, .events = POLLIN };
+    poll(&p, 1, 0); // the listener is polled, so that it is served before somebody connects
+    *peer = dial(port);
+    int fd = accept(l, NULL, NULL);
+    must(fd >= 0, "accept");
+    return fd;
+}
+
+// nap: a moment, for the order of things; never for a deadline.
+static inline void nap(int ms)
+{
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000L };
+    while (nanosleep(&t, &t) != 0)
+        ;
+}
+
+// until waits for a condition.
+#define UNTIL(cond)                                      \
+    do                                                   \
+        for (int i_ = 0; !(cond); i_++) {                \
+            must(i_ < 15000, "waited in vain: " #cond);  \
+            nap(1);                                      \
+        }                                                \
+    while (0)
