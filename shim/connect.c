@@ -6,7 +6,6 @@
 #include "engine.h"
 #include "knobs.h"
 #include "ours.h"
-#include "own.h"
 #include "raw.h"
 #include "wait.h"
 
@@ -99,9 +98,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int *r
     *ret = SL_KERNEL;
     if (flags < 0 || !engine_need())
         return NULL;
-    own_note();
     int h = ENGINE(sl_connect, fd, sa, n);
-    own_scan();
     if (h < 0) {
         *ret = h > -4096 ? (int)raw_result(h) : SL_KERNEL;
         return NULL;

@@ -7,6 +7,7 @@
 
 #include "../cabi/cabi.h"
 #include "fdmap.h"
+#include "own.h"
 
 struct engine_calls {
     int (*sl_start)(struct sl_shared *, const struct sl_boot *);
@@ -67,6 +68,9 @@ static inline void engine_leave(void)
     if (__builtin_expect(!engine_met, 0))
         engine_part();
     engine_inside = 0;
+    struct sl_shared *s = shared();
+    if (s && __builtin_expect(atomic_load_explicit(&s->own_changes, memory_order_relaxed) != atomic_load_explicit(&own_seen, memory_order_relaxed), 0))
+        own_sync(s);
     if (__builtin_expect(signals_held, 0))
         signals_release();
     after_engine();

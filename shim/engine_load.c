@@ -125,7 +125,7 @@ static bool bring_up(void)
         start_pause_ns = start_pause_ns < 30000000000 ? 2 * start_pause_ns : start_pause_ns;
         return false;
     }
-    own_scan();
+    own_sync(memory);
     engine_pid = (int)RAW(SYS_getpid);
     atomic_store_explicit(&engine_life->shared, memory, memory_order_release);
     wait_start();
@@ -156,6 +156,7 @@ void engine_forked(void)
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&load_lock, &fresh, sizeof fresh);
     loading = false;
+    own_forked(memory);
     memory = NULL; // the parent's, as it was
     start_retry_ns = 0, start_pause_ns = 1000000000;
 }

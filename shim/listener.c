@@ -1,6 +1,7 @@
 // A selected listener is a candidate from listen() on; it goes into the engine when the program first polls it or accepts.
 #include "listener.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -11,10 +12,10 @@
 #include "engine.h"
 #include "image.h"
 #include "knobs.h"
-#include "own.h"
 #include "process.h"
 #include "raw.h"
 #include "real.h"
+#include "rules.h"
 
 static pthread_mutex_t need_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); // this thread has need_lock
@@ -88,9 +89,17 @@ void listener_adopt(int fd)
 // A program may get its listeners from the one that started it (exec, socket activation).
 void listeners_inherited(void)
 {
-    for (int fd = 0; fd < 1024; fd++)
-        if (RAW(SYS_fcntl, fd, F_GETFD) >= 0)
-            listener_adopt(fd);
+    char buf[2048];
+    long dir = RAW(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (long n; dir >= 0 && (n = RAW(SYS_getdents64, dir, buf, sizeof buf)) > 0;)
+        for (long at = 0; at < n; at += ((struct dirent64 *)(buf + at))->d_reclen) {
+            const char *name = ((struct dirent64 *)(buf + at))->d_name;
+            long fd = number(name, (int)strlen(name), FD_MAX - 1);
+            if (fd >= 0 && fd != dir)
+                listener_adopt((int)fd);
+        }
+    if (dir >= 0)
+        RAW(SYS_close, dir);
 }
 
 static void pause_listener(struct file *f)
@@ -109,9 +118,7 @@ static void enter(int fd, struct file *f)
     }
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     RAW(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
-    own_note();
     int h = ENGINE(sl_listen, fd, f->backlog);
-    own_scan();
     if (h >= 0) {
         file_set_handle(f, h);
         return;

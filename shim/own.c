@@ -2,14 +2,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
-#include <string.h>
 #include <sys/resource.h>
 
 #include "fdmap.h"
 #include "file.h"
 #include "own.h"
 #include "raw.h"
-#include "rules.h"
 
 #define OWN_MAX 64
 static struct own {
@@ -91,52 +89,35 @@ bool own_evict(int fd)
     return false; // the engine's: it can't be moved
 }
 
-// The engine opens descriptors by itself, from own_base() on. What is there after it ran and was not before is its own.
-static uint64_t before[(FD_PAGE + 63) / 64];
+// The engine lists its descriptors itself: what we have marked of that list.
+static _Atomic uint32_t marked[SL_MAX_OWN];
+_Atomic uint32_t own_seen;
 
-struct dirent64_head {
-    uint64_t ino;
-    int64_t off;
-    unsigned short len;
-    unsigned char type;
-    char name[];
-};
-
-static void each_open(int base, void (*fn)(int fd, int base))
+void own_sync(struct sl_shared *s)
 {
-    char buf[4096];
-    long dir = RAW(SYS_openat, AT_FDCWD, "/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) { // no /proc (chroot): ask for each number
-        for (int fd = base; fd < base + FD_PAGE; fd++)
-            if (RAW(SYS_fcntl, fd, F_GETFD) >= 0)
-                fn(fd, base);
-        return;
+    uint32_t changes = atomic_load(&s->own_changes);
+    for (int i = 0; i < SL_MAX_OWN; i++) {
+        uint32_t now = atomic_load(&s->own[i]);
+        uint32_t was = atomic_exchange(&marked[i], now);
+        if (now == was)
+            continue;
+        if (was && fd_kind((int)was - 1) == FD_OWN)
+            fd_mark((int)was - 1, FD_KERNEL);
+        if (now)
+            fd_mark((int)now - 1, FD_OWN);
     }
-    for (long n; (n = RAW(SYS_getdents64, dir, buf, sizeof buf)) > 0;)
-        for (long at = 0; at < n; at += ((struct dirent64_head *)(buf + at))->len) {
-            const char *name = ((struct dirent64_head *)(buf + at))->name;
-            int fd = (int)number(name, (int)strlen(name), FD_MAX);
-            if (fd >= base && fd < base + FD_PAGE && fd != dir)
-                fn(fd, base);
-        }
-    RAW(SYS_close, dir);
+    atomic_store(&own_seen, changes);
 }
 
-static void note(int fd, int base)
+void own_forked(struct sl_shared *s)
 {
-    before[(fd - base) / 64] |= 1ull << (fd - base) % 64;
+    for (int i = 0; i < SL_MAX_OWN; i++) {
+        uint32_t fd = s ? atomic_load(&s->own[i]) : 0;
+        if (fd)
+            RAW(SYS_close, fd - 1);
+        uint32_t was = atomic_exchange(&marked[i], 0);
+        if (was && fd_kind((int)was - 1) == FD_OWN)
+            fd_mark((int)was - 1, FD_KERNEL);
+    }
+    atomic_store(&own_seen, 0);
 }
-
-static void scan(int fd, int base)
-{
-    if (fd_load(fd) == 0 && !(before[(fd - base) / 64] & 1ull << (fd - base) % 64))
-        fd_mark(fd, FD_OWN);
-}
-
-void own_note(void)
-{
-    memset(before, 0, sizeof before);
-    each_open(own_base(), note);
-}
-
-void own_scan(void) { each_open(own_base(), scan); }

@@ -2,8 +2,15 @@
 #ifndef SLUICE_OWN_H
 #define SLUICE_OWN_H
 
-int own_base(void);  // the lowest number for a descriptor of our own
-void own_scan(void); // marks what the engine opened from there on as ours
-void own_note(void); // before: notes what the program has there
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "../cabi/cabi.h"
+
+int own_base(void); // the lowest number for a descriptor of our own
+
+void own_sync(struct sl_shared *s);   // marks what the engine lists as its own
+void own_forked(struct sl_shared *s); // in a child: closes its parent's engine's descriptors
+extern _Atomic uint32_t own_seen;     // the list's own_changes that we have seen
 
 #endif

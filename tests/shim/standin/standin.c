@@ -63,7 +63,7 @@ static int high(long fd)
 
 static void changed(int h)
 {
-    unsigned char no = 0;
+    uint32_t no = 0;
     if (!atomic_compare_exchange_strong(&sh->queued[h], &no, 1))
         return;
     uint32_t t = atomic_load(&sh->changed_tail);
