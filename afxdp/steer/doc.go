@@ -13,4 +13,12 @@
 //
 // Rule 3 makes the kernel's own socket table the truth about which connections are the kernel's,
 // so a connection that is handed over changes sides at the instant its kernel socket appears.
+//
+// Limits:
+//   - A VLAN tag is seen in the packet only. Where the device takes tags off before XDP (receive
+//     VLAN offload, or a veth peer with transmit VLAN offload), a wildcard listener takes packets
+//     of VLAN devices on top of it, too: turn the offload off there, or listen on an address.
+//   - Packets of a device without forwarding are not checked for a local destination address.
+//   - ICMP errors come by the queue the device chose for them, which need not be the
+//     connection's; only a socket of that very queue can get them.
 package steer
