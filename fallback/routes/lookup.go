@@ -95,17 +95,30 @@ func (r *Router) neighbour(k neighKey) neighbour {
 	msg[0] = family(k.addr)
 	nl.NativeEndian().PutUint32(msg[4:], uint32(k.ifindex))
 	b, err := r.ask.do(unix.RTM_GETNEIGH, msg, addrAttr(unix.NDA_DST, k.addr))
-	if err != nil {
-		return neighbour{} // ENOENT: nobody asked for it yet
+	n := neighbour{}
+	if err == nil { // ENOENT: nobody asked for it yet
+		_, n = parseNeigh(b)
 	}
-	_, n := parseNeigh(b)
-	if n.usable {
-		if len(r.neigh) >= maxKept {
-			clear(r.neigh)
-		}
-		r.neigh[k] = n
-	}
+	r.found(k, n)
 	return n
+}
+
+// found keeps a usable neighbour, and remembers that somebody was told of one that is not.
+func (r *Router) found(k neighKey, n neighbour) {
+	if len(r.neigh) >= maxKept || len(r.missing) >= maxKept {
+		clear(r.neigh)
+		clear(r.missing)
+		r.forget()
+	}
+	if !n.usable {
+		r.missing[k] = struct{}{}
+		return
+	}
+	r.neigh[k] = n
+	if _, ok := r.missing[k]; ok {
+		delete(r.missing, k)
+		r.gen++ // others still have the answer without an address
+	}
 }
 
 func parseNeigh(b []byte) (k neighKey, n neighbour) {

@@ -48,14 +48,16 @@ type Router struct {
 	gen   uint64
 	kept  map[pair]Hop
 	neigh map[neighKey]neighbour
-	links map[int]Link
-	buf   []byte // for Process
+	// missing are neighbours that were answered as unresolved.
+	missing map[neighKey]struct{}
+	links   map[int]Link
+	buf     []byte // for Process
 }
 
 // New makes a router for the calling thread's network namespace. Its descriptors are numbered from fdMin on.
 func New(fdMin int) (*Router, error) {
 	r := &Router{
-		gen: 1, kept: map[pair]Hop{}, neigh: map[neighKey]neighbour{}, links: map[int]Link{},
+		gen: 1, kept: map[pair]Hop{}, neigh: map[neighKey]neighbour{}, missing: map[neighKey]struct{}{}, links: map[int]Link{},
 		probe: [2]int{-1, -1}, buf: make([]byte, 64<<10),
 	}
 	var err error

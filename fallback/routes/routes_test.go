@@ -159,6 +159,20 @@ func TestResolveMakesTheKernelAsk(t *testing.T) {
 	}
 }
 
+func TestAnAddressFoundByAskingIsTold(t *testing.T) {
+	link := newNamespace(t)
+	r := newRouter(t)
+	h, err := r.Route(peer4, netip.Addr{})
+	require.NoError(t, err)
+	require.False(t, h.Resolved)
+	before := r.Generation()
+	setNeighbour(t, link, peer4, peerMAC)
+	h, err = r.Route(peer4, netip.Addr{}) // before the announcement is read
+	require.NoError(t, err)
+	require.True(t, h.Resolved)
+	require.NotEqual(t, before, r.Generation(), "whoever holds the first answer must learn of it")
+}
+
 func TestKeptAnswersCostNothing(t *testing.T) {
 	link := newNamespace(t)
 	setNeighbour(t, link, peer4, peerMAC)

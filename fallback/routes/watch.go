@@ -64,15 +64,17 @@ func (r *Router) neighChanged(kind uint16, b []byte) {
 	switch {
 	case had && old == n:
 		return
-	case n.usable && len(r.neigh) < maxKept:
-		r.neigh[k] = n // also one that somebody waits for: not kept before
-	default:
+	case had:
 		delete(r.neigh, k)
-		if !had {
-			return
+		if n.usable {
+			r.neigh[k] = n
+		}
+		r.forget()
+	case n.usable:
+		if _, asked := r.missing[k]; asked {
+			r.found(k, n)
 		}
 	}
-	r.forget()
 }
 
 func (r *Router) linkChanged(kind uint16, b []byte) {

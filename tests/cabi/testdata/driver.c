@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -231,6 +232,12 @@ static void command(char *line)
     else if (!strcmp(word, "send")) {
         int h = atoi(ip);
         say("sent %zd", io(h, 1, line + 5, strlen(line + 5)));
+    } else if (!strcmp(word, "info")) {
+        struct tcp_info ti = {0};
+        socklen_t len = sizeof ti;
+        int r = p_sl_getsockopt(atoi(ip), IPPROTO_TCP, TCP_INFO, &ti, &len);
+        say("info %d state %u unacked %u notsent %u cwnd %u mss %u retrans %u rto %u ready %#x", r, ti.tcpi_state, ti.tcpi_unacked,
+            ti.tcpi_notsent_bytes, ti.tcpi_snd_cwnd, ti.tcpi_snd_mss, ti.tcpi_total_retrans, ti.tcpi_rto, sh->words[atoi(ip)].ready);
     } else if (!strcmp(word, "handover")) {
         for (int h = 0; h < MAX; h++)
             if (conn[h].used && conn[h].fd < 0)
