@@ -34,6 +34,13 @@ func (c *Conn) armKeepalive(now int64) {
 	}
 	c.keepAt = 0
 	if c.opt.KeepAlive && !c.state.in(Closed, SynSent) {
+		c.keepAt = now + c.keepIdle()
+	}
+}
+
+// rearmKeepalive takes a new TCP_KEEPIDLE: what has passed of it counts.
+func (c *Conn) rearmKeepalive(now int64) {
+	if c.keepAt != 0 && !c.is(flagOrphan) {
 		c.keepAt = max(c.lastHeard()+c.keepIdle(), now)
 	}
 }

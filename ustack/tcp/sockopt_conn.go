@@ -51,7 +51,7 @@ func (c *Conn) tcpOptionChanged(now int64, name int) {
 	case tcpMaxSeg:
 		c.syncMSS(now)
 	case tcpKeepIdle:
-		c.armKeepalive(now)
+		c.rearmKeepalive(now)
 	case tcpWindowClamp:
 		c.win.clamp = min(65535<<c.rcvScale, o.WindowClamp)
 		c.win.ssthresh = min(c.win.ssthresh, c.win.clamp)
@@ -102,6 +102,8 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 		return n, nil
 	}
 	switch {
+	case level == solSocket && name == soError:
+		return 0, ErrNoProtoOpt // the caller takes it with TakeError
 	case level == solSocket && name == soSndBuf:
 		return putInt(out, c.snd.buf.size), nil
 	case level == solSocket && name == soRcvBuf:
