@@ -31,7 +31,8 @@ type ackWork struct {
 	ece        bool
 	rexmit     bool // lost segments may be sent again
 	lostAgain  bool // a retransmission was lost
-	setTimer   bool
+	setTimer   bool // the retransmission timer starts anew
+	ownTimer   bool // unless something more urgent was set
 
 	dup    sackRange // the DSACK block
 	sacked int       // segments newly SACKed
@@ -43,7 +44,6 @@ type ackWork struct {
 	firstSackT, lastSackT int64 // when the first and last newly SACKed original left
 	firstAckT, lastAckT   int64 // the same for those acknowledged
 	ackedDelivered        uint32
-	newest                *txRec // unused after the records are freed: rate keeps what it needs
 }
 
 // reorder notes a segment that was delivered after a later one.
@@ -224,7 +224,7 @@ func (s *sender) afterClean(a *ackWork) {
 	if a.advanced && a.acked > 0 {
 		a.setTimer = true
 	}
-	if a.setTimer && s.tmr.kind != timerReorder {
+	if a.setTimer && !a.ownTimer {
 		if !s.armTailProbe(a.now, true) {
 			s.rearmRTO(a.now)
 		}
@@ -281,16 +281,15 @@ func (s *sender) takeRTT(a *ackWork) {
 	}
 	s.rtt.min.add(a.now, max(ca, 1), minRTTWindow)
 	s.rtt.sample(rtt, s.una, s.nxt)
-	if a.firstSackT != 0 && !a.advanced && s.q.head != nil && a.now-a.firstSackT < a.now-s.q.head.txAt {
-		a.setTimer = s.tmr.kind == timerRTO || s.tmr.kind == timerTLP
+	if !a.advanced && a.firstSackT != 0 && s.q.head != nil && a.firstSackT < s.q.head.txAt {
+		// A SACK gives the first segment time too if it left after the SACKed one; otherwise SACKs of later segments
+		// would put its timeout off for ever.
+		a.setTimer = true
 	}
 }
 
 // control moves cwnd: within a reduction by PRR, else by the algorithm if the window was really used.
 func (s *sender) control(a *ackWork) {
-	if a.ece && s.state == caOpen && !s.inReduction() && s.sb.out > 0 {
-		s.enterCWR(a.now, ccECN)
-	}
 	n := s.rate.delivered - a.priorDelivered
 	lost := s.sb.lostMarks - a.priorLost
 	s.cc.sample(s, a.now, s.rate.sample(s, a, n, lost))

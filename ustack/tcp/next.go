@@ -170,7 +170,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 
 func (s *sender) sentAgain(now int64, r *txRec) {
 	s.rate.stamp(s, now, r)
-	r.txAt = now
+	r.txAt, s.lastSent = now, now
 	r.flags |= recEver
 	r.rexmits += min(1, 255-r.rexmits)
 	if !r.has(recRexmit) {

@@ -78,15 +78,17 @@ func (s *sender) rackDetect(now int64) int64 {
 	return wait
 }
 
-// rackMarkLost looks for losses after an ACK and sets the reordering timer.
-func (s *sender) rackMarkLost(now int64) {
+// rackMarkLost looks for losses after an ACK; true when it set the reordering timer.
+func (s *sender) rackMarkLost(now int64) bool {
 	if !s.rack.advanced {
-		return
+		return false
 	}
 	s.rack.advanced = false
-	if wait := s.rackDetect(now); wait > 0 {
+	wait := s.rackDetect(now)
+	if wait > 0 {
 		s.tmr.set(timerReorder, now+min(wait+timerSlack, s.rto()))
 	}
+	return wait > 0
 }
 
 // timerSlack keeps a timer from firing before the time has fully passed (Linux' TCP_TIMEOUT_MIN is 2 ms here).

@@ -132,6 +132,7 @@ func (s *sender) reneging(a *ackWork) bool {
 	}
 	wait := max(s.rtt.srtt/2, 10e6)
 	s.tmr.set(timerRTO, a.now+wait)
+	a.ownTimer = true
 	return true
 }
 
@@ -196,7 +197,7 @@ func (s *sender) findLost(a *ackWork) {
 		return
 	}
 	before := s.mem.Stats.LostRetransmit
-	s.rackMarkLost(a.now)
+	a.ownTimer = s.rackMarkLost(a.now) || a.ownTimer
 	a.lostAgain = a.lostAgain || s.mem.Stats.LostRetransmit != before
 }
 

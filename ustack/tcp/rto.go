@@ -165,7 +165,7 @@ func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 		}
 		return int(s.tmr.retries) >= n || s.userTime != 0 && s.timedOut(now, 0)
 	case zeroWindow: // a peer that answers keeps the connection: "MUST NOT close" RFC 9293 §3.8.6.1
-		limit := s.rtt.hi
+		limit := 2 * s.rtt.hi
 		if s.userTime != 0 {
 			limit = s.userTime
 		}

@@ -122,8 +122,7 @@ func TestReneging(t *testing.T) {
 	r.after(50 * ms)
 	r.ack(1001, 1001, 3001) // acknowledges up to the blocks but not them: they were dropped
 	require.Equal(t, timerRTO, r.s.tmr.kind)
-	r.now = r.s.deadline()
-	r.s.onTimer(r.now)
+	r.timer(r.s.rtt.srtt / 2)
 	require.Zero(t, r.s.sb.sacked)
 	require.EqualValues(t, 1, r.mem.Stats.SackReneging)
 	r.sent(1001, 1000)

@@ -152,7 +152,7 @@ func (m *model) arrive(o int, data []byte, fin bool, ts uint32) {
 	}
 	dlo, dhi := -1, -1
 	for i, b := range data {
-		require.Equal(m.t, patternByte(o+i), b, "byte %d", o+i)
+		must(m.t, patternByte(o+i) == b, "byte %d", o+i)
 		if r.got[o+i] && dlo < 0 {
 			dlo, dhi = o, o+len(data)
 		}
@@ -191,7 +191,7 @@ func (m *model) sendAck(dlo, dhi int) {
 	}
 	m.carry(func() {
 		out := m.s.onAck(m.now, &in)
-		require.NotEqual(m.t, errAckNew, out.err)
+		must(m.t, out.err != errAckNew, "an ACK of something never sent")
 		m.check()
 		m.pump()
 	})
@@ -281,9 +281,9 @@ func newModel(t testing.TB, seed uint64) *model {
 // TestSenderDeliversEverything: each byte arrives, counters always agree with the queue, nothing leaves beyond the window
 // or while its frame is still in a ring, and no frame is lost.
 func TestSenderDeliversEverything(t *testing.T) {
-	n := 40
+	n := 150
 	if testing.Short() {
-		n = 20
+		n = 40
 	}
 	for seed := range uint64(n) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

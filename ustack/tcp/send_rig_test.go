@@ -112,66 +112,67 @@ func (r *sendRig) timer(d int64) timerOut {
 	return out
 }
 
+// must is a check that costs nothing when it holds: it stands in loops.
+func must(t testing.TB, ok bool, what string, args ...any) {
+	if !ok {
+		t.Helper()
+		t.Fatalf(what, args...)
+	}
+}
+
 // checkSender recounts everything the sender keeps count of.
 func checkSender(t testing.TB, s *sender) {
 	t.Helper()
 	var b scoreboard
-	charge, listed, unsent := 0, 0, false
+	charge, flying, unsent := 0, 0, false
 	seq := s.una
 	for r := s.q.head; r != nil; r = r.next {
-		require.Equal(t, seq, r.seq, "records follow each other")
+		must(t, seq == r.seq, "records follow each other")
 		seq = r.end()
 		charge += int(r.n) + recCharge
 		if r == s.q.unsent {
-			require.Equal(t, s.nxt, r.seq, "the first unsent record begins at SND.NXT")
+			must(t, s.nxt == r.seq, "the first unsent record begins at SND.NXT")
 			unsent = true
 		}
-		require.Equal(t, !unsent, r.has(recSent))
-		if unsent {
-			continue
-		}
-		b.out++
-		if r.has(recSacked) {
-			b.sacked++
-		}
-		if r.has(recLost) {
-			b.lost++
-			require.False(t, r.has(recSacked), "SACKed is not lost")
-			if !r.has(recRexmit) {
-				require.NotNil(t, s.sb.hint, "something lost waits")
-				require.False(t, r.seq.LT(s.sb.hint.seq), "nothing that waits lies before the hint")
-			}
-		}
-		if r.has(recRexmit) {
-			b.rexmit++
-		}
-		flying := !r.has(recSacked) && (!r.has(recLost) || r.has(recRexmit))
-		require.Equal(t, flying, r.inFlightList(&s.q), "in flight means listed by time: %x", r.flags)
-		if flying {
-			listed++
+		must(t, unsent != r.has(recSent), "sent ones come first")
+		if !unsent && countRec(t, s, &b, r) {
+			flying++
 		}
 	}
-	require.Equal(t, s.end, seq, "the queue ends at the end")
-	require.Equal(t, charge, s.q.charge, "charge")
-	if s.sackOK {
-		require.Equal(t, b.sacked, s.sb.sacked, "sacked")
-	}
-	require.Equal(t, [3]uint32{b.out, b.lost, b.rexmit}, [3]uint32{s.sb.out, s.sb.lost, s.sb.rexmit}, "out, lost, rexmit")
-	require.LessOrEqual(t, s.sb.sacked+s.sb.lost, s.sb.out, "RFC 6675's pipe is never negative")
+	must(t, s.end == seq, "the queue ends at the end")
+	must(t, charge == s.q.charge, "charge %d is %d", s.q.charge, charge)
+	must(t, !s.sackOK || b.sacked == s.sb.sacked, "%d SACKed, not %d", b.sacked, s.sb.sacked)
+	got, want := [3]uint32{s.sb.out, s.sb.lost, s.sb.rexmit}, [3]uint32{b.out, b.lost, b.rexmit}
+	must(t, got == want, "out, lost, rexmit are %v, not %v", want, got)
+	must(t, s.sb.sacked+s.sb.lost <= s.sb.out, "RFC 6675's pipe is negative: %+v", s.sb)
 	var last *txRec
-	for r := s.q.old; r != nil; r = r.tnext {
-		if last != nil {
-			require.LessOrEqual(t, last.txAt, r.txAt, "in order of transmission")
-		}
-		last = r
-		listed--
+	for r := s.q.old; r != nil; last, r = r, r.tnext {
+		must(t, last == nil || last.txAt <= r.txAt, "in order of transmission")
+		flying--
 	}
-	require.Equal(t, s.q.young, last)
-	require.Zero(t, listed)
-	require.GreaterOrEqual(t, s.cwnd, uint32(1))
-	if s.sb.out > 0 {
-		require.NotEqual(t, timerNone, s.tmr.kind, "something is out: a timer runs")
+	must(t, s.q.young == last && flying == 0, "the list by time holds what is in flight")
+	must(t, s.cwnd >= 1, "no window")
+	must(t, s.sb.out == 0 || s.tmr.kind != timerNone, "something is out and no timer runs")
+}
+
+// countRec counts one sent record and says whether it is in flight.
+func countRec(t testing.TB, s *sender, b *scoreboard, r *txRec) bool {
+	b.out++
+	if r.has(recSacked) {
+		b.sacked++
 	}
+	if r.has(recRexmit) {
+		b.rexmit++
+	}
+	if r.has(recLost) {
+		b.lost++
+		must(t, !r.has(recSacked), "SACKed is not lost")
+		waits := !r.has(recRexmit)
+		must(t, !waits || s.sb.hint != nil && !r.seq.LT(s.sb.hint.seq), "what waits to be sent again lies behind the hint")
+	}
+	flying := !r.has(recSacked) && (!r.has(recLost) || r.has(recRexmit))
+	must(t, flying == r.inFlightList(&s.q), "in flight means listed by time: %x", r.flags)
+	return flying
 }
 
 func sackOf(r *sendRig, lo, hi int) wire.SACKBlock {
