@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync/atomic"
 	"testing"
 
@@ -76,6 +77,7 @@ func TestRingBetweenThreads(t *testing.T) {
 				i++
 			}
 			p.publish()
+			runtime.Gosched() // for a machine with one processor
 		}
 	}()
 	for want := uint64(0); want < total; {
@@ -86,6 +88,7 @@ func TestRingBetweenThreads(t *testing.T) {
 			want++
 		}
 		c.release()
+		runtime.Gosched()
 	}
 }
 
