@@ -50,7 +50,7 @@ func (s *State) read(fd int) error {
 		return fmt.Errorf("state %d cannot be moved", i.state)
 	}
 	s.State, s.SACK, s.Timestamps = i.state, i.sack, i.timestamps
-	s.WScale, s.SndWScale, s.RcvWScale = i.wscale, i.sndWScale, i.rcvWScale
+	s.WScale, s.SndWScale, s.RcvWScale, s.SRTT = i.wscale, i.sndWScale, i.rcvWScale, i.srtt
 	s.readOptions(fd)
 	if err := s.readNumbers(fd); err != nil {
 		return err

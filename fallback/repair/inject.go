@@ -37,7 +37,7 @@ func inject(s *State, flags byte, seq, ack uint32) error {
 // packet makes it. Its window is the one the peer advertised last.
 func packet(s *State, flags byte, seq, ack uint32) []byte {
 	src, dst := s.Remote.Addr().Unmap(), s.Local.Addr().Unmap()
-	tcp := make([]byte, 20)
+	tcp := make([]byte, 20, 32)
 	binary.BigEndian.PutUint16(tcp[0:], s.Remote.Port())
 	binary.BigEndian.PutUint16(tcp[2:], s.Local.Port())
 	binary.BigEndian.PutUint32(tcp[4:], seq)
@@ -48,6 +48,12 @@ func packet(s *State, flags byte, seq, ack uint32) []byte {
 		wnd >>= s.SndWScale
 	}
 	binary.BigEndian.PutUint16(tcp[14:], uint16(min(wnd, 0xffff)))
+	if s.Timestamps { // NOP, NOP, TSopt (RFC 7323 section 3.2)
+		tcp = append(tcp, unix.TCPOPT_NOP, unix.TCPOPT_NOP, unix.TCPOPT_TIMESTAMP, 10)
+		tcp = binary.BigEndian.AppendUint32(tcp, s.TSRecent)
+		tcp = binary.BigEndian.AppendUint32(tcp, s.clock()-uint32(s.SRTT/1000))
+		tcp[12] = 8 << 4
+	}
 	sum := uint32(unix.IPPROTO_TCP + len(tcp))
 	for _, part := range [][]byte{src.AsSlice(), dst.AsSlice(), tcp} {
 		for i := 0; i < len(part); i += 2 {
@@ -62,13 +68,13 @@ func packet(s *State, flags byte, seq, ack uint32) []byte {
 	if src.Is4() { // the kernel fills in the header's checksum
 		ip = make([]byte, 20)
 		ip[0], ip[8], ip[9] = 0x45, 64, unix.IPPROTO_TCP
-		binary.BigEndian.PutUint16(ip[2:], 40)
+		binary.BigEndian.PutUint16(ip[2:], uint16(20+len(tcp)))
 		copy(ip[12:], src.AsSlice())
 		copy(ip[16:], dst.AsSlice())
 	} else {
 		ip = make([]byte, 40)
 		ip[0], ip[6], ip[7] = 0x60, unix.IPPROTO_TCP, 64
-		binary.BigEndian.PutUint16(ip[4:], 20)
+		binary.BigEndian.PutUint16(ip[4:], uint16(len(tcp)))
 		copy(ip[8:], src.AsSlice())
 		copy(ip[24:], dst.AsSlice())
 	}

@@ -34,7 +34,7 @@ func ToKernel(s State) (fd int, err error) {
 }
 
 func (s *State) restore(fd, family int) error {
-	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.queues, s.fins, s.live} {
+	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.seed, s.queues, s.fins, s.live} {
 		if err := f(fd, family); err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *State) connect(fd, family int) error {
 		return err
 	}
 	snd, rcv := s.SndUna, s.RcvNxt-uint32(len(s.RecvData))
-	if s.finAcked() {
+	if s.finAcked() || s.seeds() {
 		snd--
 	}
 	if s.finReceived() {
@@ -89,8 +89,7 @@ func (s *State) negotiated(fd, _ int) error {
 		return err
 	}
 	if s.Timestamps {
-		// The lowest bit means "microseconds" here; rounding up never steps back.
-		if err := setTCP(fd, unix.TCP_TIMESTAMP, int(int32((s.TSVal+1)&^1)), "set timestamp"); err != nil {
+		if err := setTCP(fd, unix.TCP_TIMESTAMP, int(int32(s.clock())), "set timestamp"); err != nil {
 			return err
 		}
 	}
@@ -99,6 +98,39 @@ func (s *State) negotiated(fd, _ int) error {
 	}
 	return nil
 }
+
+// seeds: without a sample the kernel's first timeout is 3 s (RFC 6298 section 5.7), far too long for a connection in full swing.
+func (s *State) seeds() bool {
+	return s.Timestamps && s.SRTT > 0 && s.SRTT < 60_000_000 && !s.finAcked()
+}
+
+// seed gives the kernel that sample: the octet before SND.UNA, which the peer has acknowledged long ago, is queued and acknowledged again,
+// with a timestamp as old as the round-trip time. The peer's timestamp becomes known on the way.
+func (s *State) seed(fd, _ int) error {
+	if !s.seeds() {
+		return nil
+	}
+	if err := useQueue(fd, sendQueue); err != nil {
+		return err
+	}
+	if err := fill(fd, []byte{0}, "send queue"); err != nil {
+		return err
+	}
+	rcv := s.RcvNxt - uint32(len(s.RecvData))
+	if s.finReceived() {
+		rcv--
+	}
+	if err := inject(s, flagACK, rcv, s.SndUna); err != nil {
+		return err
+	}
+	return wait(func() (bool, error) {
+		n, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+		return n == 0, err
+	}, "the seed is not acknowledged")
+}
+
+// clock is the timestamp that the kernel begins with. The lowest bit means "microseconds" there; rounding up never steps back.
+func (s *State) clock() uint32 { return (s.TSVal + 1) &^ 1 }
 
 // queues fills the receive queue and the part of the send queue that was sent.
 func (s *State) queues(fd, _ int) error {
@@ -187,20 +219,20 @@ func (s *State) replay(fd int, flags byte, state int) error {
 
 // live leaves repair mode and sends what was not sent yet.
 func (s *State) live(fd, _ int) error {
-	// An ACK that the other stack owed would otherwise wait for the peer's retransmission.
-	if err := exit(fd, s.RcvNxt != s.RcvWup && s.State == Established); err != nil {
+	sent, err := s.sent()
+	if err != nil {
+		return err
+	}
+	if err := unlock(fd); err != nil {
+		return err
+	}
+	// Where an ACK is owed, or may have been dropped by our lock, a probe settles it at once; else somebody's timeout would.
+	if err := exit(fd, s.RcvNxt != s.RcvWup || sent > 0); err != nil {
 		return err
 	}
 	// As an accepted socket would have it: a listener that starts anew must be able to bind its port. Not before: it would undo the
 	// forced reuse that repair mode binds with.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := unlock(fd); err != nil {
-		return err
-	}
-	sent, err := s.sent()
-	if err != nil {
-		return err
-	}
 	if err := fill(fd, s.SendData[sent:], "unsent data"); err != nil {
 		return err
 	}

@@ -45,7 +45,9 @@ type State struct {
 	RcvWScale  uint8  `json:"rcv_wscale"` // ours
 	SACK       bool   `json:"sack"`
 	Timestamps bool   `json:"timestamps"`
-	TSVal      uint32 `json:"ts_val"` // the least TSval the next segment may carry (milliseconds)
+	TSVal      uint32 `json:"ts_val"`    // the least TSval the next segment may carry (milliseconds)
+	TSRecent   uint32 `json:"ts_recent"` // the peer's, as to be echoed; 0: not known (the kernel does not tell)
+	SRTT       int    `json:"srtt"`      // smoothed round-trip time, microseconds; 0: not known
 
 	NoDelay   bool `json:"nodelay,omitempty"`
 	Cork      bool `json:"cork,omitempty"`
