@@ -16,6 +16,7 @@ func stateOf(s *usock.Socket, n *tcp.Snapshot) repair.State {
 		SndWl1: uint32(n.SndWL1), SndWnd: n.SndWnd, MaxWindow: n.MaxWnd, RcvWnd: n.RcvWnd, RcvWup: uint32(n.RcvWup),
 		MSS: n.MSS, WScale: n.Scaling, SndWScale: n.SndScale, RcvWScale: n.RcvScale,
 		SACK: n.SACK, Timestamps: n.Timestamps, TSVal: n.TSVal,
+		TSRecent: n.TSRecent, SRTT: int(n.SRTT / 1000),
 		Mapped:   s.V6() && n.Flow.Local.Addr().Unmap().Is4(),
 		SendData: append(append(make([]byte, 0, len(n.Unacked)+len(n.Unsent)), n.Unacked...), n.Unsent...),
 		RecvData: n.Unread,

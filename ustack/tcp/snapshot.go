@@ -26,6 +26,7 @@ type Snapshot struct {
 	Scaling, SACK          bool
 	Timestamps, ECN        bool
 	TSVal, TSRecent        uint32 // our clock now, the peer's last
+	SRTT                   int64  // ns, 0: no sample yet
 	SndWnd, MaxWnd, RcvWnd uint32 // in bytes
 	SndWL1, RcvWup         Seq
 	Options                Options
@@ -55,7 +56,7 @@ func (c *Conn) snapshot(now int64) *Snapshot {
 		FINQueued: st.FINQueued, FINSent: st.FINSent, FINReceived: c.is(flagFINRcvd),
 		MSS: uint16(c.mssWithoutOptions()), SndScale: c.sndScale, RcvScale: c.rcvScale, Scaling: c.is(flagWScale),
 		SACK: c.is(flagSACK), Timestamps: c.is(flagTS), ECN: c.is(flagECN), TSVal: c.tsNow(now),
-		TSRecent: c.paws.recent, SndWnd: st.Wnd, MaxWnd: st.MaxWnd, RcvWnd: c.rcvWnd, SndWL1: st.WL1, RcvWup: c.rcvWup,
+		TSRecent: c.paws.recent, SRTT: c.srtt(), SndWnd: st.Wnd, MaxWnd: st.MaxWnd, RcvWnd: c.rcvWnd, SndWL1: st.WL1, RcvWup: c.rcvWup,
 		Options: *c.opt, RcvBuf: c.win.buf, SndBuf: c.snd.buf.size,
 		Ifindex: int(c.Ifindex), Queue: int(c.Queue), Orphan: c.is(flagOrphan)}
 	sent := min(st.Nxt.Sub(st.Una), len(st.Data))
