@@ -18,7 +18,7 @@ func (e *Engine) fault(r any) {
 	}
 	e.sh.Deadline.Store(0)
 	// The broker sees the channel close, resets the peers and steers packets away.
-	e.link.client.Close()
+	e.hangUp()
 }
 
 // where is the innermost functions that the panic passed.

@@ -1,0 +1,105 @@
+package engine
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/efvi/loop"
+	"github.com/sluice-net/sluice/fallback/routes"
+	"github.com/sluice-net/sluice/ustack"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+var (
+	ourAddr   = netip.MustParseAddr("192.0.2.1")
+	theirAddr = netip.MustParseAddr("192.0.2.2")
+)
+
+// toward is a Router whose every address is the other stack.
+type toward struct {
+	src netip.Addr
+	mac [6]byte
+}
+
+func (a toward) Route(dst, _ netip.Addr) (ustack.Hop, error) {
+	return ustack.Hop{Ifindex: 1, MTU: 1500, Src: a.src, NextHop: dst, MAC: a.mac, Resolved: true}, nil
+}
+func (toward) Resolve(int, netip.Addr) {}
+func (toward) Generation() uint64      { return 1 }
+
+// pairRig is an engine without a broker, joined to a plain stack by two VIs in memory.
+type pairRig struct {
+	t    testing.TB
+	e    *Engine
+	peer *ustack.Stack
+	l    *listener
+}
+
+func newPairRig(t testing.TB) *pairRig {
+	t.Helper()
+	mem := [2]efvi.Memory{{Bytes: make([]byte, 2048*efvi.FrameSize)}, {Bytes: make([]byte, 2048*efvi.FrameSize)}}
+	ours := efvi.Info{Device: "a", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, 1}, MTU: 1500}
+	a, b := loop.New(mem[0], mem[1], loop.Config{Info: ours})
+	theirs := b.Info()
+	random, err := newRandom()
+	require.NoError(t, err)
+
+	fd, err := proto.NewState()
+	require.NoError(t, err)
+	state, err := proto.MapState(fd)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(fd))
+	t.Cleanup(func() { _ = state.Close() })
+
+	r := &pairRig{t: t, e: &Engine{sh: new(Shared), said: map[string]struct{}{}}}
+	if r.e.routes, err = routes.New(200); err != nil {
+		t.Skipf("no rtnetlink: %v", err)
+	}
+	t.Cleanup(r.e.routes.Close)
+	r.e.plane = &plane{memFD: -1, stateFD: -1, state: state, stack: ustack.New(ustack.Config{
+		Pool: pbuf.New(mem[0].Bytes, efvi.FrameSize), Rand: random, Routes: toward{ourAddr, theirs.MAC},
+		Sink: sink{r.e}, Registry: registry{r.e},
+	})}
+	r.e.plane.stack.AddVI(a)
+	r.peer = ustack.New(ustack.Config{Pool: pbuf.New(mem[1].Bytes, efvi.FrameSize), Rand: random, Routes: toward{theirAddr, ours.MAC}})
+	r.peer.AddVI(b)
+
+	at := netip.AddrPortFrom(ourAddr, 80)
+	s, err := r.e.plane.stack.Listen(nanotime(), at, 64)
+	require.NoError(t, err)
+	r.l = &listener{sock: s, local: at, kfd: -1}
+	r.l.h = r.e.bind(s)
+	r.e.tab.objects[r.l.h].lis = r.l
+	r.e.listeners = append(r.e.listeners, r.l)
+	return r
+}
+
+// turn lets both sides go on.
+func (r *pairRig) turn() {
+	for range 4 {
+		r.e.SLPoll()
+		r.peer.Poll(nanotime(), 64)
+	}
+}
+
+// connect makes a connection from the peer and returns both ends.
+func (r *pairRig) connect(port uint16) (*usock.Socket, int32) {
+	r.t.Helper()
+	c, err := r.peer.Connect(nanotime(), netip.AddrPortFrom(theirAddr, port), netip.AddrPortFrom(ourAddr, 80))
+	require.NoError(r.t, err)
+	r.turn()
+	var sa Sockaddr
+	n := 0
+	h := r.e.SLAccept(r.l.h, &sa, &n)
+	require.GreaterOrEqual(r.t, h, 0)
+	from, _, err := parseSockaddr(sa[:n])
+	require.NoError(r.t, err)
+	require.Equal(r.t, netip.AddrPortFrom(theirAddr, port), from)
+	return c, int32(h)
+}
