@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"encoding/binary"
 	"net/netip"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/fallback/repair"
 	"github.com/sluice-net/sluice/ustack/tcp"
@@ -24,19 +21,8 @@ func stateOf(s *usock.Socket, n *tcp.Snapshot) repair.State {
 		SendData: append(append(make([]byte, 0, len(n.Unacked)+len(n.Unsent)), n.Unacked...), n.Unsent...),
 		RecvData: n.Unread,
 	}
-	st.SRTT = roundTrip(s)
 	optionsInto(&st, s)
 	return st
 }
 
 func plain(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
-
-// roundTrip is the smoothed round-trip time in microseconds, 0 if there is none (tcpi_rtt).
-func roundTrip(s *usock.Socket) int {
-	const at = 68 // of struct tcp_info
-	var b [104]byte
-	if n, err := s.Option(nanotime(), unix.IPPROTO_TCP, unix.TCP_INFO, b[:]); err != nil || n < at+4 {
-		return 0
-	}
-	return int(binary.NativeEndian.Uint32(b[at:]))
-}
