@@ -57,6 +57,8 @@ type nic struct {
 	posted []uint32
 	events []efvi.Event
 	tx     []efvi.Event
+	narrow int // IP packets longer than that are dropped, 0: none
+	tooBig func(frame []byte)
 	pipe   []slot                        // not nil: what is sent waits here for exchange
 	tap    func(now int64, frame []byte) // sees what is sent, before the link's faults
 }
@@ -107,6 +109,10 @@ func (n *nic) Flush() error {
 
 // transmit puts a frame through the bottleneck and the faults.
 func (n *nic) transmit(data []byte) {
+	if n.narrow > 0 && len(data) > n.narrow+14 {
+		n.tooBig(data)
+		return
+	}
 	l, r := &n.link, n.w.rng
 	out := n.w.now
 	if l.Rate > 0 {

@@ -8,7 +8,7 @@ func (s *Socket) Recv(now int64, iov [][]byte, flags int) (int, RecvInfo, error)
 		return 0, RecvInfo{}, tcp.ErrNotConn
 	}
 	n, info, err := s.conn.Read(now, iov, flags)
-	if n > 0 { // only reading opens the window; an empty look changes nothing
+	if n > 0 || err != nil && err != tcp.ErrAgain { // reading opens the window, an error is told once
 		s.host.Turn(now)
 	}
 	return n, info, err
@@ -23,7 +23,7 @@ func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
 	if n < total(iov) {
 		s.host.Short()
 	}
-	if n > 0 {
+	if n > 0 || err != nil && err != tcp.ErrAgain {
 		s.host.Turn(now)
 	}
 	return n, err
@@ -126,6 +126,8 @@ func (s *Socket) TakeError() error {
 		return nil
 	}
 	err := s.conn.TakeError()
-	s.host.Changed()
+	if err != nil {
+		s.host.Changed() // POLLERR goes away
+	}
 	return err
 }
