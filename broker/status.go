@@ -38,7 +38,7 @@ type LeaseStatus struct {
 	NetNS     uint64            `json:"netns"`
 	Listeners []string          `json:"listeners"`
 	Flows     int               `json:"flows"`
-	Queues    []proto.QueueRef  `json:"queues"`
+	Queues    []proto.QueueRef  `json:"queues"` // those that packets come to
 	Counters  map[string]uint64 `json:"counters"`
 }
 
@@ -105,7 +105,7 @@ func (c *client) status() LeaseStatus {
 		l.NetNS = c.space.inode
 		for _, d := range c.space.devices {
 			for _, q := range d.queues {
-				if q.owner == c {
+				if q.owner == c && q.active {
 					l.Queues = append(l.Queues, proto.QueueRef{Ifindex: d.Ifindex, Queue: q.index})
 				}
 			}

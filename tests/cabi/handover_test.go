@@ -61,4 +61,3 @@ func TestExitWithUnsentDataIsFinishedByTheKernel(t *testing.T) {
 	require.NoError(t, err, "a FIN, no reset")
 	require.Contains(t, string(got), "last words")
 }
-

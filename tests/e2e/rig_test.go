@@ -49,7 +49,12 @@ func (r *rig) startBroker() {
 	r.t.Helper()
 	r.broker = start(r.t, nil, nil, built(r.t, "sluice"), "broker", "--socket", r.socket(), "--pins", r.pins())
 	b := r.broker
-	r.t.Cleanup(func() { b.stop(syscall.SIGTERM) })
+	r.t.Cleanup(func() {
+		b.stop(syscall.SIGTERM)
+		if r.t.Failed() {
+			r.t.Logf("the broker said:\n%s", b.out.String())
+		}
+	})
 	until(r.t, "the broker's answer", func() bool {
 		_, err := queryStatus(r.socket())
 		return err == nil
