@@ -18,7 +18,8 @@ type Host struct {
 	secret     Secret
 	orphans    int // connections the program has closed
 	challenges challengeBudget
-	head       Header // see header
+	head       Header   // see header
+	half       halfOpen // the SYN at hand, for the same reason
 }
 
 // header is an empty header for the one segment that is being made; its own variable would be allocated, since it goes

@@ -92,10 +92,10 @@ func (c *Conn) keepDead(idle int64) bool {
 
 // sendKeepalive: "the sequence number of the segment is SEG.SEQ = SND.NXT-1" RFC 1122 §4.2.3.6; no data.
 func (c *Conn) sendKeepalive(now int64, out Out) bool {
-	var h Header
-	c.fill(now, &h, wire.ACK)
+	h := c.h.header()
+	c.fill(now, h, wire.ACK)
 	h.Seq = c.snd.una - 1
-	if !c.emit(now, &h, nil, 0, 0, out) {
+	if !c.emit(now, h, nil, 0, 0, out) {
 		return false
 	}
 	c.h.MIB.TCPKeepAlive++

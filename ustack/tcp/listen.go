@@ -89,23 +89,24 @@ func (l *Listener) rcvSYN(now int64, f *Flow, s *Segment, p Path, isn Seq, out O
 		mib.ListenDrops++ // the last quarter is for peers known to be alive, and none is known
 		return
 	}
-	r := l.offer(now, f, s, p)
+	r := &l.h.half
+	l.offer(now, f, s, p, r)
 	if cookie {
-		l.sendCookie(now, &r, s, p, out)
+		l.sendCookie(now, r, s, p, out)
 		return
 	}
 	r.iss = isn
 	if isn == 0 {
 		r.iss = l.h.isn(now, f)
 	}
-	i := l.half.add(&r)
+	i := l.half.add(r)
 	l.sendSYNACK(now, &l.half.recs[i], out)
 }
 
 // offer makes a half-open connection of a SYN: what both ends want is agreed on.
-func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path) halfOpen {
+func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path, r *halfOpen) {
 	prm, o := l.h.Params, &s.Opts
-	r := halfOpen{flow: *f, irs: s.Seq, mtu: int32(p.MTU), ifindex: int32(s.Ifindex), queue: int32(s.Queue),
+	*r = halfOpen{flow: *f, irs: s.Seq, mtu: int32(p.MTU), ifindex: int32(s.Ifindex), queue: int32(s.Queue),
 		sentAt: now, at: now + synackTimeout, tsOff: l.h.tsOffset(f), peerMSS: defaultMSS(f)}
 	if o.Has(wire.HasMSS) && o.MSS > 0 {
 		r.peerMSS = o.MSS
@@ -125,8 +126,7 @@ func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path) halfOpen {
 	if prm.ECN > 0 && s.Flags.Has(wire.ECE|wire.CWR) {
 		r.flags |= flagECN
 	}
-	l.offerWindow(&r)
-	return r
+	l.offerWindow(r)
 }
 
 func (l *Listener) offerWindow(r *halfOpen) {
@@ -149,9 +149,9 @@ func (l *Listener) mss(r *halfOpen) uint16 {
 const synackTimeout = 1e9
 
 func (l *Listener) sendSYNACK(now int64, r *halfOpen, out Out) bool {
-	var h Header
-	r.synack(now, &h, l.mss(r))
-	return out.Reply(&r.flow, &h)
+	h := l.h.header()
+	r.synack(now, h, l.mss(r))
+	return out.Reply(&r.flow, h)
 }
 
 // Deadline is when OnTimer wants to be called, 0 for never.

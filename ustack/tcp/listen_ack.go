@@ -20,9 +20,9 @@ func (l *Listener) rcvSynReceived(now int64, i int32, s *Segment, out Out) *Conn
 	nxt := r.irs.Add(1)
 	if old || !inWindow(s, nxt, r.rcvWnd) {
 		if !ctl.Any(wire.RST) && l.mayAnswer(now, r) {
-			var h Header
-			r.ack(now, &h)
-			out.Reply(&r.flow, &h)
+			h := l.h.header()
+			r.ack(now, h)
+			out.Reply(&r.flow, h)
 		}
 		return nil
 	}

@@ -8,12 +8,12 @@ func (l *Listener) sendCookie(now int64, r *halfOpen, s *Segment, p Path, out Ou
 	l.h.MIB.SyncookiesSent++
 	l.overflow = now
 	r.iss = MakeCookie(now, &l.h.secret, r.flow.Local, r.flow.Remote, s.Seq, r.peerMSS)
-	var h Header
+	h := l.h.header()
 	if r.flags&flagTS == 0 {
 		r.flags = 0
 		l.offerWindow(r)
 	}
-	r.synack(now, &h, l.mss(r))
+	r.synack(now, h, l.mss(r))
 	if r.flags&flagTS != 0 {
 		scale := -1
 		if r.flags&flagWScale != 0 {
@@ -21,7 +21,7 @@ func (l *Listener) sendCookie(now int64, r *halfOpen, s *Segment, p Path, out Ou
 		}
 		h.Opts.TSVal = CookieTS(h.Opts.TSVal, scale, r.flags&flagSACK != 0, r.flags&flagECN != 0)
 	}
-	out.Reply(&r.flow, &h)
+	out.Reply(&r.flow, h)
 }
 
 // cookieAge is how long after an overflow an ACK without a half-open connection may be one for a cookie.

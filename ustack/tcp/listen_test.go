@@ -304,6 +304,22 @@ func BenchmarkSYNFlood(b *testing.B) {
 	}
 }
 
+func TestFloodAllocatesNothing(t *testing.T) {
+	k := newCrowd(t, 8)
+	s := &Segment{Flags: wire.SYN, Wnd: 65535}
+	f := k.flow(0)
+	i := uint16(0)
+	syn := func() {
+		i++
+		f.Remote = netip.AddrPortFrom(f.Remote.Addr(), i)
+		k.l.Input(k.now, &f, s, Path{1500}, 0, nullOut{})
+	}
+	for range 20 {
+		syn()
+	}
+	require.Zero(t, testing.AllocsPerRun(1000, syn))
+}
+
 func ExampleState() {
 	fmt.Println(Established, CloseWait)
 	// Output: ESTABLISHED CLOSE-WAIT

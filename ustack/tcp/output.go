@@ -143,9 +143,9 @@ func (c *Conn) fillSYN(now int64, h *Header, f wire.Flags) {
 
 // sendSYNACK answers a SYN that crossed ours. The sender repeats it when it gets lost.
 func (c *Conn) sendSYNACK(now int64, out Out) bool {
-	var h Header
-	c.fillSYN(now, &h, wire.SYN|wire.ACK)
-	if !c.emit(now, &h, nil, 0, 0, out) {
+	h := c.h.header()
+	c.fillSYN(now, h, wire.SYN|wire.ACK)
+	if !c.emit(now, h, nil, 0, 0, out) {
 		return false
 	}
 	c.clear(flagSYNACK)
@@ -157,7 +157,9 @@ func (c *Conn) lastWords(now int64, out Out) {
 	if c.flags&(flagRST|flagLastACK) == 0 {
 		return
 	}
-	h := Header{Flags: wire.ACK, Seq: c.lastSeq, Ack: c.rcvNxt, Wnd: uint16(min(int(c.rcvWnd)>>c.rcvScale, 65535))}
+	h := c.h.header()
+	h.Flags, h.Seq, h.Ack = wire.ACK, c.lastSeq, c.rcvNxt
+	h.Wnd = uint16(min(int(c.rcvWnd)>>c.rcvScale, 65535))
 	if c.is(flagRST) {
 		h.Flags = wire.RST | wire.ACK
 	}
@@ -167,7 +169,7 @@ func (c *Conn) lastWords(now int64, out Out) {
 	}
 	c.clear(flagRST | flagLastACK) // with no room it is lost, as packets are
 	c.segsOut++
-	out.Segment(c, &h, nil, 0, 0)
+	out.Segment(c, h, nil, 0, 0)
 }
 
 // emit hands a segment over.

@@ -9,14 +9,14 @@ func Reset(h *Host, f *Flow, s *Segment, out Out) {
 	if s.Flags.Any(wire.RST) {
 		return
 	}
-	var r Header
+	r := h.header()
 	if s.Flags.Any(wire.ACK) {
 		r.Flags, r.Seq = wire.RST, s.Ack // "<SEQ=SEG.ACK><CTL=RST>"
 	} else {
 		r.Flags, r.Ack = wire.RST|wire.ACK, s.end() // "<SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>"
 	}
 	h.MIB.OutRsts++
-	out.Reply(f, &r)
+	out.Reply(f, r)
 }
 
 // rcvRST is "second, check the RST bit", with RFC 5961 §3.2: "If the RST bit is set and the sequence number exactly

@@ -254,12 +254,13 @@ func (t *TimeWaits) answer(now int64, r *waiting, s *Segment, skipped *uint64, o
 }
 
 func (t *TimeWaits) ack(now int64, r *waiting, out Out) {
-	h := Header{Flags: wire.ACK, Seq: r.sndNxt, Ack: r.rcvNxt, Wnd: r.wnd}
+	h := t.h.header()
+	h.Flags, h.Seq, h.Ack, h.Wnd = wire.ACK, r.sndNxt, r.rcvNxt, r.wnd
 	if r.ts {
 		h.Opts.Set = wire.HasTimestamp
 		h.Opts.TSVal, h.Opts.TSEcr = uint32(now/millisecond)+r.tsOff, r.tsRecent
 	}
-	out.Reply(&r.flow, &h)
+	out.Reply(&r.flow, h)
 }
 
 // Busy says whether a new connection of that flow must wait. With timestamps on both sides an active open may follow
