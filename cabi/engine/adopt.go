@@ -2,9 +2,13 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/sluice-net/sluice/broker/proto"
 )
+
+// maxShown is how many flows fit in one message, 128 octets each.
+const maxShown = 400
 
 // adopt presents to a new broker what this process holds. Without anything held it is done at once.
 func (e *Engine) adopt(now int64) error {
@@ -25,13 +29,11 @@ func (e *Engine) adopt(now int64) error {
 			fds = append(fds, l.kfd)
 		}
 	}
-	for _, f := range e.flows {
-		if len(fds) == proto.MaxFDs {
-			e.refuse("more connections than a new broker can be shown: some are reset")
-			break
-		}
+	for _, f := range e.flows[:min(len(e.flows), maxShown)] {
 		a.Flows = append(a.Flows, proto.Disconnect{Local: f.local, Remote: f.remote})
-		fds = append(fds, f.kfd)
+	}
+	if len(e.flows) > maxShown {
+		e.refuse("more connections than a new broker can be shown: some are reset")
 	}
 	if len(fds) > proto.MaxFDs {
 		return fmt.Errorf("%d descriptors do not fit in one message", len(fds))
@@ -41,10 +43,25 @@ func (e *Engine) adopt(now int64) error {
 	if err != nil {
 		return err
 	}
+	closeAll(got)
 	p.lease = g.Lease
-	if err := e.addLanes(g.VIs, got); err != nil {
-		return err
+	for _, n := range g.Notes {
+		e.info("%s", n)
 	}
-	e.ready(now, 0)
+	e.keep(now, g.VIs)
 	return nil
+}
+
+// keep gives up the queues that the new broker does not list.
+func (e *Engine) keep(now int64, listed []proto.VI) {
+	for i := 0; i < len(e.plane.lanes); {
+		l := e.plane.lanes[i]
+		if slices.ContainsFunc(listed, func(v proto.VI) bool { return v.Ifindex == l.ref.Ifindex && v.Queue == l.ref.Queue }) {
+			i++
+			continue
+		}
+		e.info("queue %d of interface %d is lost with the old broker", l.ref.Queue, l.ref.Ifindex)
+		e.moveAll(now, l.carries)
+		e.removeLane(e.plane, l)
+	}
 }

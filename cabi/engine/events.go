@@ -119,10 +119,7 @@ func (e *Engine) giveUp(now int64) {
 			if l == nil {
 				continue
 			}
-			e.moveAll(now, func(s *usock.Socket) bool {
-				i, n := s.LastRX()
-				return i == q.Ifindex && n == q.Queue
-			})
+			e.moveAll(now, l.carries)
 			e.removeLane(e.plane, l)
 		}
 		event := y.event

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack"
 	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/usock"
 )
 
 // plane is what a lease consists of: memory, queues, and the stack over them. It lives from the first grant to the moment the last listener
@@ -36,6 +37,12 @@ type lane struct {
 	told proto.VI // as granted, to be presented to another broker
 	ref  proto.QueueRef
 	ring int // in Shared.Ring
+}
+
+// carries tells whether a connection's packets came in by this queue last.
+func (l *lane) carries(s *usock.Socket) bool {
+	i, q := s.LastRX()
+	return i == l.ref.Ifindex && q == l.ref.Queue
 }
 
 // granted takes in what came with a grant: memory and stack the first time, queues each time. It owns fds.
