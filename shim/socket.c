@@ -82,7 +82,20 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     return fd;
 }
 
-// accept_on serves a listener that the engine has: its queue first, then the kernel's, then waits if the program's mode is blocking.
+// kernel_wait waits for a listener that the engine does not have, although its description is O_NONBLOCK: another process's engine has it.
+static int kernel_wait(int fd, int64_t limit)
+{
+    struct timespec t = { limit / 1000000000, limit % 1000000000 };
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    unsigned plain = sig_plain;
+    int r;
+    do
+        r = real.ppoll(&p, 1, limit > 0 ? &t : NULL, NULL);
+    while (r < 0 && errno == EINTR && limit <= 0 && sig_plain == plain);
+    return r < 0 ? -errno : r;
+}
+
+// accept_on serves a selected listener: the engine's queue first, then the kernel's, then waits if the program's mode is blocking.
 static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
 {
     for (;;) {
@@ -92,7 +105,8 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
             return got;
         int64_t limit = atomic_load(&l->rcv_timeout_ns);
-        int r = wait_handle(fd, atomic_load(&l->handle), POLLIN, limit > 0 ? limit : -1);
+        int h = atomic_load(&l->handle);
+        int r = h >= 0 ? wait_handle(fd, h, POLLIN, limit > 0 ? limit : -1) : kernel_wait(fd, limit);
         if (r <= 0)
             return (int)raw_result(r < 0 ? r : -EAGAIN);
     }
@@ -101,10 +115,11 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
 INTERPOSE int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)
 {
     struct file *f = fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
-    if (!f || (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK)) || !listener_need(fd, f)) {
+    if (!f || (flags & ~(SOCK_CLOEXEC | SOCK_NONBLOCK))) {
         file_put(f);
         return new_fd(real.accept4(fd, sa, n, flags));
     }
+    listener_need(fd, f);
     int r = accept_on(fd, f, sa, n, flags);
     file_put(f);
     return r;

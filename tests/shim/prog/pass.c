@@ -40,11 +40,11 @@ static void streams(void)
     char line[64] = "";
     fd = pair(l, port, &peer);
     must(write(peer, "first\nsecond\n", 13) == 13, "write");
-    FILE *f = fdopen(fd, "r+");
+    FILE *f = fdopen(fd, "r");
     show("fgets", "%s", fgets(line, sizeof line, f) ? line : "-");
-    fseek(f, 0, SEEK_CUR);
-    fprintf(f, "printed %d", 5);
-    fflush(f);
+    FILE *w = fdopen(dup(fd), "w");
+    fprintf(w, "printed %d", 5);
+    result("fclose", fclose(w));
     expect("stream");
     result("dprintf", dprintf(fd, "direct %d", 6));
     expect("dprintf");

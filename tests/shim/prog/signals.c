@@ -1,4 +1,5 @@
 // Signals that arrive while a call waits.
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations" // sigset
 #include "prog.h"
 
 static int l, port, peer, fd;

@@ -52,13 +52,32 @@ static void say(const char *what)
     CALL(SYS_close, fd);
 }
 
+// own lists or unlists a descriptor of ours.
+static void own(int from, int to)
+{
+    for (int i = 0; i < SL_MAX_OWN; i++)
+        if (atomic_load(&sh->own[i]) == (uint32_t)(from + 1)) {
+            atomic_store(&sh->own[i], (uint32_t)(to + 1));
+            atomic_fetch_add(&sh->own_changes, 1);
+            return;
+        }
+}
+
+// high moves fd to where our descriptors are.
 static int high(long fd)
 {
     if (fd < 0)
         return (int)fd;
     long to = CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd_min);
     CALL(SYS_close, fd);
+    own(-1, (int)to);
     return (int)to;
+}
+
+static void shut(int fd)
+{
+    own(fd, -1);
+    CALL(SYS_close, fd);
 }
 
 static void changed(int h)
@@ -155,12 +174,14 @@ EXPORT int sl_listen(int kfd, int backlog)
 {
     struct sockaddr_in6 sa;
     socklen_t n = sizeof sa;
-    int one = 1, only = 0;
+    int one = 1, only = 0, v = 0;
+    socklen_t vn = sizeof v;
     enter(-1);
     CALL(SYS_getsockname, kfd, &sa, &n);
     sa.sin6_port = htons((uint16_t)(ntohs(sa.sin6_port) + offset));
     int k = high(CALL(SYS_socket, sa.sin6_family, SOCK_STREAM | SOCK_NONBLOCK, 0));
-    CALL(SYS_setsockopt, k, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    CALL(SYS_getsockopt, kfd, SOL_SOCKET, SO_KEEPALIVE, &v, &vn);
+    CALL(SYS_setsockopt, k, SOL_SOCKET, SO_KEEPALIVE, &v, sizeof v);
     CALL(SYS_setsockopt, k, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
     if (sa.sin6_family == AF_INET6)
         CALL(SYS_setsockopt, k, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
@@ -195,7 +216,7 @@ EXPORT int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len)
     int k = high(CALL(SYS_socket, sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0));
     long r = CALL(SYS_connect, k, sa, len);
     if (r < 0 && r != -EINPROGRESS) {
-        CALL(SYS_close, k);
+        shut(k);
         return (int)leave(-1, r);
     }
     say("connect\n");
@@ -231,7 +252,7 @@ EXPORT int sl_close(int h)
     int r = enter(h);
     if (r == -EBADF)
         return (int)leave(-1, r);
-    CALL(SYS_close, table[h].k);
+    shut(table[h].k);
     table[h].k = -1;
     atomic_store(&sh->words[h].ready, 0);
     atomic_fetch_sub(&sh->handles, 1);
@@ -284,7 +305,7 @@ static int move(int h)
 {
     int fd = (int)CALL(SYS_fcntl, table[h].k, F_DUPFD_CLOEXEC, fd_min);
     CALL(SYS_epoll_ctl, sh->wake_epfd, EPOLL_CTL_DEL, table[h].k, 0);
-    CALL(SYS_close, table[h].k);
+    shut(table[h].k);
     table[h].moved = 1;
     table[h].k = INT32_MAX; // taken, but no socket
     atomic_store(&sh->words[h].moved, (uint32_t)fd + 1);
