@@ -49,14 +49,14 @@ static bool is_fault(int sig, const siginfo_t *info)
 
 static void trampoline(int sig, siginfo_t *info, void *ctx);
 
-static void install(int sig, const struct sigaction *sa)
+static int install(int sig, const struct sigaction *sa)
 {
     struct sigaction k = *sa;
     k.sa_sigaction = trampoline;
     k.sa_flags |= SA_SIGINFO | SA_ONSTACK;
     if (!is_function(sa)) // only THREADS_SIGNAL has a trampoline without a handler of the program's
         k.sa_flags |= SA_RESTART;
-    real.sigaction(sig, &k, NULL);
+    return real.sigaction(sig, &k, NULL);
 }
 
 static void hold(int sig, const siginfo_t *info, ucontext_t *uc)
@@ -140,13 +140,12 @@ static int sigaction_wrapped(int sig, const struct sigaction *sa, struct sigacti
     if (r == 0 && was.sa_sigaction == trampoline)
         was = user[sig];
     if (r == 0 && sa) {
+        struct sigaction before = user[sig];
         now = *sa;
-        if (is_function(sa) || sig == THREADS_SIGNAL) {
-            user[sig] = now;
-            install(sig, &now);
-        } else if ((r = real.sigaction(sig, sa, NULL)) == 0) {
-            user[sig] = now;
-        }
+        user[sig] = now; // first: the trampoline may run at once
+        r = is_function(&now) || sig == THREADS_SIGNAL ? install(sig, &now) : real.sigaction(sig, &now, NULL);
+        if (r != 0)
+            user[sig] = before;
     }
     if (r == 0 && old)
         *old = was;

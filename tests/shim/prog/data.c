@@ -135,8 +135,9 @@ static void bulk(void)
         show("bulk", "%s", memcmp(in, out, sizeof in) == 0 ? "equal" : "differs");
         _exit(0);
     }
-    result("bulk write", write(fd, out, sizeof out));
+    long r = write(fd, out, sizeof out);
     wait(NULL);
+    result("bulk write", r);
 }
 
 static void ends(void)
