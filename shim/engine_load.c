@@ -156,6 +156,8 @@ void engine_forked(void)
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&load_lock, &fresh, sizeof fresh);
     loading = false;
+    engine_inside = 0; // the waiting part holds it up over a fork
+    signals_forked();
     own_forked(memory);
     memory = NULL; // the parent's, as it was
     start_retry_ns = 0, start_pause_ns = 1000000000;

@@ -163,6 +163,13 @@ INTERPOSE int sigaction(int sig, const struct sigaction *sa, struct sigaction *o
 
 INTERPOSE int __sigaction(int sig, const struct sigaction *sa, struct sigaction *old) { return sigaction(sig, sa, old); }
 
+void signals_forked(void)
+{
+    atomic_flag_clear(&user_lock); // another thread of the parent may have had it
+    if (signals_held)
+        signals_release();
+}
+
 void signals_keep(struct signals_kept *k)
 {
     k->mask = mask_set(~0ull);

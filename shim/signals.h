@@ -19,5 +19,6 @@ void signals_keep(struct signals_kept *k);
 void signals_restore(struct signals_kept *k);
 // signals_wrap puts our trampoline in front of every handler that the program has; from then on sigaction does so for new ones.
 void signals_wrap(void);
+void signals_forked(void); // in a forked child
 
 #endif

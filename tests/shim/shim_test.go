@@ -1,10 +1,12 @@
 package shim
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -46,12 +48,17 @@ func output(t *testing.T, program string, env ...string) string {
 	t.Helper()
 	c := exec.Command(program)
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, env...)
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
 	c.WaitDelay = time.Second
-	timer := time.AfterFunc(30*time.Second, func() { _ = c.Process.Kill() })
+	var buf bytes.Buffer
+	c.Stdout, c.Stderr = &buf, &buf
+	require.NoError(t, c.Start())
+	defer func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }()
+	timer := time.AfterFunc(30*time.Second, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
-	out, err := c.CombinedOutput()
+	err, out := c.Wait(), buf.String()
 	require.NoError(t, err, "%s %s\n%s", env, program, out)
-	return string(out)
+	return out
 }
 
 // TestPrograms runs each small program by the kernel, under the preload with nothing selected, and with every connection
