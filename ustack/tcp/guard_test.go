@@ -258,6 +258,18 @@ func TestTimeWaitTimestampDecides(t *testing.T) {
 	require.Equal(t, 1, r.l.HalfOpens())
 }
 
+func TestTimeWaitReuse(t *testing.T) {
+	for reuse, busy := range map[int]bool{0: true, 1: false, 2: true} { // 2: on loopback only
+		r := timeWait(t, withTS, func(p *Params) { p.TWReuse = reuse })
+		require.True(t, r.h.Waits.Busy(r.now, &r.flow), "not within a second")
+		r.now += 2e9
+		require.Equal(t, busy, r.h.Waits.Busy(r.now, &r.flow))
+	}
+	r := timeWait(t, func(p *Params) { p.TWReuse = 1 })
+	r.now += 2e9
+	require.True(t, r.h.Waits.Busy(r.now, &r.flow), "without timestamps old segments cannot be told")
+}
+
 func TestTimeWaitReset(t *testing.T) {
 	r := timeWait(t)
 	r.send("R 500:500(0)")
