@@ -263,29 +263,6 @@ func (t *TimeWaits) ack(now int64, r *waiting, out Out) {
 	out.Reply(&r.flow, h)
 }
 
-// Busy says whether a new connection of that flow must wait. With timestamps on both sides an active open may follow
-// after a second: the peer tells old segments by them (tcp_tw_reuse 1; the default, 2, allows it on loopback only).
-func (t *TimeWaits) Busy(now int64, f *Flow) bool {
-	i, ok := t.index[*f]
-	if !ok {
-		return false
-	}
-	if r := &t.recs[i]; r.state == TimeWait && r.ts && now-r.tsAt > 1e9 && t.mayReuse(f) {
-		return false
-	}
-	return true
-}
-
-func (t *TimeWaits) mayReuse(f *Flow) bool {
-	switch t.h.Params.TWReuse {
-	case 1:
-		return true
-	case 2:
-		return f.Remote.Addr().IsLoopback()
-	}
-	return false
-}
-
 // Each calls f for every flow.
 func (t *TimeWaits) Each(f func(Flow, State)) {
 	for flow, i := range t.index {
