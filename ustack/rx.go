@@ -109,18 +109,37 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 	s.deliver(p, seg, pkt.TTL)
 }
 
-// payload points the frame at the segment's payload. When unread data holds half of all frames the payload is dropped
-// as if the network had lost it, but its ACK still counts: that is what frees the frames of our own data.
+// payload points the frame at the segment's payload.
 func (s *Stack) payload(seg *tcp.Segment, b *pbuf.Buf) {
-	if s.pool.Received() > s.pool.Len()/2 {
-		s.cnt.RxPayloadDrops++
-		seg.Payload = nil
-		seg.Flags &^= wire.FIN | wire.PSH
-		return
-	}
 	b.Start = uint16(s.pool.FrameSize() - cap(seg.Payload))
 	b.End = b.Start + uint16(len(seg.Payload))
 	seg.Buf = b
+}
+
+// admit drops a segment's payload, as if the network had lost it, when too many frames hold data that nobody reads. Its
+// ACK still counts: that is what frees the frames of our own data.
+//
+//	0            3/8           1/2                  1 of all frames
+//	| all payload | in order    | in order, for what  |
+//	|             | only        | was out of order    |
+//
+// Data out of order may wait for ever (its peer is gone), so it must leave room for what can be read.
+func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
+	held, all := s.pool.Received(), s.pool.Len()
+	if seg.Buf == nil || held <= all*3/8 {
+		return
+	}
+	if c != nil && c.InOrder(seg) {
+		for held > all/2 && c.Prune() {
+			held = s.pool.Received()
+		}
+		if held <= all/2 {
+			return
+		}
+	}
+	s.cnt.RxPayloadDrops++
+	seg.Payload, seg.Buf = nil, nil
+	seg.Flags &^= wire.FIN | wire.PSH
 }
 
 // deliver finds who a segment is for: a connection, a flow in TIME-WAIT, a listener, or nobody.
@@ -135,6 +154,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		e.in = p
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
 		c := e.Conn()
+		s.admit(c, seg)
 		c.Input(s.now, seg, s)
 		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN
 			e.remove()
@@ -146,6 +166,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		return
 	}
 	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
+	s.admit(nil, seg)
 	verdict, isn := s.host.Waits.Input(s.now, f, seg, l != nil, s)
 	switch {
 	case verdict == tcp.Handled:

@@ -4,6 +4,7 @@ package sim
 import (
 	"container/heap"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -178,8 +179,11 @@ func (w *world) run(d int64) {
 func (w *world) describe() string {
 	s := ""
 	for i, h := range w.host {
+		s += fmt.Sprintf("%c %d of %d frames free, %d received, %d posted, next %d ms\n", 'A'+i, h.pool.Free(), h.pool.Len(),
+			h.pool.Received(), len(h.nic.posted), (h.NextDeadline()-w.now)/ms)
 		h.Each(func(k *usock.Socket) {
-			s += string(rune('A'+i)) + " " + k.State().String() + " " + k.Local().String() + " " + k.Remote().String() + "\n"
+			s += string(rune('A'+i)) + " " + k.State().String() + " " + k.Local().String() + " " + k.Remote().String() +
+				fmt.Sprintf(" inq %d outq %d unsent %d ready %#x\n", k.InQ(), k.OutQ(), k.OutQNSD(), k.Ready())
 		})
 	}
 	return s
