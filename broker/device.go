@@ -21,6 +21,7 @@ type device struct {
 	dead    bool // vanished
 	retry   *time.Timer
 	delay   time.Duration // before the next retry
+	closed  bool          // detached: nobody needs it any more
 }
 
 // queue is one receive queue.
@@ -138,7 +139,7 @@ func (d *device) owns(c *client) (n int, all bool) {
 
 // reap closes the device when nobody needs it, and lets the namespace go with its last user.
 func (d *device) reap() {
-	if len(d.members) > 0 || d.adopted {
+	if d.closed || len(d.members) > 0 || d.adopted {
 		return
 	}
 	for _, q := range d.queues {
@@ -149,6 +150,7 @@ func (d *device) reap() {
 	if d.space.devices[d.Ifindex] == d {
 		delete(d.space.devices, d.Ifindex)
 	}
+	d.closed = true // an answer that comes late finds the device here
 	d.close()
 	if d.space.refs == 0 && len(d.space.devices) == 0 {
 		d.space.refs = 1

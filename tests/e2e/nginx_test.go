@@ -44,7 +44,12 @@ func (r *rig) nginx(env, prefix []string, opts ...nginxOption) *server {
 	require.NoError(r.t, err)
 	args := append(append([]string{}, prefix...), nginx.Path, "-c", path)
 	x.proc = start(r.t, r.Server, env, args[0], args[1:]...)
-	r.t.Cleanup(x.quit)
+	r.t.Cleanup(func() {
+		x.quit()
+		if r.t.Failed() {
+			r.t.Logf("nginx said:\n%s", x.errorLog())
+		}
+	})
 	until(r.t, "nginx to listen", func() bool {
 		return x.Master() != 0 && strings.Contains(r.listeners(), fmt.Sprintf(":%d ", x.Port))
 	})
