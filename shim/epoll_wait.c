@@ -1,0 +1,205 @@
+// epoll_wait and its variants.
+#include <errno.h>
+#include <limits.h>
+#include <time.h>
+
+#include "epoll_set.h"
+#include "nest.h"
+#include "ours.h"
+#include "real.h"
+#include "wait_run.h"
+
+// The call as the program made it.
+struct call {
+    int ep;
+    struct epoll_event *ev;
+    int max;
+    int ms;
+    const struct timespec *ts; // epoll_pwait2's, if timed
+    bool timed;
+    const sigset_t *mask;
+};
+
+static int by_kernel(const struct call *c)
+{
+    if (c->timed)
+        return real.epoll_pwait2(c->ep, c->ev, c->max, c->ts, c->mask);
+    if (c->mask)
+        return real.epoll_pwait(c->ep, c->ev, c->max, c->ms, c->mask);
+    return real.epoll_wait(c->ep, c->ev, c->max, c->ms);
+}
+
+struct set_wait {
+    struct wait wait;
+    struct ep_set *set;
+    struct epoll_event *ev;
+    int max;
+    struct pollfd fds[3];
+};
+
+// kernel_share: how many events the kernel may fill in before the engine's, so that with little room both get their turn.
+static int kernel_share(struct set_wait *w)
+{
+    int ours = atomic_load_explicit(&w->set->nready, memory_order_relaxed);
+    w->set->kernel_turn = !w->set->kernel_turn;
+    if (ours == 0 || w->set->kernel_turn)
+        return w->max;
+    return ours < w->max ? w->max - ours : w->max > 1;
+}
+
+static int from_kernel(struct set_wait *w, int room)
+{
+    if (room == 0)
+        return 0;
+    int n = real.epoll_wait(set_fd(w->set), w->ev, room, 0);
+    return n < 0 ? 0 : n;
+}
+
+// merge translates what the kernel gave and adds the engine's. Takes the lock.
+static int merge(struct set_wait *w, int n)
+{
+    struct ep_set *set = w->set;
+    ready_lock();
+    uint32_t round = ++set->rounds;
+    n = set_translate(set, w->ev, n, round);
+    n = set_collect(w->wait.shared, set, w->ev, n, w->max, round);
+    if (set->nready > 0)
+        set_wake_one(set);
+    if (set->nested)
+        nest_refresh(set);
+    ready_unlock();
+    return n;
+}
+
+static bool set_peek(struct wait *wait)
+{
+    struct set_wait *w = (struct set_wait *)wait;
+    return atomic_load_explicit(&w->set->nready, memory_order_relaxed) > 0;
+}
+
+static int set_check(struct wait *wait)
+{
+    struct set_wait *w = (struct set_wait *)wait;
+    int n = 0, room = 0;
+    if (wait->kernel == 0 && !set_peek(wait))
+        return 0;
+    if (wait->kernel != 0) {
+        room = kernel_share(w);
+        n = from_kernel(w, room);
+    }
+    int got = merge(w, n);
+    if (got == 0 && wait->kernel != 0 && room < w->max) // ours were ready no more: the kernel's may be
+        got = merge(w, from_kernel(w, w->max));
+    if (got == 0)
+        wait->kernel = 0;
+    return got;
+}
+
+static bool set_arm(struct wait *wait, struct frame *f)
+{
+    set_thread_joins(((struct set_wait *)wait)->set, f);
+    return true;
+}
+
+static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s, int64_t deadline)
+{
+    struct set_wait w = {
+        .wait = { .check = set_check, .peek = set_peek, .arm = set_arm, .deadline = deadline, .mask = c->mask, .nfds = 1, .kernel = -1,
+                  .shared = s },
+        .set = set,
+        .ev = c->ev,
+        .max = c->max,
+        .fds[0] = { .fd = set_fd(set), .events = POLLIN },
+    };
+    w.wait.fds = w.fds;
+    int r = wait_run(&w.wait);
+    return r < 0 ? (errno = -r, -1) : r;
+}
+
+// join puts listeners of the set that are not in the engine there, if they can be by now.
+static void join(struct ep_set *set)
+{
+    ready_lock();
+    int n = 0;
+    struct { int fd; struct file *f; } todo[16];
+    for (struct ep_item *it = set->listeners; it && n < 16; it = it->next)
+        if (it->handle < 0)
+            todo[n].fd = it->fd, todo[n++].f = it->file;
+    ready_unlock();
+    for (int i = 0; i < n; i++) {
+        struct file *f = file_get(todo[i].fd);
+        if (f && f == todo[i].f && f->kind == FD_LISTENER && (atomic_load(&f->handle) >= 0 || listener_need(todo[i].fd, f)))
+            epoll_joined(todo[i].fd, f);
+        file_put(f);
+    }
+}
+
+// foreign_kernel: the set has only kernel members now, or no engine runs. Members may come while we wait: the bell tells.
+static int by_kernel_alone(const struct call *c, struct ep_set *set, bool *again)
+{
+    atomic_fetch_add(&set->plain, 1);
+    *again = false;
+    if (atomic_load(&set->active) > 0 && shared()) {
+        atomic_fetch_sub(&set->plain, 1);
+        *again = true;
+        return 0;
+    }
+    int n = by_kernel(c), had = n;
+    int err = errno;
+    atomic_fetch_sub(&set->plain, 1);
+    if (n > 0 && (set->listeners || atomic_load(&set->bell) >= 0)) {
+        ready_lock();
+        n = set_translate(set, c->ev, n, ++set->rounds);
+        ready_unlock();
+    }
+    *again = had > 0 && n == 0;
+    errno = err;
+    return n;
+}
+
+static int wait_call(const struct call *c)
+{
+    struct file *f;
+    struct ep_set *set = set_of(c->ep, &f);
+    if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev || !c->ev) {
+        int r = by_kernel(c);
+        file_put(f);
+        return r;
+    }
+    int64_t deadline = -1;
+    int bad = c->timed ? deadline_ts(c->ts, &deadline) : 0;
+    if (!c->timed)
+        deadline = deadline_ms(c->ms);
+    if (set->detached)
+        join(set);
+    bool again = true;
+    int r = bad ? (errno = -bad, -1) : 0;
+    while (again && !bad) {
+        struct sl_shared *s = shared();
+        again = false;
+        if (s && (atomic_load(&set->active) > 0))
+            r = by_both(c, set, s, deadline);
+        else
+            r = by_kernel_alone(c, set, &again);
+    }
+    file_put(f);
+    return r;
+}
+
+INTERPOSE int epoll_wait(int ep, struct epoll_event *ev, int max, int ms)
+{
+    struct call c = { .ep = ep, .ev = ev, .max = max, .ms = ms };
+    return wait_call(&c);
+}
+
+INTERPOSE int epoll_pwait(int ep, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
+{
+    struct call c = { .ep = ep, .ev = ev, .max = max, .ms = ms, .mask = mask };
+    return wait_call(&c);
+}
+
+INTERPOSE int epoll_pwait2(int ep, struct epoll_event *ev, int max, const struct timespec *t, const sigset_t *mask)
+{
+    struct call c = { .ep = ep, .ev = ev, .max = max, .timed = true, .ts = t, .mask = mask };
+    return wait_call(&c);
+}

@@ -1,0 +1,117 @@
+// The helper thread: acknowledges, retransmits and answers the broker while the program computes or sits in some other call.
+//
+//   somebody sleeps as keeper   it looks each millisecond, and parks when nothing has happened for a while
+//   the program makes calls     it looks each millisecond
+//   neither                     it sleeps as keeper itself, and works when the engine has something to do
+//
+// So an idle program is woken by nothing but packets and TCP's timers.
+#include "helper.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "raw.h"
+#include "ready.h"
+#include "real.h"
+
+#define TICK_NS 1000000
+#define QUIET_TICKS 20
+
+struct helper_state {
+    _Atomic uint32_t parked; // futex: 1: asleep until helper_unpark
+};
+static struct helper_state state;
+static _Atomic bool running;
+struct sleeper *helper_sleeper;
+
+static void futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *t)
+{
+    RAW(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, t, NULL, 0);
+}
+
+void helper_unpark(void)
+{
+    if (atomic_load(&state.parked) && atomic_exchange(&state.parked, 0))
+        futex(&state.parked, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+static void tick(void)
+{
+    struct timespec t = { .tv_nsec = TICK_NS };
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
+}
+
+// park rests until the last keeper leaves.
+static void park(void)
+{
+    atomic_store(&state.parked, 1);
+    if (atomic_load(&keeper_until) != 0) // under parked = 1: whoever ends as keeper after this sees it
+        futex(&state.parked, FUTEX_WAIT, 1, NULL);
+    atomic_store(&state.parked, 0);
+}
+
+// keep sleeps as the program's keeper until the engine has work, and does it unless the program has come back meanwhile.
+static void keep(struct sl_shared *s)
+{
+    static _Thread_local struct pollfd fds[2];
+    bool engine = false;
+    uint64_t before = atomic_load(&s->entered_ns);
+    sleep_until(s, fds, 0, -1, NULL, &engine);
+    if (atomic_load(&s->entered_ns) == before || now_ns() - (int64_t)atomic_load(&s->entered_ns) >= TICK_NS)
+        engine_turn(s, now_ns(), engine);
+}
+
+static void *helper_main(void *arg)
+{
+    struct sl_shared *s = arg;
+    uint64_t seen = 0;
+    int quiet = 0;
+    pthread_setname_np(pthread_self(), "sluice");
+    ready_lock();
+    helper_sleeper = sleeper_self();
+    ready_unlock();
+    while (shared() == s && !atomic_load(&s->dead)) {
+        uint64_t entered = atomic_load(&s->entered_ns);
+        uint64_t until = atomic_load(&keeper_until);
+        quiet = entered == seen ? quiet + 1 : 0;
+        seen = entered;
+        if (until != 0 && quiet >= QUIET_TICKS) {
+            park();
+            quiet = 0;
+        } else if (until != 0 || now_ns() - (int64_t)entered < TICK_NS) {
+            tick();
+        } else {
+            keep(s);
+        }
+    }
+    atomic_store(&running, false);
+    return NULL;
+}
+
+void helper_start(void)
+{
+    if (atomic_exchange(&running, true))
+        return;
+    pthread_t t;
+    pthread_attr_t attr;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 512 << 10);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    if (real.pthread_create(&t, &attr, helper_main, shared()) != 0)
+        atomic_store(&running, false);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void helper_forked(void)
+{
+    helper_sleeper = NULL;
+    atomic_store(&running, false);
+    atomic_store(&state.parked, 0);
+}

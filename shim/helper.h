@@ -1,0 +1,14 @@
+// The helper thread: keeps the engine going while no program thread does.
+#ifndef SLUICE_HELPER_H
+#define SLUICE_HELPER_H
+
+#include <stdbool.h>
+
+void helper_start(void);
+void helper_forked(void);
+// helper_unpark: nobody sleeps as keeper any more; the helper has to watch. Under the ready lock.
+void helper_unpark(void);
+struct sleeper;
+extern struct sleeper *helper_sleeper; // NULL: no helper
+
+#endif

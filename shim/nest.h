@@ -1,0 +1,17 @@
+// An epoll set inside another one, or in poll and select.
+#ifndef SLUICE_NEST_H
+#define SLUICE_NEST_H
+
+#include <stdbool.h>
+
+struct ep_set;
+
+// nest_enter: set inner is put into set outer.
+void nest_enter(int outer, int inner);
+// nest_watch: somebody polls epoll descriptor ep: true if it has members in the engine; its descriptor then is readable when one of
+// them is ready, as far as the kernel can tell.
+bool nest_watch(int ep);
+// nest_refresh makes the bell agree with the ready list, after epoll_wait on the set. Under the ready lock.
+void nest_refresh(struct ep_set *set);
+
+#endif

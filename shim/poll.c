@@ -1,0 +1,242 @@
+// poll and ppoll.
+#include "poll_run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "nest.h"
+#include "ours.h"
+#include "real.h"
+#include "wait_run.h"
+
+// One entry of the program's array that the engine serves (too).
+struct served {
+    struct file *file;
+    int index, handle;
+    uint32_t mask;
+};
+
+struct poll_wait {
+    struct wait wait;
+    struct pollfd *fds; // the program's
+    nfds_t n;
+    struct served *served;
+    int nserved;
+    bool kernel_none; // nothing for the kernel to look at
+    void *memory;
+};
+
+static bool poll_peek(struct wait *wait)
+{
+    struct poll_wait *p = (struct poll_wait *)wait;
+    for (int i = 0; i < p->nserved; i++)
+        if (ready_bits(wait->shared, p->served[i].handle) & p->served[i].mask)
+            return true;
+    return false;
+}
+
+static int poll_check(struct wait *wait)
+{
+    struct poll_wait *p = (struct poll_wait *)wait;
+    if (wait->kernel < 0)
+        wait->kernel = p->kernel_none ? 0 : real.poll(wait->fds, p->n, 0);
+    if (wait->kernel < 0)
+        return -errno;
+    if (wait->kernel == 0 && !poll_peek(wait))
+        return 0;
+    int count = 0;
+    for (nfds_t i = 0; i < p->n; i++)
+        p->fds[i].revents = wait->kernel > 0 ? wait->fds[i].revents : 0;
+    for (int i = 0; i < p->nserved; i++) {
+        struct served *e = &p->served[i];
+        if (atomic_load(&wait->shared->words[e->handle].moved) != 0)
+            return -EAGAIN; // the kernel's now: settle and begin again
+        p->fds[e->index].revents |= (short)(ready_bits(wait->shared, e->handle) & e->mask);
+    }
+    for (nfds_t i = 0; i < p->n; i++)
+        count += p->fds[i].revents != 0;
+    return count;
+}
+
+static bool poll_arm(struct wait *wait, struct frame *f)
+{
+    struct poll_wait *p = (struct poll_wait *)wait;
+    struct waiter *w = frame_memory(f, (size_t)p->nserved * sizeof *w + 1);
+    if (!w)
+        return false;
+    f->waiters = w;
+    f->nwaiters = p->nserved;
+    for (int i = 0; i < p->nserved; i++) {
+        w[i] = (struct waiter){ .who = f->who, .events = p->served[i].mask };
+        waiter_add(&w[i], p->served[i].handle);
+    }
+    return true;
+}
+
+static void poll_release(struct wait *wait)
+{
+    struct poll_wait *p = (struct poll_wait *)wait;
+    for (int i = 0; i < p->nserved; i++)
+        file_put(p->served[i].file);
+    free(p->memory);
+}
+
+bool poll_ours(int fd)
+{
+    switch (fd_kind(fd)) {
+    case FD_LISTENER:
+    case FD_CONN:
+        return true;
+    case FD_EPOLL:
+        return nest_watch(fd);
+    default:
+        return false;
+    }
+}
+
+// serve adds entry i if the engine has its descriptor. The kernel polls listeners too, but no placeholder.
+static void serve(struct poll_wait *p, nfds_t i)
+{
+    struct pollfd *k = &p->wait.fds[i];
+    enum fd_kind kind = fd_kind(k->fd);
+    struct file *f = NULL;
+    if (kind == FD_CONN)
+        f = conn_get(k->fd);
+    else if (kind == FD_LISTENER)
+        f = file_get(k->fd);
+    if (!f)
+        return;
+    if (kind == FD_LISTENER && atomic_load(&f->handle) < 0)
+        listener_need(k->fd, f);
+    int h = atomic_load(&f->handle);
+    if (h < 0 || !shared()) {
+        file_put(f);
+        return;
+    }
+    uint32_t mask = (uint16_t)k->events | POLLERR | POLLHUP;
+    p->served[p->nserved++] = (struct served){ .file = f, .index = (int)i, .handle = h, .mask = mask };
+    if (kind == FD_CONN)
+        k->fd = -1;
+}
+
+static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask, void *memory, struct pollfd *kfds, struct served *served)
+{
+    struct poll_wait p = {
+        .wait = { .check = poll_check, .peek = poll_peek, .arm = poll_arm, .release = poll_release, .deadline = deadline, .mask = mask,
+                  .fds = kfds, .nfds = (int)n, .kernel = -1 },
+        .fds = fds, .n = n, .served = served, .memory = memory,
+    };
+    memcpy(kfds, fds, n * sizeof *fds);
+    p.kernel_none = true;
+    for (nfds_t i = 0; i < n; i++) {
+        serve(&p, i);
+        if (kfds[i].fd >= 0)
+            p.kernel_none = false;
+    }
+    p.wait.shared = shared();
+    int r = p.wait.shared ? wait_run(&p.wait) : -ENOSYS;
+    p.memory = NULL; // the caller's to free
+    poll_release(&p.wait);
+    return r;
+}
+
+#define ON_STACK 128
+
+int poll_run(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask)
+{
+    struct pollfd some[ON_STACK + 2];
+    struct served few[ON_STACK];
+    struct pollfd *kfds = some;
+    struct served *served = few;
+    void *memory = NULL;
+    if (n > ON_STACK) {
+        memory = malloc((n + 2) * sizeof *kfds + n * sizeof *served);
+        if (!memory)
+            return -ENOMEM;
+        served = memory;
+        kfds = (struct pollfd *)(served + n);
+    }
+    int r;
+    do
+        r = poll_once(fds, n, deadline, mask, memory, kfds, served);
+    while (r == -EAGAIN);
+    free(memory);
+    if (r <= 0 && r != -ENOSYS)
+        for (nfds_t i = 0; i < n; i++)
+            fds[i].revents = 0;
+    return r;
+}
+
+static bool any_ours(struct pollfd *fds, nfds_t n)
+{
+    if (atomic_load_explicit(&fd_files, memory_order_relaxed) == 0)
+        return false;
+    for (nfds_t i = 0; i < n; i++)
+        if (fd_load(fds[i].fd) != 0 && poll_ours(fds[i].fd))
+            return true;
+    return false;
+}
+
+// engine_serves: there is something of ours among fds, and after listeners were offered to the engine, an engine.
+static bool engine_serves(struct pollfd *fds, nfds_t n)
+{
+    if (!any_ours(fds, n))
+        return false;
+    for (nfds_t i = 0; i < n && !shared(); i++)
+        if (fd_kind(fds[i].fd) == FD_LISTENER) {
+            struct file *f = file_get(fds[i].fd);
+            if (f && f->kind == FD_LISTENER)
+                listener_need(fds[i].fd, f);
+            file_put(f);
+        } else if (fd_kind(fds[i].fd) == FD_CONN) {
+            file_put(conn_get(fds[i].fd)); // inherited: becomes the kernel's
+        }
+    return shared() != NULL;
+}
+
+static int result(int r)
+{
+    if (r >= 0)
+        return r;
+    errno = -r;
+    return -1;
+}
+
+INTERPOSE int poll(struct pollfd *fds, nfds_t n, int ms)
+{
+    if (!engine_serves(fds, n))
+        return real.poll(fds, n, ms);
+    int r = poll_run(fds, n, deadline_ms(ms), NULL);
+    return r == -ENOSYS ? real.poll(fds, n, ms) : result(r);
+}
+
+INTERPOSE int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask)
+{
+    int64_t deadline;
+    if (!engine_serves(fds, n))
+        return real.ppoll(fds, n, t, mask);
+    int r = deadline_ts(t, &deadline);
+    if (r == 0)
+        r = poll_run(fds, n, deadline, mask);
+    return r == -ENOSYS ? real.ppoll(fds, n, t, mask) : result(r);
+}
+
+void __chk_fail(void) __attribute__((noreturn));
+int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t bytes);
+int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask, size_t bytes);
+
+INTERPOSE int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t bytes)
+{
+    if (bytes / sizeof *fds < n)
+        __chk_fail();
+    return poll(fds, n, ms);
+}
+
+INTERPOSE int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask, size_t bytes)
+{
+    if (bytes / sizeof *fds < n)
+        __chk_fail();
+    return ppoll(fds, n, t, mask);
+}

@@ -1,0 +1,198 @@
+#include "ready.h"
+
+#include <sys/mman.h>
+
+#include "epoll_set.h"
+#include "helper.h"
+#include "raw.h"
+#include "wait.h"
+#include "wait_frame.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct handle_list *handles; // SL_MAX_HANDLES of them, untouched pages cost nothing
+static int32_t moved_head;          // handle + 1 of the first that waits to be settled
+static _Thread_local bool settling __attribute__((tls_model("initial-exec")));
+
+void ready_lock(void)
+{
+    engine_inside = 1;
+    pthread_mutex_lock(&lock);
+}
+
+void ready_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+    engine_inside = 0;
+    if (signals_held)
+        signals_release();
+}
+
+static void fork_prepare(void) { ready_lock(); }
+static void fork_parent(void) { ready_unlock(); }
+
+void ready_init(void)
+{
+    static bool once;
+    if (!once)
+        pthread_atfork(fork_prepare, fork_parent, NULL); // the child: wait_forked
+    once = true;
+    size_t bytes = SL_MAX_HANDLES * sizeof(struct handle_list);
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    handles = p == MAP_FAILED ? NULL : p;
+}
+
+void ready_forked(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+    if (handles)
+        munmap(handles, SL_MAX_HANDLES * sizeof(struct handle_list));
+    handles = NULL;
+    moved_head = 0;
+    settling = false;
+}
+
+struct handle_list *ready_handle(int h)
+{
+    return handles && (unsigned)h < SL_MAX_HANDLES ? &handles[h] : NULL;
+}
+
+void waiter_add(struct waiter *w, int h)
+{
+    struct handle_list *l = ready_handle(h);
+    w->link = NULL;
+    if (!l)
+        return;
+    w->next = l->waiters;
+    w->link = &l->waiters;
+    if (w->next)
+        w->next->link = &w->next;
+    l->waiters = w;
+}
+
+void waiter_remove(struct waiter *w)
+{
+    if (!w->link)
+        return;
+    *w->link = w->next;
+    if (w->next)
+        w->next->link = w->link;
+    w->link = NULL;
+}
+
+// list_moved remembers that h became a kernel socket: it is settled outside the lock.
+static void list_moved(struct handle_list *l, int h)
+{
+    if (l->listed_moved)
+        return;
+    l->listed_moved = true;
+    l->next_moved = moved_head;
+    moved_head = h + 1;
+}
+
+// changed: the engine listed h. Under the lock.
+static void changed(struct sl_shared *s, int h)
+{
+    struct handle_list *l = ready_handle(h);
+    if (!l)
+        return;
+    if (atomic_load(&s->words[h].moved) != 0)
+        list_moved(l, h);
+    if (l->items)
+        items_changed(s, l->items, h);
+    uint32_t bits = ready_bits(s, h);
+    for (struct waiter *w = l->waiters; w; w = w->next)
+        if (bits & w->events)
+            sleeper_notify(w->who);
+}
+
+// drain looks at every changed handle, oldest first (cabi.h tells the protocol).
+static void drain(struct sl_shared *s)
+{
+    uint32_t head = atomic_load_explicit(&s->changed_head, memory_order_relaxed);
+    while (head != atomic_load_explicit(&s->changed_tail, memory_order_acquire)) {
+        uint32_t h = atomic_load_explicit(&s->changed[head % SL_MAX_HANDLES], memory_order_relaxed);
+        atomic_store_explicit(&s->changed_head, ++head, memory_order_release);
+        atomic_store(&s->queued[h], 0); // before words[h] is read: a later change is listed again
+        changed(s, (int)h);
+    }
+}
+
+// take_moved: the next handle to settle, -1: none.
+static int take_moved(void)
+{
+    ready_lock();
+    int h = moved_head - 1;
+    if (h >= 0) {
+        moved_head = handles[h].next_moved;
+        handles[h].listed_moved = false;
+    }
+    ready_unlock();
+    return h;
+}
+
+// settle_moved turns every descriptor of each moved handle into the kernel socket it has become, so that epoll sets and sleepers
+// learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself.
+static void settle_moved(void)
+{
+    if (settling)
+        return;
+    settling = true;
+    for (int h; (h = take_moved()) >= 0;) {
+        struct file *f = file_of_handle(h);
+        if (!f)
+            continue;
+        file_settle(f);
+        file_put(f);
+    }
+    settling = false;
+}
+
+void after_engine(void)
+{
+    struct sl_shared *s = shared();
+    if (!s)
+        return;
+    uint32_t tail = atomic_load_explicit(&s->changed_tail, memory_order_acquire);
+    if (tail != atomic_load_explicit(&s->changed_head, memory_order_relaxed)) {
+        ready_lock();
+        drain(s);
+        ready_unlock();
+    }
+    sleep_check_deadline(s);
+    if (__builtin_expect(__atomic_load_n(&moved_head, __ATOMIC_RELAXED) != 0, 0))
+        settle_moved();
+}
+
+bool engine_due(const struct sl_shared *s, int64_t now)
+{
+    uint32_t n = atomic_load_explicit(&s->nrings, memory_order_acquire);
+    for (uint32_t i = 0; i < n; i++) {
+        sl_index prod = atomic_load_explicit(&s->rings[i].prod, memory_order_relaxed);
+        sl_index cons = atomic_load_explicit(&s->rings[i].cons, memory_order_relaxed);
+        if (prod && cons && atomic_load_explicit(prod, memory_order_acquire) != atomic_load_explicit(cons, memory_order_relaxed))
+            return true;
+    }
+    uint64_t at = atomic_load_explicit(&s->deadline_ns, memory_order_relaxed);
+    return at != 0 && (uint64_t)now >= at;
+}
+
+void engine_turn(struct sl_shared *s, int64_t now, bool force)
+{
+    if (force || engine_due(s, now))
+        ENGINE(sl_poll);
+}
+
+void wait_start(void)
+{
+    ready_init();
+    helper_start();
+}
+
+void wait_forked(void)
+{
+    frames_forked();
+    ready_forked();
+    sleep_forked();
+    helper_forked();
+    epoll_forked();
+}

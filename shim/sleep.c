@@ -1,0 +1,194 @@
+#include "sleep.h"
+
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "ready.h"
+#include "real.h"
+#include "wait_frame.h"
+
+static _Thread_local struct sleeper me __attribute__((tls_model("initial-exec"))) = { .fd = -1 };
+
+_Atomic uint64_t keeper_until;
+static struct sleeper *keeper;  // under the ready lock, as the list
+static struct sleeper *asleep;
+static pthread_key_t exit_key;  // so that a thread that ends gives its eventfd back
+static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
+
+struct sleeper *sleeper_self(void) { return &me; }
+
+static void thread_ends(void *arg)
+{
+    struct sleeper *s = arg;
+    frames_drop_all();
+    sleeper_release();
+    own_close(&s->fd);
+}
+
+static void make_key(void) { pthread_key_create(&exit_key, thread_ends); }
+
+static void make_fd(void)
+{
+    if (atomic_load_explicit(&me.fd, memory_order_relaxed) >= 0)
+        return;
+    pthread_once(&exit_once, make_key);
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0)
+        return;
+    fd = own_move(fd, &me.fd);
+    atomic_store(&me.fd, fd);
+    pthread_setspecific(exit_key, &me);
+}
+
+void sleeper_notify(struct sleeper *s)
+{
+    if (s->notified)
+        return;
+    s->notified = true;
+    uint64_t one = 1;
+    int fd = atomic_load_explicit(&s->fd, memory_order_relaxed);
+    if (s->asleep && fd >= 0)
+        (void)!real.write(fd, &one, sizeof one);
+}
+
+void sleep_check_deadline(struct sl_shared *s)
+{
+    uint64_t until = atomic_load(&keeper_until);
+    uint64_t at = atomic_load(&s->deadline_ns);
+    if (until == 0 || at == 0 || at >= until)
+        return;
+    ready_lock();
+    if (keeper && keeper != &me)
+        sleeper_notify(keeper);
+    ready_unlock();
+}
+
+static void list_asleep(void)
+{
+    me.prev = NULL;
+    me.next = asleep;
+    if (asleep)
+        asleep->prev = &me;
+    asleep = &me;
+    me.asleep = true;
+}
+
+static void unlist_asleep(void)
+{
+    if (!me.asleep)
+        return;
+    if (me.prev)
+        me.prev->next = me.next;
+    else
+        asleep = me.next;
+    if (me.next)
+        me.next->prev = me.prev;
+    me.asleep = false;
+}
+
+// fall_asleep: false: notified meanwhile. *keeping: this thread is the keeper. A program thread takes the office from the helper, which
+// would be a hop between the packet and the thread it is for.
+static bool fall_asleep(bool *keeping)
+{
+    ready_lock();
+    bool sleep = !me.notified;
+    me.notified = false;
+    if (sleep) {
+        if (keeper == NULL || keeper == helper_sleeper) {
+            if (keeper && keeper != &me)
+                sleeper_notify(keeper);
+            keeper = &me;
+        }
+        *keeping = keeper == &me;
+        if (*keeping)
+            atomic_store(&keeper_until, UINT64_MAX);
+        list_asleep();
+    }
+    ready_unlock();
+    return sleep;
+}
+
+static void awake(void)
+{
+    ready_lock();
+    unlist_asleep();
+    bool told = me.notified;
+    me.notified = false;
+    if (keeper == &me)
+        atomic_store(&keeper_until, 0);
+    ready_unlock();
+    uint64_t n;
+    if (told)
+        (void)!real.read(atomic_load(&me.fd), &n, sizeof n);
+}
+
+void sleeper_release(void)
+{
+    ready_lock();
+    unlist_asleep();
+    if (keeper == &me) {
+        atomic_store(&keeper_until, 0);
+        keeper = NULL;
+        if (asleep)
+            sleeper_notify(asleep); // it wakes, finds the office free and takes it
+        else
+            helper_unpark();
+    }
+    ready_unlock();
+}
+
+// sleep_for: the time left, or NULL for ever. A thread without an eventfd (no descriptor left) looks again each millisecond.
+static struct timespec *sleep_for(struct timespec *t, int64_t deadline)
+{
+    int64_t left = deadline < 0 ? -1 : deadline - now_ns();
+    if (deadline >= 0 && left < 0)
+        left = 0;
+    if (atomic_load(&me.fd) < 0 && (left < 0 || left > 1000000))
+        left = 1000000;
+    if (left < 0)
+        return NULL;
+    t->tv_sec = left / 1000000000;
+    t->tv_nsec = left % 1000000000;
+    return t;
+}
+
+int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline, const sigset_t *mask, bool *engine)
+{
+    bool keeping = false;
+    struct timespec t;
+    *engine = false;
+    make_fd();
+    if (!fall_asleep(&keeping))
+        return 0;
+    fds[n] = (struct pollfd){ .fd = atomic_load(&me.fd), .events = POLLIN };
+    fds[n + 1] = (struct pollfd){ .fd = keeping ? s->wake_epfd : -1, .events = POLLIN };
+    if (keeping) { // keeper_until before deadline_ns is read: whoever makes the timer earlier after this sees us (sleep_check_deadline)
+        uint64_t at = atomic_load(&s->deadline_ns);
+        if (at != 0) {
+            atomic_store(&keeper_until, at);
+            if (deadline < 0 || (int64_t)at < deadline)
+                deadline = (int64_t)at;
+        }
+    }
+    int got = real.ppoll(fds, (nfds_t)n + 2, sleep_for(&t, deadline), mask);
+    int err = errno;
+    awake();
+    if (got < 0) {
+        for (int i = 0; i < n; i++)
+            fds[i].revents = 0;
+        return err == EINTR ? -EINTR : 0;
+    }
+    *engine = fds[n + 1].revents != 0;
+    return got - (fds[n].revents != 0) - *engine;
+}
+
+void sleep_forked(void)
+{
+    keeper = asleep = NULL;
+    atomic_store(&keeper_until, 0);
+    own_close(&me.fd); // shared with the parent's thread
+    me = (struct sleeper){ .fd = -1 };
+}

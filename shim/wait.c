@@ -1,0 +1,217 @@
+#include "wait.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "knobs.h"
+#include "real.h"
+#include "wait_run.h"
+
+static inline void pause_cpu(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#else
+    __asm__ volatile("yield");
+#endif
+}
+
+// Which handlers had run in this thread when the wait began.
+struct signals {
+    unsigned any, plain;
+};
+
+// interrupted: a handler ran that ends the wait with EINTR.
+static bool interrupted(const struct wait *w, const struct signals *before)
+{
+    return w->restart ? sig_plain != before->plain : sig_any != before->any;
+}
+
+static bool over(const struct wait *w, int64_t now) { return w->deadline >= 0 && now >= w->deadline; }
+
+// look lets the engine work if it should, then checks.
+static int look(struct wait *w, bool force)
+{
+    engine_turn(w->shared, now_ns(), force);
+    return w->check(w);
+}
+
+// spin looks without sleeping for a while. The kernel's descriptors are left to the sleep that follows.
+static int spin(struct wait *w, const struct signals *before)
+{
+    int64_t now = now_ns(), end = now + knobs.spin_usec * 1000LL;
+    while (now < end && !over(w, now) && !interrupted(w, before)) {
+        if (engine_due(w->shared, now) || w->peek(w)) {
+            int r = look(w, false);
+            if (r != 0)
+                return r;
+        }
+        pause_cpu();
+        now = now_ns();
+    }
+    return 0;
+}
+
+// expired is the last look of a wait whose time has passed: signals that mask lets through arrive now, as in the kernel.
+static int expired(struct wait *w)
+{
+    static const struct timespec none;
+    if (!w->mask)
+        return 0;
+    w->kernel = real.ppoll(w->fds, (nfds_t)w->nfds, &none, w->mask);
+    if (w->kernel < 0) {
+        int err = errno;
+        w->kernel = 0;
+        return -err;
+    }
+    return w->kernel > 0 ? w->check(w) : 0;
+}
+
+// sleep_loop: all signals are blocked but inside ppoll, so that a handler either runs there, and ends the call, or has run before.
+static int sleep_loop(struct wait *w, const sigset_t *mask, const struct signals *before)
+{
+    bool engine = false;
+    int r = look(w, false);
+    while (r == 0) {
+        if (interrupted(w, before))
+            return -EINTR;
+        if (over(w, now_ns()))
+            return expired(w);
+        w->kernel = sleep_until(w->shared, w->fds, w->nfds, w->deadline, mask, &engine);
+        bool signalled = w->kernel < 0;
+        if (signalled)
+            w->kernel = 0;
+        r = look(w, engine);
+        if (r == 0 && signalled && (!w->restart || sig_plain != before->plain || sig_any == before->any))
+            return -EINTR;
+    }
+    return r;
+}
+
+struct undo {
+    struct frame *frame;
+    struct wait *cancelled; // NULL: the wait ended by itself
+    sigset_t mask;
+};
+
+static void wake_up(void *arg)
+{
+    struct undo *u = arg;
+    frame_leave(u->frame);
+    if (u->cancelled && u->cancelled->release)
+        u->cancelled->release(u->cancelled);
+    pthread_sigmask(SIG_SETMASK, &u->mask, NULL);
+}
+
+static int sleep_armed(struct wait *w, const struct signals *before)
+{
+    struct undo u = { .cancelled = w };
+    sigset_t all;
+    int r;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &u.mask);
+    u.frame = frame_enter();
+    pthread_cleanup_push(wake_up, &u);
+    bool armed = false;
+    if (u.frame) {
+        ready_lock();
+        armed = w->arm(w, u.frame);
+        ready_unlock();
+    }
+    if (armed)
+        r = sleep_loop(w, w->mask ? w->mask : &u.mask, before);
+    else
+        r = -EINTR; // too deep in signal handlers that wait: let the program ask again
+    u.cancelled = NULL;
+    pthread_cleanup_pop(1);
+    return r;
+}
+
+int wait_run(struct wait *w)
+{
+    struct signals before = { sig_any, sig_plain };
+    int r = look(w, false);
+    if (r != 0)
+        return r;
+    pthread_testcancel();
+    if (w->deadline >= 0 && over(w, now_ns()))
+        return expired(w);
+    r = spin(w, &before);
+    return r != 0 ? r : sleep_armed(w, &before);
+}
+
+int64_t deadline_ms(int ms)
+{
+    return ms < 0 ? -1 : ms == 0 ? 0 : now_ns() + ms * 1000000LL;
+}
+
+int deadline_ts(const struct timespec *t, int64_t *deadline)
+{
+    *deadline = -1;
+    if (!t)
+        return 0;
+    if (t->tv_sec < 0 || t->tv_nsec < 0 || t->tv_nsec >= 1000000000)
+        return -EINVAL;
+    int64_t max = INT64_MAX / 1000000000 / 2;
+    int64_t ns = (t->tv_sec > max ? max : t->tv_sec) * 1000000000LL + t->tv_nsec;
+    *deadline = ns == 0 ? 0 : now_ns() + ns;
+    return 0;
+}
+
+// One handle, and for a listener its kernel side too.
+struct wait_one {
+    struct wait wait;
+    int handle;
+    uint32_t events;
+    struct pollfd fds[3];
+};
+
+static bool one_peek(struct wait *w)
+{
+    struct wait_one *o = (struct wait_one *)w;
+    return (ready_bits(w->shared, o->handle) & o->events) != 0;
+}
+
+static int one_check(struct wait *w)
+{
+    if (w->kernel < 0)
+        w->kernel = w->nfds ? real.poll(w->fds, (nfds_t)w->nfds, 0) : 0;
+    return w->kernel > 0 || one_peek(w);
+}
+
+static bool one_arm(struct wait *w, struct frame *f)
+{
+    struct wait_one *o = (struct wait_one *)w;
+    struct waiter *one = frame_memory(f, sizeof *one);
+    if (!one)
+        return false;
+    *one = (struct waiter){ .who = f->who, .events = o->events };
+    f->waiters = one;
+    f->nwaiters = 1;
+    waiter_add(one, o->handle);
+    return true;
+}
+
+// one_release gives back the caller's reference, which a cancelled thread will not.
+static void one_release(struct wait *w)
+{
+    struct file *f = file_of_handle(((struct wait_one *)w)->handle);
+    if (f) {
+        file_put(f);
+        file_put(f);
+    }
+}
+
+int wait_handle(int fd, int handle, uint32_t events, int64_t timeout_ns)
+{
+    struct wait_one o = {
+        .wait = { .check = one_check, .peek = one_peek, .arm = one_arm, .release = one_release, .kernel = -1, .shared = shared(), .restart = timeout_ns < 0,
+                  .deadline = timeout_ns < 0 ? -1 : now_ns() + timeout_ns },
+        .handle = handle,
+        .events = events | POLLERR | POLLHUP,
+        .fds[0] = { .fd = fd, .events = (short)events },
+    };
+    o.wait.fds = o.fds;
+    o.wait.nfds = fd_kind(fd) == FD_LISTENER;
+    return o.wait.shared ? wait_run(&o.wait) : 1;
+}
