@@ -16,6 +16,7 @@
 #include "raw.h"
 #include "real.h"
 #include "rules.h"
+#include "wait.h"
 
 static pthread_mutex_t need_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); // this thread has need_lock
@@ -121,6 +122,7 @@ static void enter(int fd, struct file *f)
     int h = ENGINE(sl_listen, fd, f->backlog);
     if (h >= 0) {
         file_set_handle(f, h);
+        epoll_fd_taken(fd, f);
         return;
     }
     if (!atomic_load(&f->nonblock))

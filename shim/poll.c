@@ -222,21 +222,3 @@ INTERPOSE int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, cons
         r = poll_run(fds, n, deadline, mask);
     return r == -ENOSYS ? real.ppoll(fds, n, t, mask) : result(r);
 }
-
-void __chk_fail(void) __attribute__((noreturn));
-int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t bytes);
-int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask, size_t bytes);
-
-INTERPOSE int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t bytes)
-{
-    if (bytes / sizeof *fds < n)
-        __chk_fail();
-    return poll(fds, n, ms);
-}
-
-INTERPOSE int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask, size_t bytes)
-{
-    if (bytes / sizeof *fds < n)
-        __chk_fail();
-    return ppoll(fds, n, t, mask);
-}

@@ -4,6 +4,7 @@
 
 #include "epoll_set.h"
 #include "helper.h"
+#include "notes.h"
 #include "raw.h"
 #include "wait.h"
 #include "wait_frame.h"
@@ -141,7 +142,10 @@ static void settle_moved(void)
         struct file *f = file_of_handle(h);
         if (!f)
             continue;
-        file_settle(f);
+        if (f->kind == FD_LISTENER)
+            epoll_fd_moved(atomic_load(&f->fd), f); // it goes on in the kernel
+        else
+            file_settle(f);
         file_put(f);
     }
     settling = false;
@@ -159,6 +163,7 @@ void after_engine(void)
         ready_unlock();
     }
     sleep_check_deadline(s);
+    notes_log(s);
     if (__builtin_expect(__atomic_load_n(&moved_head, __ATOMIC_RELAXED) != 0, 0))
         settle_moved();
 }

@@ -69,10 +69,16 @@ static void selects(void)
     (void)!pipe(pipes);
     int fds[2] = { p.srv, pipes[0] };
     fd_set r, w, e;
-#define SETS() (FD_ZERO(&r), FD_ZERO(&w), FD_ZERO(&e), FD_SET(p.srv, &r), FD_SET(pipes[0], &r))
+#define SETS()                                 \
+    do {                                       \
+        memset(&r, 0, sizeof r);               \
+        w = e = r;                             \
+        FD_SET(p.srv, &r), FD_SET(pipes[0], &r); \
+    } while (0)
     SETS();
     selected(64, &r, NULL, NULL, 10, fds, 2);
-    SETS(), FD_SET(p.srv, &w), FD_SET(p.srv, &e);
+    SETS();
+    FD_SET(p.srv, &w), FD_SET(p.srv, &e);
     selected(64, &r, &w, &e, -1, fds, 2);
     put(p.cli, "x");
     SETS();
@@ -80,22 +86,26 @@ static void selects(void)
     (void)!write(pipes[1], "y", 1);
     SETS();
     selected(64, &r, NULL, NULL, 10, fds, 2);
-    SETS(), FD_SET(500, &r);
-    selected(501, &r, NULL, NULL, 0, fds, 2);
+    SETS();
+    FD_SET(60, &r);
+    selected(61, &r, NULL, NULL, 0, fds, 2);
     SETS();
     selected(p.srv, &r, NULL, NULL, 0, fds, 1); /* below n only */
     SETS();
     selected(-1, &r, NULL, NULL, 0, fds, 0);
     send(p.cli, "!", 1, MSG_OOB);
     settle();
-    FD_ZERO(&e), FD_SET(p.srv, &e);
+    FD_ZERO(&e);
+    FD_SET(p.srv, &e);
     selected(64, NULL, NULL, &e, 0, fds, 1);
     close(p.cli);
     settle();
     get(p.srv);
-    FD_ZERO(&w), FD_SET(p.srv, &w);
+    FD_ZERO(&w);
+    FD_SET(p.srv, &w);
     selected(64, NULL, &w, NULL, 0, fds, 1);
-    FD_ZERO(&e), FD_SET(p.srv, &e);
+    FD_ZERO(&e);
+    FD_SET(p.srv, &e);
     shutdown(p.srv, SHUT_WR);
     selected(64, NULL, NULL, &e, 20, fds, 1);
 }
@@ -139,7 +149,8 @@ static void interrupted(void)
     alarm_in(30, SA_RESTART);
     polled(&f, 1, -1);
     fd_set r;
-    FD_ZERO(&r), FD_SET(p.srv, &r);
+    FD_ZERO(&r);
+    FD_SET(p.srv, &r);
     alarm_in(30, 0);
     selected(64, &r, NULL, NULL, -1, &p.srv, 1);
     fcntl(p.srv, F_SETFL, 0);
@@ -203,7 +214,8 @@ static void masked(void)
     SAY_ERR(ppoll(&f, 1, &none, &open));
     say("rang %d", rang);
     fd_set r;
-    FD_ZERO(&r), FD_SET(p.srv, &r);
+    FD_ZERO(&r);
+    FD_SET(p.srv, &r);
     raise(SIGUSR1);
     SAY_ERR(pselect(64, &r, NULL, NULL, NULL, &open));
     say("rang %d", rang);

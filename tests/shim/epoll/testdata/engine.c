@@ -3,7 +3,6 @@
  * sl_listen on 127.0.0.1:P listens on 127.0.0.2:P too: who connects there is served "by the engine", who connects to 127.0.0.1 by
  * the kernel. A handle wraps a kernel socket that the program does not see; its readiness and edges come from two private
  * epoll sets, one for each direction, so that the words of cabi.h say exactly what the kernel would. */
-#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,14 +10,17 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "../../../../cabi/cabi.h"
+#include "../../../../shim/raw.h"
 
 #define MAX 4096
 static struct sl_shared *sh;
@@ -26,27 +28,45 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int fd_min, in_ep, out_ep;
 static int socks[MAX]; /* fd + 1 */
 
+/* One receive ring to spin on: the scenarios advance its producer index, in a file that both map, when they have sent something. */
+static _Atomic uint32_t *ring_prod, ring_cons;
+
+static void map_ring(void)
+{
+    const char *path = getenv("SLT_RING");
+    int fd = path ? (int)RAW(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC) : -1;
+    void *p = fd < 0 ? MAP_FAILED : mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (fd >= 0)
+        RAW(SYS_close, fd);
+    if (p == MAP_FAILED)
+        return;
+    ring_prod = p;
+    atomic_store(&sh->rings[0].prod, ring_prod);
+    atomic_store(&sh->rings[0].cons, &ring_cons);
+    atomic_store(&sh->nrings, 1);
+}
+
 /* The stand-in lives under the preload object: it must not come back to the interposed calls. */
-#define RAW syscall
+#define CALL(...) raw_result(RAW(__VA_ARGS__))
 
 static int high(int fd)
 {
-    int to = (int)RAW(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd_min);
-    RAW(SYS_close, fd);
+    int to = (int)CALL(SYS_fcntl, fd, F_DUPFD_CLOEXEC, fd_min);
+    CALL(SYS_close, fd);
     return to;
 }
 
 static int raw_ctl(int ep, int op, int fd, uint32_t events, uint64_t data)
 {
     struct epoll_event ev = { .events = events, .data.u64 = data };
-    return (int)RAW(SYS_epoll_ctl, ep, op, fd, &ev);
+    return (int)CALL(SYS_epoll_ctl, ep, op, fd, &ev);
 }
 
 static void publish(int h, int in, int out)
 {
     struct pollfd p = { .fd = socks[h] - 1, .events = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | POLLPRI };
     struct timespec none = { 0 };
-    RAW(SYS_ppoll, &p, 1, &none, NULL, 8);
+    CALL(SYS_ppoll, &p, 1, &none, NULL, 8);
     atomic_store(&sh->words[h].ready, (uint32_t)(uint16_t)p.revents);
     if (in)
         atomic_fetch_add(&sh->words[h].edge_in, 1);
@@ -62,8 +82,8 @@ static void publish(int h, int in, int out)
 static int events_of(int ep, int in)
 {
     struct epoll_event ev[64];
-    int n = (int)RAW(SYS_epoll_pwait, ep, ev, 64, 0, NULL, 8), total = 0;
-    for (; n > 0; n = (int)RAW(SYS_epoll_pwait, ep, ev, 64, 0, NULL, 8)) {
+    int n = (int)CALL(SYS_epoll_pwait, ep, ev, 64, 0, NULL, 8), total = 0;
+    for (; n > 0; n = (int)CALL(SYS_epoll_pwait, ep, ev, 64, 0, NULL, 8)) {
         total += n;
         for (int i = 0; i < n; i++)
             if (socks[ev[i].data.u32])
@@ -78,6 +98,8 @@ static int turn(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     atomic_store(&sh->entered_ns, (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec);
     sh->crossings++;
+    if (ring_prod)
+        atomic_store(&ring_cons, atomic_load(ring_prod));
     return events_of(in_ep, 1) + events_of(out_ep, 0);
 }
 
@@ -98,7 +120,7 @@ static int handle_new(int fd)
             publish(h, 0, 0);
             return h;
         }
-    RAW(SYS_close, fd);
+    CALL(SYS_close, fd);
     return -ENFILE;
 }
 
@@ -108,11 +130,12 @@ int sl_start(struct sl_shared *shared, const struct sl_boot *boot)
         return -EINVAL;
     sh = shared;
     fd_min = boot->fd_min;
-    in_ep = high((int)RAW(SYS_epoll_create1, EPOLL_CLOEXEC));
-    out_ep = high((int)RAW(SYS_epoll_create1, EPOLL_CLOEXEC));
-    sh->wake_epfd = high((int)RAW(SYS_epoll_create1, EPOLL_CLOEXEC));
+    in_ep = high((int)CALL(SYS_epoll_create1, EPOLL_CLOEXEC));
+    out_ep = high((int)CALL(SYS_epoll_create1, EPOLL_CLOEXEC));
+    sh->wake_epfd = high((int)CALL(SYS_epoll_create1, EPOLL_CLOEXEC));
     raw_ctl(sh->wake_epfd, EPOLL_CTL_ADD, in_ep, EPOLLIN, 0);
     raw_ctl(sh->wake_epfd, EPOLL_CTL_ADD, out_ep, EPOLLIN, 0);
+    map_ring();
     return 0;
 }
 
@@ -120,13 +143,13 @@ int sl_listen(int kfd, int backlog)
 {
     struct sockaddr_in sa;
     socklen_t n = sizeof sa;
-    if (RAW(SYS_getsockname, kfd, &sa, &n) != 0 || sa.sin_family != AF_INET)
+    if (CALL(SYS_getsockname, kfd, &sa, &n) != 0 || sa.sin_family != AF_INET)
         return SL_KERNEL;
     sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
-    int fd = (int)RAW(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-    RAW(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (RAW(SYS_bind, fd, &sa, sizeof sa) != 0 || RAW(SYS_listen, fd, backlog) != 0) {
-        RAW(SYS_close, fd);
+    int fd = (int)CALL(SYS_socket, AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+    CALL(SYS_setsockopt, fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (CALL(SYS_bind, fd, &sa, sizeof sa) != 0 || CALL(SYS_listen, fd, backlog) != 0) {
+        CALL(SYS_close, fd);
         return SL_KERNEL;
     }
     enter();
@@ -136,7 +159,7 @@ int sl_listen(int kfd, int backlog)
     return h;
 }
 
-int sl_relisten(int h, int backlog) { return (int)RAW(SYS_listen, socks[h] - 1, backlog); }
+int sl_relisten(int h, int backlog) { return (int)CALL(SYS_listen, socks[h] - 1, backlog); }
 
 #define ERRNO(r) ((r) < 0 ? -errno : (r))
 
@@ -144,7 +167,7 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len)
 {
     enter();
     turn();
-    int fd = (int)RAW(SYS_accept4, socks[h] - 1, sa, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    int fd = (int)CALL(SYS_accept4, socks[h] - 1, sa, len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     int r = fd < 0 ? -errno : handle_new(fd);
     publish(h, 0, 0);
     leave();
@@ -154,12 +177,12 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len)
 int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len)
 {
     (void)kfd;
-    int fd = (int)RAW(SYS_socket, sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = (int)CALL(SYS_socket, sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return SL_KERNEL;
     enter();
-    int r = (int)RAW(SYS_connect, fd, sa, len);
-    r = r != 0 && errno != EINPROGRESS ? (RAW(SYS_close, fd), -errno) : handle_new(fd);
+    int r = (int)CALL(SYS_connect, fd, sa, len);
+    r = r != 0 && errno != EINPROGRESS ? (CALL(SYS_close, fd), -errno) : handle_new(fd);
     turn();
     leave();
     return r;
@@ -170,7 +193,7 @@ ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recv
     struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
     enter();
     turn();
-    ssize_t r = RAW(SYS_recvmsg, socks[h] - 1, &m, flags | MSG_DONTWAIT);
+    ssize_t r = CALL(SYS_recvmsg, socks[h] - 1, &m, flags | MSG_DONTWAIT);
     r = ERRNO(r);
     if (info)
         *info = (struct sl_recvinfo){ .msg_flags = (uint32_t)m.msg_flags & MSG_OOB };
@@ -184,7 +207,7 @@ ssize_t sl_send(int h, const struct iovec *iov, int n, int flags)
     struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
     enter();
     turn();
-    ssize_t r = RAW(SYS_sendmsg, socks[h] - 1, &m, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t r = CALL(SYS_sendmsg, socks[h] - 1, &m, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
     r = ERRNO(r);
     publish(h, 0, 0);
     leave();
@@ -194,7 +217,7 @@ ssize_t sl_send(int h, const struct iovec *iov, int n, int flags)
 int sl_shutdown(int h, int how)
 {
     enter();
-    int r = ERRNO((int)RAW(SYS_shutdown, socks[h] - 1, how));
+    int r = ERRNO((int)CALL(SYS_shutdown, socks[h] - 1, how));
     turn();
     publish(h, 0, 0);
     leave();
@@ -206,7 +229,7 @@ int sl_close(int h)
     if (h <= 0 || h >= MAX || !socks[h])
         return -EBADF;
     enter();
-    RAW(SYS_close, socks[h] - 1);
+    CALL(SYS_close, socks[h] - 1);
     socks[h] = 0;
     uint32_t moved = atomic_exchange(&sh->words[h].moved, 0);
     atomic_fetch_sub(&sh->handles, 1);
@@ -216,20 +239,20 @@ int sl_close(int h)
 
 int sl_setsockopt(int h, int level, int name, const void *val, socklen_t len)
 {
-    return ERRNO((int)RAW(SYS_setsockopt, socks[h] - 1, level, name, val, len));
+    return ERRNO((int)CALL(SYS_setsockopt, socks[h] - 1, level, name, val, len));
 }
 
 int sl_getsockopt(int h, int level, int name, void *val, socklen_t *len)
 {
-    return ERRNO((int)RAW(SYS_getsockopt, socks[h] - 1, level, name, val, len));
+    return ERRNO((int)CALL(SYS_getsockopt, socks[h] - 1, level, name, val, len));
 }
 
 int sl_name(int h, int peer, struct sockaddr *sa, socklen_t *len)
 {
-    return ERRNO((int)RAW(peer ? SYS_getpeername : SYS_getsockname, socks[h] - 1, sa, len));
+    return ERRNO((int)CALL(peer ? SYS_getpeername : SYS_getsockname, socks[h] - 1, sa, len));
 }
 
-int sl_ioctl(int h, unsigned long req, int *val) { return ERRNO((int)RAW(SYS_ioctl, socks[h] - 1, req, val)); }
+int sl_ioctl(int h, unsigned long req, int *val) { return ERRNO((int)CALL(SYS_ioctl, socks[h] - 1, req, val)); }
 
 int sl_poll(void)
 {
@@ -243,7 +266,7 @@ int sl_poll(void)
 int sl_handover(int h)
 {
     enter();
-    int fd = (int)RAW(SYS_fcntl, socks[h] - 1, F_DUPFD_CLOEXEC, fd_min);
+    int fd = (int)CALL(SYS_fcntl, socks[h] - 1, F_DUPFD_CLOEXEC, fd_min);
     raw_ctl(in_ep, EPOLL_CTL_DEL, socks[h] - 1, 0, 0);
     raw_ctl(out_ep, EPOLL_CTL_DEL, socks[h] - 1, 0, 0);
     atomic_store(&sh->words[h].moved, (uint32_t)fd + 1);

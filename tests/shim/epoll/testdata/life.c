@@ -88,6 +88,7 @@ static void forked(void)
     }
     waitpid(pid, NULL, 0);
     show(ep, 0);
+    (void)!read(pipes[0], (char[1]){ 0 }, 1);
     int c = dial(l, false);
     show(ep, 2000);
     close(take(l));
