@@ -98,7 +98,8 @@ func (s *sender) onTimer(now int64) timerOut {
 	}
 	if s.buf.starved {
 		o.space = s.freed()
-		s.buf.look = now + ringRetry
+		s.buf.pause = min(2*max(s.buf.pause, ringRetry/2), 64*ringRetry)
+		s.buf.look = now + s.buf.pause
 	}
 	if s.tmr.at == 0 || now < s.tmr.at {
 		return o

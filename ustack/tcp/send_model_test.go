@@ -112,8 +112,9 @@ func (m *model) pump() {
 		if !ok {
 			break
 		}
-		if m.rng.IntN(50) == 0 {
-			break // the ring is full
+		if m.rng.IntN(50) == 0 { // the ring is full: whoever owns it comes back
+			m.at(ms, m.pump)
+			break
 		}
 		m.transmit(&t)
 		m.s.sent(m.now, &t)

@@ -11,6 +11,7 @@ type sendBuffer struct {
 	starved bool  // the pool of frames was empty: look again soon
 	lowat   int   // TCP_NOTSENT_LOWAT in bytes, 0: the host's
 	look    int64 // when to look for a frame again
+	pause   int64 // and how long after that: it doubles up to 64 ms
 }
 
 // minSendBuffer is the least SO_SNDBUF gives, SOCK_MIN_SNDBUF.
@@ -87,6 +88,6 @@ func (s *sender) freed() bool {
 	if !s.writable() {
 		return false
 	}
-	s.buf.noSpace, s.buf.starved = false, false
+	s.buf.noSpace, s.buf.starved, s.buf.pause = false, false, 0
 	return true
 }

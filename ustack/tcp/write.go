@@ -18,7 +18,9 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 	for done < len(b) && s.mayQueue() {
 		r := s.newRec()
 		if r == nil {
-			s.buf.starved, s.buf.look = true, now+ringRetry
+			if !s.buf.starved {
+				s.buf.starved, s.buf.look = true, now+ringRetry
+			}
 			break
 		}
 		n := r.fill(b[done:], limit)
