@@ -7,6 +7,7 @@
 
 #include "../cabi/cabi.h"
 #include "fdmap.h"
+#include "notes.h"
 #include "own.h"
 
 struct engine_calls {
@@ -74,6 +75,8 @@ static inline void engine_leave(void)
     if (__builtin_expect(signals_held, 0))
         signals_release();
     after_engine();
+    if (s)
+        notes_check(s);
 }
 
 // engine_loaded: has this process (or the parent it was forked from) ever loaded the engine?

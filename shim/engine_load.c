@@ -160,5 +160,6 @@ void engine_forked(void)
     signals_forked();
     own_forked(memory);
     memory = NULL; // the parent's, as it was
+    notes_logged = 0;
     start_retry_ns = 0, start_pause_ns = 1000000000;
 }

@@ -121,7 +121,7 @@ void knobs_read(char **envp, void (*complain)(const char *line))
         const char *bad = knob_set(&knobs, name, value);
         if (!bad) {
             if (kept + 1 < sizeof knobs.env / sizeof knobs.env[0])
-                knobs.env[kept++] = *envp;
+                knobs.env[kept++] = strdup(*envp); // programs write their title over the original
             continue;
         }
         struct text t = TEXT_INIT;

@@ -3,8 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -48,7 +47,7 @@ func (e *Engine) dial() error {
 }
 
 func (e *Engine) hello(door int) error {
-	c, w, err := proto.Open(door, proto.Hello{Program: filepath.Base(os.Args[0])}, callTime)
+	c, w, err := proto.Open(door, proto.Hello{Program: programName()}, callTime)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoBroker, err)
 	}
@@ -65,6 +64,9 @@ func (e *Engine) hello(door int) error {
 	e.link = link{client: c, token: w.Token}
 	return nil
 }
+
+// programName is the process's name. Its arguments may have been written over.
+func programName() string { return strings.TrimSpace(readSmall("/proc/self/comm")) }
 
 // hangUp closes the channel.
 func (e *Engine) hangUp() {
