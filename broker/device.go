@@ -49,7 +49,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 		prog, err = s.b.back.Adopt(s.fd(), n.Ifindex, s.b.pins.dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", n.Name, err)
+		return nil, fmt.Errorf("device %s: %w", n.Name, err)
 	}
 	d := newDevice(s, n, prog)
 	s.devices[n.Ifindex] = d

@@ -96,9 +96,9 @@ func choose(all []netDevice, k key, allowed []string) (use []netDevice, notes []
 				notes = append(notes, fmt.Sprintf("%v is a loopback address", k.ip))
 			}
 		case len(allowed) > 0 && !slices.Contains(allowed, n.Name):
-			notes = append(notes, n.Name+" left out: not in SLUICE_DEVICES")
+			notes = append(notes, "device "+n.Name+" left out: not in SLUICE_DEVICES")
 		case !n.Up:
-			notes = append(notes, n.Name+" left out: is down")
+			notes = append(notes, "device "+n.Name+" left out: it is down")
 		default:
 			use = append(use, n)
 		}

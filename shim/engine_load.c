@@ -159,7 +159,7 @@ void engine_forked(void)
     engine_inside = 0; // the waiting part holds it up over a fork
     signals_forked();
     own_forked(memory);
+    notes_forked();
     memory = NULL; // the parent's, as it was
-    notes_logged = 0;
     start_retry_ns = 0, start_pause_ns = 1000000000;
 }

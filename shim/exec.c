@@ -3,6 +3,7 @@
 #include <string.h>
 #include <stdlib.h>
 
+#include "environ.h"
 #include "ours.h"
 #include "process.h"
 #include "raw.h"
@@ -37,38 +38,40 @@ static void leave_search(const char *file)
 
 INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
 {
+    CARRY(env, envp);
     leave(AT_FDCWD, path, 0);
-    return real.execve(path, argv, envp);
+    return real.execve(path, argv, env);
 }
 
 INTERPOSE int execv(const char *path, char *const argv[])
 {
-    leave(AT_FDCWD, path, 0);
-    return real.execv(path, argv);
+    return execve(path, argv, environ);
 }
 
 INTERPOSE int execvp(const char *file, char *const argv[])
 {
-    leave_search(file);
-    return real.execvp(file, argv);
+    return execvpe(file, argv, environ);
 }
 
 INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
 {
+    CARRY(env, envp);
     leave_search(file);
-    return real.execvpe(file, argv, envp);
+    return real.execvpe(file, argv, env);
 }
 
 INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
 {
+    CARRY(env, envp);
     leave(fd, "", AT_EMPTY_PATH);
-    return real.fexecve(fd, argv, envp);
+    return real.fexecve(fd, argv, env);
 }
 
 INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
+    CARRY(env, envp);
     leave(dir, path, flags);
-    return real.execveat(dir, path, argv, envp, flags);
+    return real.execveat(dir, path, argv, env, flags);
 }
 
 // count_args counts the list of execl and its kin, with the NULL at its end.
@@ -121,15 +124,17 @@ INTERPOSE int execle(const char *path, const char *arg, ...)
 INTERPOSE int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,
                           char *const argv[], char *const envp[])
 {
+    CARRY(env, envp);
     handover_inherited();
-    return real.posix_spawn(pid, path, fa, at, argv, envp);
+    return real.posix_spawn(pid, path, fa, at, argv, env);
 }
 
 INTERPOSE int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *fa, const posix_spawnattr_t *at,
                            char *const argv[], char *const envp[])
 {
+    CARRY(env, envp);
     handover_inherited();
-    return real.posix_spawnp(pid, file, fa, at, argv, envp);
+    return real.posix_spawnp(pid, file, fa, at, argv, env);
 }
 
 // The child will have fd as another number, without FD_CLOEXEC.

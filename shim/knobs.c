@@ -110,18 +110,32 @@ static bool knob_name(const char *entry, char *name, size_t size)
     return true;
 }
 
+// keep copies a variable: programs that change their title (nginx, sshd) write over the environment they were started with.
+static const char *keep(const char *entry)
+{
+    static char store[8192];
+    static size_t used;
+    size_t len = strlen(entry) + 1;
+    if (len > sizeof store - used)
+        return NULL;
+    used += len;
+    return memcpy(store + used - len, entry, len);
+}
+
 void knobs_read(char **envp, void (*complain)(const char *line))
 {
     size_t kept = 0;
     for (; envp && *envp; envp++) {
+        if (strncmp(*envp, "LD_PRELOAD=", 11) == 0)
+            knobs.preload = keep(*envp);
         char name[64];
         if (!knob_name(*envp, name, sizeof name))
             continue;
         const char *value = *envp + strcspn(*envp, "=") + 1;
         const char *bad = knob_set(&knobs, name, value);
         if (!bad) {
-            if (kept + 1 < sizeof knobs.env / sizeof knobs.env[0])
-                knobs.env[kept++] = strdup(*envp); // programs write their title over the original
+            if (kept + 1 < sizeof knobs.env / sizeof knobs.env[0] && (knobs.env[kept] = keep(*envp)))
+                kept++;
             continue;
         }
         struct text t = TEXT_INIT;

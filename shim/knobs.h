@@ -31,6 +31,7 @@ struct knobs {
     int log_level; // 0 off, 1 error, 2 info, 3 debug
     char log_path[256];
     const char *env[16]; // the SLUICE_* variables that count, as they stood when the program started; for the engine
+    const char *preload; // LD_PRELOAD=..., as it stood then; NULL: there was none
 };
 extern struct knobs knobs; // set once, before main
 

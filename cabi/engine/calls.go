@@ -1,11 +1,13 @@
 package engine
 
 import (
+	"errors"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/fallback/routes"
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
@@ -41,12 +43,18 @@ func (e *Engine) conn(h int32) (s *usock.Socket, ret int) {
 	return o.sock, 0
 }
 
-// kernelOr makes SL_KERNEL of an error, noting it: the kernel will word a failure as the program expects it.
+// kernelOr makes SL_KERNEL of an error: the kernel will word a failure as the program expects it. The first one is said to everybody,
+// as it most likely is the reason of those that follow (a program's other listeners, attempts later on); what can't be otherwise is not.
 func (e *Engine) kernelOr(n int, err error) int {
-	if err == nil {
+	switch {
+	case err == nil:
 		return n
+	case e.refused, errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
+		e.info("%v", err)
+	default:
+		e.refused = true
+		e.refuse(err.Error())
 	}
-	e.refuse(err.Error())
 	return Kernel
 }
 

@@ -46,6 +46,7 @@ type Engine struct {
 	yields    []yield
 	reclaimAt int64               // when the frames of queues given up can be used again; 0: none wait
 	said      map[string]struct{} // refusals noted already
+	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 
 	nextLook int64 // when the broker and the routes are looked at next
 	stopped  bool
