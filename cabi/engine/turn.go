@@ -15,6 +15,9 @@ const (
 // turn is one round: packets, timers, the broker, routes. It returns how much there was to do.
 func (e *Engine) turn(now int64) int {
 	n := 0
+	if e.stopped {
+		return 0
+	}
 	if e.plane != nil {
 		n = e.plane.stack.Poll(now, budget)
 	}
@@ -57,7 +60,7 @@ func (e *Engine) look(now int64) int {
 // leave is the end of every call: what C needs to know before it sleeps or spins.
 func (e *Engine) leave(now int64) {
 	d := int64(0)
-	if e.plane != nil {
+	if e.plane != nil && !e.stopped {
 		d = e.plane.stack.NextDeadline()
 	}
 	if e.link.lostAt != 0 && e.link.client == nil {
