@@ -34,6 +34,7 @@ type client struct {
 	stateMap  *proto.StateMap
 	sentMem   bool
 	listeners map[uint64]*listener // by socket cookie
+	past      map[uint64]*listener // left, and without connections
 	order     int                  // of joining, for a stable division
 	ports     map[netip.AddrPort]bool
 	flows     map[steer.Tuple]*device
@@ -57,7 +58,7 @@ var (
 
 func newClient(b *Broker, ch *channel) *client {
 	return &client{
-		b: b, ch: ch, listeners: map[uint64]*listener{}, ports: map[netip.AddrPort]bool{},
+		b: b, ch: ch, listeners: map[uint64]*listener{}, past: map[uint64]*listener{}, ports: map[netip.AddrPort]bool{},
 		flows: map[steer.Tuple]*device{}, asks: map[uint64]*ask{},
 		rescues: map[steer.Tuple]bool{},
 	}

@@ -168,8 +168,17 @@ func (c *client) forgetLeft() {
 	for cookie, l := range c.listeners {
 		if l.left && (!c.hasQueues() || !c.mayHave(l.key)) {
 			delete(c.listeners, cookie)
+			c.remember(l)
 		}
 	}
+}
+
+// remember keeps a left listener's name: a last connection of it may still be passed on.
+func (c *client) remember(l *listener) {
+	if len(c.past) >= maxListeners {
+		clear(c.past)
+	}
+	c.past[l.cookie] = l
 }
 
 func (c *client) hasQueues() bool {

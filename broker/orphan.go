@@ -35,6 +35,9 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	b.mu.Lock()
 	s, err := b.enter(c)
 	l := c.listeners[r.Cookie]
+	if l == nil {
+		l = c.past[r.Cookie]
+	}
 	full := len(b.held) >= maxHeld
 	b.mu.Unlock()
 	switch {

@@ -95,25 +95,41 @@ func (e *Engine) ready(now int64, cookie uint64) {
 	}
 }
 
-// retire takes a listener from the program: its handle, and our duplicate of the kernel's.
-func (e *Engine) retire(l *listener) {
-	if l.h >= 0 {
-		e.unbind(l.h)
-		l.h = -1
-	}
+// retire takes what the process holds of a listener: our duplicate of the kernel's, and what was not accepted.
+func (e *Engine) retire(now int64, l *listener) {
 	if l.kfd >= 0 {
 		e.drop(l.kfd)
 		l.kfd = -1
 	}
-	// What another process or the kernel gave us was not accepted.
-	closeAll(l.queue)
+	for _, fd := range l.queue {
+		if err := e.passKernel(now, l, fd); err != nil {
+			e.debug("connection not passed on: %v", err)
+		}
+		_ = unix.Close(fd)
+	}
 	l.queue = nil
+}
+
+// passKernel gives a kernel socket from the accept queue to another owner of the listener.
+func (e *Engine) passKernel(now int64, l *listener, fd int) error {
+	var t proto.Taken
+	mem, err := e.call(now, proto.OpTakeover, nil, []int{fd}, &t)
+	if err != nil {
+		return err
+	}
+	defer closeAll(mem)
+	_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: t.Conn}, mem, nil)
+	return err
 }
 
 // closeListener ends a listener for the program. The stack's listener goes on: the broker asks for the queues back, and until
 // they are given up handshakes under way are finished for the other owners of the kernel listener.
 func (e *Engine) closeListener(now int64, l *listener) {
-	e.retire(l)
+	if l.h >= 0 {
+		e.unbind(l.h)
+		l.h = -1
+	}
+	e.retire(now, l)
 	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
 		e.debug("%v", err)
 	}

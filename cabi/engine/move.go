@@ -120,6 +120,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done func(*usock.Soc
 		fd := fds[0]
 		fds = fds[1:]
 		_ = unix.SetNonblock(fd, true)
+		e.unqueue(s)
 		s.Forget(now)
 		e.sh.Handovers++
 		done(s, fd)
@@ -144,6 +145,18 @@ func (e *Engine) settle(s *usock.Socket, fd int) {
 		_ = unix.Close(fd)
 	default:
 		_ = unix.Close(fd)
+	}
+}
+
+// unqueue takes a connection that was not accepted out of its listener's queue: it goes another way.
+func (e *Engine) unqueue(s *usock.Socket) {
+	if s.Accepted() {
+		return
+	}
+	for _, l := range e.listeners {
+		if l.sock != nil && l.sock.Listener().Take(s.Conn()) {
+			return
+		}
 	}
 }
 
@@ -189,6 +202,7 @@ func movable(s *usock.Socket) bool {
 
 // orphan passes an established connection on to another owner of its listener; without a broker it is reset.
 func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
+	e.unqueue(s)
 	p, err := newParcel()
 	if err == nil {
 		defer p.close()

@@ -22,7 +22,11 @@ func (e *Engine) Stop(now int64) {
 	if p := e.plane; p != nil {
 		p.stack.Poll(now, budget)
 		for _, l := range e.listeners {
-			e.retire(l)
+			if l.h >= 0 { // the kernel's listener goes on
+				e.moved(l.h, -1)
+				l.h = -1
+			}
+			e.retire(now, l)
 		}
 		e.passOn(now)
 		e.moveAll(now, func(*usock.Socket) bool { return true })
