@@ -12,12 +12,36 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/afxdp/steer"
 )
 
-// made remembers the inode of every namespace this process made, by its name, so that what is left
-// of it can be told when the name is gone.
+// made keeps every namespace this process made, by its name, so that what is left of it can be told when the name is gone. It is
+// kept open until it was found clean: the kernel gives the inode of one that is gone to the next.
 var made sync.Map
+
+type held struct {
+	fd    int
+	inode uint64
+}
+
+func hold(n *Node) error {
+	fd, err := unix.FcntlInt(uintptr(n.fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("hold namespace %s: %w", n.Name, err)
+	}
+	made.Store(n.Name, held{fd: fd, inode: n.inode})
+	return nil
+}
+
+func letGo(names []string) {
+	for _, name := range names {
+		if h, ok := made.LoadAndDelete(name); ok {
+			_ = unix.Close(h.(held).fd)
+		}
+	}
+}
 
 // Leftovers lists what is left of the named namespaces: names, processes, XDP programs, pins and
 // mounts. Without names it looks for those of every namespace of this package on the machine, and
@@ -57,8 +81,8 @@ func Leftovers(names ...string) ([]string, error) {
 }
 
 func inodeOf(n *Node) uint64 {
-	if inode, ok := made.Load(n.Name); ok {
-		return inode.(uint64)
+	if h, ok := made.Load(n.Name); ok {
+		return h.(held).inode
 	}
 	return mountedInode(n.Path())
 }
@@ -114,8 +138,9 @@ func leftPins(place string, inodes []uint64) (found []string) {
 	return found
 }
 
-// WaitClean waits until Leftovers finds nothing, at most that long.
+// WaitClean waits until Leftovers finds nothing, at most that long. It is the last question about beds that were closed.
 func WaitClean(limit time.Duration, names ...string) error {
+	defer letGo(names)
 	for end := time.Now().Add(limit); ; time.Sleep(10 * time.Millisecond) {
 		found, err := Leftovers(names...)
 		if err != nil {

@@ -89,7 +89,7 @@ func (n *Node) create() error {
 		return fmt.Errorf("open namespace %s: %w", n.Name, err)
 	}
 	if n.inode, err = netns.Inode(n.fd); err == nil {
-		made.Store(n.Name, n.inode)
+		err = hold(n)
 	}
 	return err
 }
@@ -165,11 +165,8 @@ func (n *Node) configure() error {
 // namespace and its device.
 func (n *Node) remove() error {
 	var errs []error
-	if n.inode != 0 {
-		errs = append(errs, endProcesses(n.inode))
-	}
-	if n.fd >= 0 {
-		errs = append(errs, n.Do(n.deleteDevice), unix.Close(n.fd))
+	if n.fd >= 0 { // else the number may be another namespace's by now
+		errs = append(errs, endProcesses(n.inode), n.Do(n.deleteDevice), unix.Close(n.fd))
 		n.fd = -1
 	}
 	for _, err := range []error{unix.Unmount(n.Path(), unix.MNT_DETACH), os.Remove(n.Path())} {
