@@ -80,6 +80,7 @@ static bool load(void)
     if (ok) {
         engine_loaded = true;
         threads_image(engine.sl_start);
+        signals_engine(&kept);
     }
     signals_restore(&kept);
     return ok;

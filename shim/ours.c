@@ -181,6 +181,17 @@ static void file_forked(int fd, struct file *f, void *arg)
     atomic_store(&f->retry_ns, 0);
 }
 
+static void file_left(int fd, struct file *f, void *arg)
+{
+    (void)fd, (void)arg;
+    if (f->kind == FD_CONN)
+        file_settle(f);
+    else if (f->kind == FD_LISTENER && atomic_load(&f->handle) >= 0)
+        file_set_handle(f, -1);
+}
+
+void files_left(void) { fd_each(NULL, file_left, NULL); }
+
 void files_forked(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;

@@ -21,6 +21,8 @@ void handover_inherited(void);
 struct file *conn_bind(int fd, int h, bool nonblock);
 // file_adopt: f belongs to an engine of an ancestor: fetches the connection from there.
 void file_adopt(struct file *f);
+// files_left: the engine has stopped: connections are what they moved to, listeners the kernel's alone.
+void files_left(void);
 // files_forked: in a forked child: no file has an engine here.
 void files_forked(void);
 

@@ -50,6 +50,8 @@ void process_leave(void)
     if (!shared() || engine_inside)
         return;
     ENGINE(sl_stop);
+    files_left();
+    engine_life->shared = NULL; // should an exec fail, the program goes on with the kernel
 }
 
 // The program's own exit handlers have run by now: what is still open is the kernel's to finish.

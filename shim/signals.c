@@ -41,6 +41,12 @@ static uint64_t mask_set(uint64_t mask)
 
 static void mask_fill(ucontext_t *uc) { memset(&uc->uc_sigmask, 0xff, 8); }
 
+// The engine's own handlers of faults (Go makes a panic of one in its code, and the engine survives that), by signal.
+static void (*_Atomic engine_fault[65])(int, siginfo_t *, void *);
+
+// always_ours: signals for which a trampoline stands even if the program has no handler.
+static bool always_ours(int sig) { return sig == THREADS_SIGNAL || (sig > 0 && sig < 65 && atomic_load(&engine_fault[sig])); }
+
 // A fault of the thread's own instruction can't wait.
 static bool is_fault(int sig, const siginfo_t *info)
 {
@@ -54,7 +60,7 @@ static int install(int sig, const struct sigaction *sa)
     struct sigaction k = *sa;
     k.sa_sigaction = trampoline;
     k.sa_flags |= SA_SIGINFO | SA_ONSTACK;
-    if (!is_function(sa)) // only THREADS_SIGNAL has a trampoline without a handler of the program's
+    if (!is_function(sa)) // always_ours
         k.sa_flags |= SA_RESTART;
     return real.sigaction(sig, &k, NULL);
 }
@@ -80,21 +86,46 @@ void signals_release(void)
     errno = saved;
 }
 
-// no_handler does what the kernel would without a handler; THREADS_SIGNAL only.
-static void no_handler(int sig, ucontext_t *uc)
+// no_handler does what the kernel would without a handler. A fault happens again when its instruction does.
+static void no_handler(int sig, bool fault, ucontext_t *uc)
 {
-    if (user[sig].sa_handler == SIG_IGN)
+    if (user[sig].sa_handler == SIG_IGN && !fault)
         return;
     struct sigaction dfl = { .sa_handler = SIG_DFL };
     real.sigaction(sig, &dfl, NULL);
-    RAW(SYS_tgkill, RAW(SYS_getpid), RAW(SYS_gettid), sig);
+    if (!fault)
+        RAW(SYS_tgkill, RAW(SYS_getpid), RAW(SYS_gettid), sig);
     sigdelset(&uc->uc_sigmask, sig);
+}
+
+static uintptr_t pc_of(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+#else
+    return (uintptr_t)uc->uc_mcontext.pc;
+#endif
+}
+
+// engine_faulted passes a fault in the engine's code to the engine. False: it is not the engine's, or the engine passed it on.
+static bool engine_faulted(int sig, siginfo_t *info, void *ctx)
+{
+    static _Thread_local bool inside __attribute__((tls_model("initial-exec")));
+    if (inside || !always_ours(sig) || !threads_in_image(pc_of(ctx)))
+        return false;
+    inside = true;
+    atomic_load(&engine_fault[sig])(sig, info, ctx);
+    inside = false;
+    return true;
 }
 
 static void trampoline(int sig, siginfo_t *info, void *ctx)
 {
     ucontext_t *uc = ctx;
-    if (!is_fault(sig, info) && thread_of_engine) {
+    bool fault = is_fault(sig, info);
+    if (fault && engine_faulted(sig, info, ctx))
+        return;
+    if (!fault && thread_of_engine) {
         int saved = errno;
         mask_fill(uc);
         if (sig != THREADS_SIGNAL || info->si_code != SI_TKILL || info->si_pid != (pid_t)RAW(SYS_getpid))
@@ -102,12 +133,12 @@ static void trampoline(int sig, siginfo_t *info, void *ctx)
         errno = saved;
         return;
     }
-    if (!is_fault(sig, info) && engine_inside) {
+    if (!fault && engine_inside) {
         hold(sig, info, uc);
         return;
     }
     if (!is_function(&user[sig])) {
-        no_handler(sig, uc);
+        no_handler(sig, fault, uc);
         return;
     }
     sig_any++;
@@ -125,7 +156,7 @@ void signals_wrap(void)
         if (sig == SIGKILL || sig == SIGSTOP || real.sigaction(sig, NULL, &sa) != 0)
             continue; // among them those that libc keeps for itself
         user[sig] = sa;
-        if (is_function(&sa) || sig == THREADS_SIGNAL)
+        if (is_function(&sa) || always_ours(sig))
             install(sig, &sa);
     }
 }
@@ -143,7 +174,7 @@ static int sigaction_wrapped(int sig, const struct sigaction *sa, struct sigacti
         struct sigaction before = user[sig];
         now = *sa;
         user[sig] = now; // first: the trampoline may run at once
-        r = is_function(&now) || sig == THREADS_SIGNAL ? install(sig, &now) : real.sigaction(sig, &now, NULL);
+        r = is_function(&now) || always_ours(sig) ? install(sig, &now) : real.sigaction(sig, &now, NULL);
         if (r != 0)
             user[sig] = before;
     }
@@ -185,4 +216,20 @@ void signals_restore(struct signals_kept *k)
             RAW(SYS_rt_sigaction, sig, &k->act[sig], NULL, 8);
     }
     mask_set(k->mask);
+}
+
+void signals_engine(struct signals_kept *k)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE };
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        int sig = faults[i];
+        struct kernel_sigaction is;
+        RAW(SYS_rt_sigaction, sig, NULL, &is, 8);
+        if (is.handler == k->act[sig].handler)
+            continue;
+        atomic_store(&engine_fault[sig], (void (*)(int, siginfo_t *, void *))is.handler);
+        RAW(SYS_rt_sigaction, sig, &k->act[sig], NULL, 8);
+        install(sig, &user[sig]);
+        RAW(SYS_rt_sigaction, sig, NULL, &k->act[sig], 8);
+    }
 }

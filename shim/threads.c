@@ -41,6 +41,7 @@ static int find_image(struct dl_phdr_info *info, size_t size, void *in)
 }
 
 void threads_image(void *in) { dl_iterate_phdr(find_image, in); }
+bool threads_in_image(uintptr_t pc) { return pc >= image_low && pc < image_high; }
 
 static void block_all(sigset_t *old)
 {
@@ -65,7 +66,7 @@ static void *engine_thread(void *p)
 
 INTERPOSE int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
-    bool engine = making || thread_of_engine || ((uintptr_t)fn >= image_low && (uintptr_t)fn < image_high);
+    bool engine = making || thread_of_engine || threads_in_image((uintptr_t)fn);
     if (!engine)
         return real.pthread_create(t, attr, fn, arg);
     struct start *s = malloc(sizeof *s);
