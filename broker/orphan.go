@@ -44,7 +44,7 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	case err != nil:
 		return nil, nil, err
 	case l == nil || !l.key.covers(unmap(r.Conn.State.Local)):
-		return nil, nil, refuse("orphan: not of a listener of this program")
+		return nil, nil, refuse("orphan: %v is not of a listener of this program (cookie %d, %d known)", r.Conn.State.Local, r.Cookie, len(c.listeners)+len(c.past))
 	case full:
 		return nil, nil, refuse("orphan: %d wait already", maxHeld)
 	}

@@ -67,9 +67,12 @@ func (p *parcel) thaw(now int64) {
 	}
 }
 
+// receiver is told of a connection's kernel socket, and of its listener if it was not accepted.
+type receiver func(s *usock.Socket, l *listener, fd int)
+
 // move hands connections to the kernel, many at a time. done is told each one's kernel socket; a connection the kernel does not take
 // goes on here, and the first reason is returned.
-func (e *Engine) move(now int64, socks []*usock.Socket, done func(s *usock.Socket, fd int)) (first error) {
+func (e *Engine) move(now int64, socks []*usock.Socket, done receiver) (first error) {
 	for len(socks) > 0 {
 		n := min(len(socks), proto.MaxHandover)
 		if err := e.moveSome(now, socks[:n], done); err != nil && first == nil {
@@ -80,7 +83,7 @@ func (e *Engine) move(now int64, socks []*usock.Socket, done func(s *usock.Socke
 	return first
 }
 
-func (e *Engine) moveSome(now int64, socks []*usock.Socket, done func(*usock.Socket, int)) error {
+func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error {
 	if e.link.client == nil {
 		return errNoBroker
 	}
@@ -120,10 +123,10 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done func(*usock.Soc
 		fd := fds[0]
 		fds = fds[1:]
 		_ = unix.SetNonblock(fd, true)
-		e.unqueue(s)
+		l := e.unqueue(s)
 		s.Forget(now)
 		e.sh.Handovers++
-		done(s, fd)
+		done(s, l, fd)
 	}
 	closeAll(fds)
 	return first
@@ -131,16 +134,17 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done func(*usock.Soc
 
 // settle puts a connection's kernel socket where the program finds it: under its handle, in the accept queue, or nowhere if
 // the program has closed it (the kernel then finishes it).
-func (e *Engine) settle(s *usock.Socket, fd int) {
+func (e *Engine) settle(s *usock.Socket, l *listener, fd int) {
 	switch {
 	case s.Tag >= 0:
 		h := s.Tag
 		e.dropFlow(e.tab.objects[h].out)
 		e.moved(h, fd)
-	case !s.Accepted():
-		if l := e.listenerOf(s); l != nil && l.h >= 0 {
-			e.push(l, fd)
-			return
+	case l != nil && l.h >= 0:
+		e.push(l, fd)
+	case l != nil:
+		if err := e.passKernel(nanotime(), l, fd); err != nil {
+			e.debug("connection not passed on: %v", err)
 		}
 		_ = unix.Close(fd)
 	default:
@@ -148,33 +152,17 @@ func (e *Engine) settle(s *usock.Socket, fd int) {
 	}
 }
 
-// unqueue takes a connection that was not accepted out of its listener's queue: it goes another way.
-func (e *Engine) unqueue(s *usock.Socket) {
+// unqueue takes a connection that was not accepted out of its listener's queue, since it goes another way, and tells whose it was.
+func (e *Engine) unqueue(s *usock.Socket) *listener {
 	if s.Accepted() {
-		return
+		return nil
 	}
 	for _, l := range e.listeners {
 		if l.sock != nil && l.sock.Listener().Take(s.Conn()) {
-			return
-		}
-	}
-}
-
-// listenerOf is the listener in whose accept queue s is.
-func (e *Engine) listenerOf(s *usock.Socket) *listener {
-	var best *listener
-	for _, l := range e.listeners {
-		if l.local.Port() != s.Local().Port() {
-			continue
-		}
-		if l.local.Addr() == s.Local().Addr().Unmap() {
 			return l
 		}
-		if l.local.Addr().IsUnspecified() {
-			best = l
-		}
 	}
-	return best
+	return nil
 }
 
 // moveAll hands over every connection that which chooses; those in states that have no place in the kernel stay.
@@ -233,8 +221,8 @@ func (e *Engine) Handover(now int64, h int32) (int, error) {
 		return 0, unix.EBUSY
 	}
 	got := -1
-	err := e.move(now, []*usock.Socket{o.sock}, func(s *usock.Socket, fd int) {
-		e.settle(s, fd)
+	err := e.move(now, []*usock.Socket{o.sock}, func(s *usock.Socket, l *listener, fd int) {
+		e.settle(s, l, fd)
 		got = fd
 	})
 	if got < 0 {
