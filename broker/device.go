@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/afxdp/steer"
 )
 
@@ -47,6 +49,9 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 	adopted := errors.Is(err, steer.ErrAttached)
 	if adopted {
 		prog, err = s.b.back.Adopt(s.fd(), n.Ifindex, s.b.pins.dir)
+	}
+	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EEXIST) {
+		return nil, refuse("%s: another XDP program is attached there", n.Name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("device %s: %w", n.Name, err)

@@ -16,6 +16,8 @@ type space struct {
 	file    *os.File
 	refs    int // clients and held orphans
 	devices map[int]*device
+	done    chan struct{}
+	closed  bool
 }
 
 func (s *space) fd() int { return int(s.file.Fd()) }
@@ -47,8 +49,11 @@ func (b *Broker) getSpace(f *os.File) (*space, error) {
 	if s != nil {
 		f.Close()
 	} else {
-		s = &space{b: b, inode: inode, file: f, devices: map[int]*device{}}
+		s = &space{b: b, inode: inode, file: f, devices: map[int]*device{}, done: make(chan struct{})}
 		b.spaces[inode] = s
+		if _, real := b.back.(kernel); real {
+			s.watchLinks()
+		}
 	}
 	s.refs++
 	return s, nil
@@ -66,6 +71,8 @@ func (s *space) close() {
 	for _, d := range s.devices {
 		d.close()
 	}
+	s.closed = true
+	close(s.done)
 	s.file.Close()
 }
 
