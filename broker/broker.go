@@ -58,8 +58,8 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b.listen = l
-	if _, real := cfg.backend.(kernel); !real {
-		b.pins = &pins{dir: cfg.PinDir, fake: true}
+	if _, real := cfg.backend.(kernel); !real || cfg.NoPins {
+		b.pins = &pins{}
 	} else if b.pins, err = openPins(cfg.PinDir); err != nil {
 		b.closeSocket()
 		return nil, err
@@ -68,7 +68,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b.goDo(b.acceptLoop)
 	context.AfterFunc(ctx, b.Close)
-	b.log.Infof("broker: listening on %s, pins in %s", cfg.Socket, cfg.PinDir)
+	b.log.Infof("broker: listening on %s, pins in %q", cfg.Socket, b.pins.dir)
 	return b, nil
 }
 

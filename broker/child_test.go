@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 		play()
 		return
 	case "broker":
-		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2]})
+		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2], NoPins: os.Args[2] == ""})
 		fmt.Println(err)
 		if err == nil {
 			stop := make(chan os.Signal, 1)

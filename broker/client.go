@@ -35,7 +35,6 @@ type client struct {
 	sentMem   bool
 	listeners map[uint64]*listener // by socket cookie
 	past      map[uint64]*listener // left, and without connections
-	order     int                  // of joining, for a stable division
 	ports     map[netip.AddrPort]bool
 	flows     map[steer.Tuple]*device
 	asks      map[uint64]*ask

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"path/filepath"
 	"time"
 
 	"github.com/sluice-net/sluice/broker/proto"
@@ -10,7 +9,8 @@ import (
 // Config says how a broker works. Every zero means the default.
 type Config struct {
 	Socket  string // path of the socket; default /run/sluice/broker.sock
-	PinDir  string // where XDP programs are pinned; default: sluice below /sys/fs/bpf, else a bpffs mounted beside the socket
+	PinDir  string // where XDP programs are pinned; default: below /sys/fs/bpf, else on a bpffs mounted beside the socket
+	NoPins  bool   // pin nothing: everything ends with this process, also if it is killed, and no other broker adopts it
 	Frames  int    // umem frames of a process that does not say; default 16384 (64 MiB)
 	Clients int    // most processes at once; default 4096
 	Log     Logger // default: silent
@@ -35,7 +35,7 @@ func (c Config) withDefaults() Config {
 		c.Socket = proto.DefaultSocket
 	}
 	if c.PinDir == "" {
-		c.PinDir = defaultPinDir(filepath.Dir(c.Socket))
+		c.PinDir = defaultPinDir(c.Socket)
 	}
 	if c.Log == nil {
 		c.Log = silent{}

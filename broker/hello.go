@@ -24,14 +24,10 @@ func (b *Broker) readHello(c *client) error {
 		return refuse("the first message is no hello")
 	}
 	if h.Version != proto.Version {
-		err := refuse("program speaks version %d of the protocol, the broker %d", h.Version, proto.Version)
-		b.reply(c, p, nil, err)
-		return err
+		return c.turnAway(p, refuse("program speaks version %d of the protocol, the broker %d", h.Version, proto.Version))
 	}
 	if p.Creds == nil || p.Creds.Pid <= 0 {
-		err := refuse("no credentials (a process outside the broker's pid namespace?)")
-		b.reply(c, p, nil, err)
-		return err
+		return c.turnAway(p, refuse("no credentials (a process outside the broker's pid namespace?)"))
 	}
 	pidfd, err := takePidfd(p)
 	if err != nil {
@@ -52,6 +48,14 @@ func (b *Broker) readHello(c *client) error {
 	b.reply(c, p, proto.Welcome{Version: proto.Version, Pid: c.pid, Token: c.token}, nil)
 	b.log.Debugf("broker: %v: hello, uid %d", c, c.uid)
 	return nil
+}
+
+// turnAway answers at once, since the channel is about to be closed.
+func (c *client) turnAway(p *proto.Packet, err error) error {
+	if msg, e := proto.Encode(proto.Envelope{ID: p.ID, Op: proto.OpReply, Error: err.Error()}, nil); e == nil {
+		c.ch.write(outgoing{msg: msg})
+	}
+	return err
 }
 
 // takePidfd is the descriptor that came with the message, else one of the pid, else (no such process) an error.

@@ -3,31 +3,38 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
+	"github.com/sluice-net/sluice/broker/proto"
 )
 
 // pins is the directory where programs are pinned, so that they outlive the broker.
 type pins struct {
-	dir   string
+	dir   string // "": nothing is pinned
 	mount string // the bpffs that a broker mounted for it, if one did
-	fake  bool   // tests pin nothing
 }
 
 // bpffs is where hosts have it.
 const bpffs = "/sys/fs/bpf"
 
-// defaultPinDir is below the host's bpffs if that is one and writable, else beside the socket.
-func defaultPinDir(beside string) string {
+// defaultPinDir is below the host's bpffs if that is one and writable, else beside the socket. Brokers at different sockets have different
+// ones: each takes what it finds in its own for what its predecessor left.
+func defaultPinDir(socket string) string {
 	var st unix.Statfs_t
-	if unix.Statfs(bpffs, &st) == nil && uint32(st.Type) == unix.BPF_FS_MAGIC && st.Flags&unix.ST_RDONLY == 0 {
+	if unix.Statfs(bpffs, &st) != nil || uint32(st.Type) != unix.BPF_FS_MAGIC || st.Flags&unix.ST_RDONLY != 0 {
+		return filepath.Join(filepath.Dir(socket), "bpf", "sluice")
+	}
+	if socket == proto.DefaultSocket {
 		return filepath.Join(bpffs, "sluice")
 	}
-	return filepath.Join(beside, "bpf", "sluice")
+	h := fnv.New64a()
+	h.Write([]byte(socket))
+	return filepath.Join(bpffs, fmt.Sprintf("sluice-%x", h.Sum64()))
 }
 
 // openPins makes the directory. Programs live in a directory below the mount, so that a broker that comes after a crash can tell a bpffs of
@@ -49,7 +56,7 @@ func openPins(dir string) (*pins, error) {
 
 // close removes what is empty: the directory, the mount, the mount point.
 func (p *pins) close() error {
-	if p.fake {
+	if p.dir == "" {
 		return nil
 	}
 	err := os.Remove(p.dir)

@@ -73,15 +73,27 @@ func dial(t *testing.T, bed *testbed.Bed, ip netip.Addr, port string, limit time
 	return c, err
 }
 
+// knock tries to connect, beside. Nobody answers.
+func knock(t *testing.T, bed *testbed.Bed, ip netip.Addr, port string) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if c, err := dial(t, bed, ip, port, time.Second); err == nil {
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { <-done })
+}
+
 func TestAnUnprivilegedProgramReceives(t *testing.T) {
 	for _, ip := range []string{"0.0.0.0", "::"} {
 		bed := bedtest.New(t, testbed.Config{})
 		b := realHost(t, nil)
 		p, port := serving(t, bed, b, ip)
 		require.Equal(t, "0000000000000000", p.do("caps"))
-		go dial(t, bed, bed.Server.IPv4, port, time.Second)
+		knock(t, bed, bed.Server.IPv4, port)
 		if ip == "::" {
-			go dial(t, bed, bed.Server.IPv6, port, time.Second)
+			knock(t, bed, bed.Server.IPv6, port)
 		}
 		bedtest.Until(t, "a SYN in the ring", func() bool { return p.do("received") != "0" })
 		s := b.Status()
@@ -213,7 +225,7 @@ func TestANewBrokerAdopts(t *testing.T) {
 	port := p.do("listen", "0.0.0.0")
 	require.Equal(t, "4", p.do("lease"))
 	first.kill()
-	go dial(t, bed, bed.Server.IPv4, port, time.Second)
+	knock(t, bed, bed.Server.IPv4, port)
 	bedtest.Until(t, "packets without any broker", func() bool { return p.do("received") != "0" })
 
 	b := realHost(t, func(c *Config) { c.Socket, c.PinDir = socket, pin })
@@ -228,6 +240,25 @@ func TestANewBrokerAdopts(t *testing.T) {
 		return len(s.Leases) == 0 && len(s.Devices) == 0
 	})
 	b.Close()
+}
+
+func TestAKilledBrokerWithoutPinsLeavesNothing(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	socket := socketPath(t)
+	b := startRole(t, nil, "broker", 0, socket, "")
+	require.Equal(t, "<nil>", b.line())
+	p := startRole(t, bed.Server, "program", nobody)
+	p.do("door", socket)
+	port := p.do("listen", "0.0.0.0")
+	require.Equal(t, "4", p.do("lease"))
+	b.kill()
+	c, err := dial(t, bed, bed.Server.IPv4, port, patience)
+	require.NoError(t, err, "the kernel serves")
+	c.Close()
+	require.NoError(t, os.Remove(socket))
 }
 
 func TestStalePinsGoAfterTheGrace(t *testing.T) {
@@ -282,7 +313,7 @@ func TestADeviceThatIsDownIsNamed(t *testing.T) {
 	p.do("listen", "0.0.0.0")
 	fmt.Fprintln(p.in, "lease")
 	require.NoError(t, p.in.Flush())
-	require.Equal(t, "error "+bed.Server.Device+" left out: is down", p.line())
+	require.Equal(t, "error device "+bed.Server.Device+" left out: it is down", p.line())
 }
 
 func TestADeviceThatVanishes(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 // reconcile compares who has which queue with who should, and starts what is missing. It may be called at any time, under the lock.
 func (d *device) reconcile() {
-	if d.dead || d.adopted || d.space.b.closed {
+	if d.dead || d.closed || d.adopted || d.space.b.closed {
 		return
 	}
 	members := d.eligible()

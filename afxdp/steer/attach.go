@@ -28,7 +28,7 @@ const linkName = "link"
 // Attach loads the program and attaches it to ifindex in the network namespace ns (a
 // descriptor, or netns.Current), in the driver if that can be, else generic. Link and maps are
 // pinned under pinDir/<inode of ns>-<ifindex>, so that they outlive this process; pinDir must
-// lie on a bpffs (see EnsureBPFFS).
+// lie on a bpffs (see EnsureBPFFS). Without pinDir nothing is pinned, and all ends with this process.
 func Attach(ns, ifindex int, pinDir string) (*Program, error) {
 	return attach(ns, ifindex, pinDir, Native, Generic)
 }
@@ -38,12 +38,15 @@ func attach(ns, ifindex int, pinDir string, modes ...Mode) (*Program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := clearStale(pinDir, pin); err != nil {
-		return nil, fmt.Errorf("attach to interface %d: %w", ifindex, err)
+	p := &Program{pin: pin}
+	if pinDir != "" {
+		if err := clearStale(pinDir, pin); err != nil {
+			return nil, fmt.Errorf("attach to interface %d: %w", ifindex, err)
+		}
+		p.dir = filepath.Join(pinDir, pin.String())
 	}
-	p := &Program{pin: pin, dir: filepath.Join(pinDir, pin.String())}
 	err = netns.Do(ns, func() error { return p.attach(modes) })
-	if err == nil {
+	if err == nil && p.dir != "" {
 		err = p.persist()
 	}
 	if err != nil {

@@ -42,7 +42,7 @@ func brokerCommand() *cobra.Command {
 func (f brokerFlags) serve() error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Log: newLogger(os.Stderr, f.level)})
+	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
 	f.report(err)
 	if err != nil {
 		return err
