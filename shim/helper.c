@@ -18,7 +18,7 @@
 #include "real.h"
 
 #define TICK_NS 1000000
-#define QUIET_TICKS 20
+#define QUIET_TICKS 2
 
 struct helper_state {
     _Atomic uint32_t parked; // futex: 1: asleep until helper_unpark
