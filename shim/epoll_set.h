@@ -54,7 +54,7 @@ struct ep_set {
     int kicks;         // how often the bell may be rung on for them
     _Atomic int bell;  // eventfd in the kernel's set, edge-triggered; -1: none yet
     bool nested;       // somebody polls the set itself: ring the bell when an item gets ready
-    bool kernel_turn;
+    _Atomic bool kernel_turn; // the kernel's members come first in the next epoll_wait
     uint32_t rounds;
     struct ep_set *next, *prev; // all sets; next is also the free list
 };

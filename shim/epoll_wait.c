@@ -41,8 +41,9 @@ struct set_wait {
 static int kernel_share(struct set_wait *w)
 {
     int ours = atomic_load_explicit(&w->set->nready, memory_order_relaxed);
-    w->set->kernel_turn = !w->set->kernel_turn;
-    if (ours == 0 || w->set->kernel_turn)
+    bool turn = atomic_load_explicit(&w->set->kernel_turn, memory_order_relaxed);
+    atomic_store_explicit(&w->set->kernel_turn, !turn, memory_order_relaxed);
+    if (ours == 0 || !turn)
         return w->max;
     return ours < w->max ? w->max - ours : w->max > 1;
 }

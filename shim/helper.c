@@ -53,15 +53,25 @@ static void park(void)
     atomic_store(&state.parked, 0);
 }
 
+static uint64_t own_turn; // when the engine was last entered, if it was by us
+
+// away: no program thread has been in the engine for a tick.
+static bool away(struct sl_shared *s)
+{
+    uint64_t entered = atomic_load(&s->entered_ns);
+    return entered == own_turn || now_ns() - (int64_t)entered >= TICK_NS;
+}
+
 // keep sleeps as the program's keeper until the engine has work, and does it unless the program has come back meanwhile.
 static void keep(struct sl_shared *s)
 {
-    static _Thread_local struct pollfd fds[2];
+    struct pollfd fds[2];
     bool engine = false;
-    uint64_t before = atomic_load(&s->entered_ns);
     sleep_until(s, fds, 0, -1, NULL, &engine);
-    if (atomic_load(&s->entered_ns) == before || now_ns() - (int64_t)atomic_load(&s->entered_ns) >= TICK_NS)
-        engine_turn(s, now_ns(), engine);
+    if (!away(s))
+        return;
+    engine_turn(s, now_ns(), engine);
+    own_turn = atomic_load(&s->entered_ns);
 }
 
 static void *helper_main(void *arg)
@@ -81,7 +91,7 @@ static void *helper_main(void *arg)
         if (until != 0 && quiet >= QUIET_TICKS) {
             park();
             quiet = 0;
-        } else if (until != 0 || now_ns() - (int64_t)entered < TICK_NS) {
+        } else if (until != 0 || !away(s)) {
             tick();
         } else {
             keep(s);

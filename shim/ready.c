@@ -4,14 +4,13 @@
 
 #include "epoll_set.h"
 #include "helper.h"
-#include "notes.h"
 #include "raw.h"
 #include "wait.h"
 #include "wait_frame.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct handle_list *handles; // SL_MAX_HANDLES of them, untouched pages cost nothing
-static int32_t moved_head;          // handle + 1 of the first that waits to be settled
+static _Atomic int32_t moved_head;          // handle + 1 of the first that waits to be settled
 static _Thread_local bool settling __attribute__((tls_model("initial-exec")));
 
 void ready_lock(void)
@@ -163,8 +162,7 @@ void after_engine(void)
         ready_unlock();
     }
     sleep_check_deadline(s);
-    notes_log(s);
-    if (__builtin_expect(__atomic_load_n(&moved_head, __ATOMIC_RELAXED) != 0, 0))
+    if (__builtin_expect(atomic_load_explicit(&moved_head, memory_order_relaxed) != 0, 0))
         settle_moved();
 }
 
