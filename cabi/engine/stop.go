@@ -41,6 +41,7 @@ func (e *Engine) Stop(now int64) {
 				e.rest()
 			}
 		}
+		e.publish() // the broker keeps the last state
 	}
 	e.hangUp()
 	e.link = link{}

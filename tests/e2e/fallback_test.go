@@ -21,18 +21,19 @@ func TestServesThroughTheKernel(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		make func(t *testing.T, r *rig) (env, prefix []string)
-		why  string
+		why  string // in the one line
+		asks bool   // the broker is asked again and again
 	}{
 		{"no broker", func(t *testing.T, r *rig) (env, prefix []string) {
 			return []string{"LD_PRELOAD=" + built(t, "libsluice.so"), "SLUICE_BROKER=" + r.dir + "/none.sock"}, nil
-		}, "broker"},
+		}, "broker", false},
 		{"an XDP program of somebody else's", func(t *testing.T, r *rig) (env, prefix []string) {
 			foreignXDP(t, r.Server)
 			return r.env(), []string{built(t, "sluice"), "run", "--"}
-		}, "XDP"},
+		}, "XDP", true},
 		{"switched off", func(t *testing.T, r *rig) (env, prefix []string) {
 			return append(r.env(), "SLUICE=off"), []string{built(t, "sluice"), "run", "--"}
-		}, ""},
+		}, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newRig(t, testbed.Config{})
@@ -43,6 +44,9 @@ func TestServesThroughTheKernel(t *testing.T) {
 			for range 3 {
 				url := fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port)
 				require.Equal(t, string(page), run(t, r.Client, "curl", "-sS", "-m", "60", url))
+			}
+			if c.asks {
+				r.waitRefused(x, r.Client, r.Server.IPv4.String())
 			}
 			requireOneLine(t, x, c.why)
 		})
@@ -58,11 +62,23 @@ func TestServesWhileTheDeviceIsDown(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(x.Root(), "index.html"))
 	require.NoError(t, err)
 	require.Equal(t, string(page), run(t, r.Server, "curl", "-sS", "-m", "60", fmt.Sprintf("http://127.0.0.1:%d/index.html", x.Port)))
+	r.waitRefused(x, r.Server, "127.0.0.1")
 	requireOneLine(t, x, "device")
 	run(t, r.Server, "ip", "link", "set", r.Server.Device, "up")
 	until(t, "the page over the device", func() bool {
 		got, _, err := try(r.Client, nil, "curl", "-sS", "-m", "5", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
-		return err == nil && got == string(page)
+		return err == nil && got == string(page) && r.status().Queues() > 0
+	})
+	requireOneLine(t, x, "device")
+}
+
+// waitRefused asks for pages until the program has asked for both of its
+// listeners a second time.
+func (r *rig) waitRefused(x *server, from *testbed.Node, addr string) {
+	r.t.Helper()
+	until(r.t, "a second attempt", func() bool {
+		run(r.t, from, "curl", "-sS", "-m", "60", "-o", "/dev/null", fmt.Sprintf("http://%s:%d/index.html", addr, x.Port))
+		return strings.Count(r.broker.out.String(), "listen refused") >= 4
 	})
 }
 

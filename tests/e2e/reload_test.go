@@ -74,13 +74,20 @@ func TestQuitDrains(t *testing.T) {
 // A new binary takes over (USR2), the old one drains (QUIT): no request is
 // lost, and the new workers are accelerated.
 func TestBinaryUpgrade(t *testing.T) {
+	for _, n := range []int{1, 2} {
+		t.Run(fmt.Sprintf("%d workers", n), func(t *testing.T) { upgrade(t, n) })
+	}
+}
+
+func upgrade(t *testing.T, n int) {
 	r := newRig(t, testbed.Config{Queues: 4})
-	x := r.accelerated(workers(1), daemon())
+	x := r.accelerated(workers(n), daemon())
 	r.waitAccelerated(x)
 	load := startLoad(t, r, fmt.Sprintf("%s:%d", r.Server.IPv4, x.Port), "close", 4)
 	old := x.Master()
+	t.Cleanup(func() { endMaster(t, old) })
 	require.NoError(t, syscall.Kill(old, syscall.SIGUSR2))
-	until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == 1 })
+	until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == n })
 	r.waitAccelerated(x)
 	require.NoError(t, syscall.Kill(old, syscall.SIGQUIT))
 	until(t, "the old master to end", func() bool { return !alive(old) })
@@ -88,4 +95,15 @@ func TestBinaryUpgrade(t *testing.T) {
 	res := load.finish()
 	require.Zero(t, res.Failed, "%v", res.Errors)
 	require.NotZero(t, res.Requests)
+}
+
+// endMaster ends a master that the pid file names no more, and waits for it;
+// its workers end with it.
+func endMaster(t *testing.T, pid int) {
+	t.Helper()
+	if !alive(pid) {
+		return
+	}
+	syscall.Kill(pid, syscall.SIGTERM)
+	until(t, "the old master to end", func() bool { return !alive(pid) })
 }
