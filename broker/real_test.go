@@ -228,12 +228,16 @@ func TestANewBrokerAdopts(t *testing.T) {
 	knock(t, bed, bed.Server.IPv4, port)
 	bedtest.Until(t, "packets without any broker", func() bool { return p.do("received") != "0" })
 
-	b := realHost(t, func(c *Config) { c.Socket, c.PinDir = socket, pin })
+	b := realHost(t, func(c *Config) { c.Socket, c.PinDir, c.Grace = socket, pin, time.Hour })
 	p.do("door", socket)
 	require.Equal(t, "true 4 ", p.do("adopt"))
 	s := b.Status()
 	require.Len(t, s.Leases, 1)
 	require.Equal(t, []int{p.cmd.Process.Pid, p.cmd.Process.Pid, p.cmd.Process.Pid, p.cmd.Process.Pid}, s.Devices[0].Owners)
+	b.mu.Lock()
+	b.endGrace()
+	b.mu.Unlock()
+	require.Len(t, b.Status().Devices[0].Owners, 4, "what was adopted stays")
 	p.kill()
 	bedtest.Until(t, "nothing left", func() bool {
 		s := b.Status()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
@@ -36,21 +37,22 @@ func TestWhatIsNoListener(t *testing.T) {
 	require.Len(t, e.listen(kernelListener(t, "127.0.0.1:0")).VIs, 2)
 }
 
-// foreignListener listens in another network namespace.
+// foreignListener listens in another network namespace. The thread returns: were it the main one, /proc would show its namespace as ours.
 func foreignListener() (fd int, err error) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			return
-		}
-		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err == nil {
-			err = unix.Listen(fd, 1)
-		}
-	}()
-	<-done
-	return fd, err
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	home, err := os.Open("/proc/thread-self/ns/net")
+	if err != nil {
+		return -1, err
+	}
+	defer home.Close()
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return -1, err
+	}
+	if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM, 0); err == nil {
+		err = unix.Listen(fd, 1)
+	}
+	return fd, errors.Join(err, unix.Setns(int(home.Fd()), unix.CLONE_NEWNET))
 }
 
 func TestWhatIsNoRequest(t *testing.T) {
