@@ -21,10 +21,10 @@ $(BUILD)/libsluice.so: $(SHIM_SRC) $(SHIM_HDR) shim/exports.map
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -shared -o $@ $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
 
-# The Go engine, loaded on need; only the sl_ names leave it.
+# The Go engine, loaded on need; only the sl_ names leave it. Its runtime sends no signals (SIGURG is the program's) and keeps no cgroup files open.
 $(BUILD)/libsluice_engine.so: $(GO_SRC) cabi/cabi.h cabi/exports.map
 	@mkdir -p $(BUILD)
-	go build -buildmode=c-shared -o $@ -ldflags "-X runtime.godebugDefault=asyncpreemptoff=1 -extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
+	go build -buildmode=c-shared -o $@ -ldflags "-X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 -extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
 
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)

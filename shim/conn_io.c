@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "iov.h"
 #include "raw.h"
+#include "scratch.h"
 #include "wait.h"
 
 #define PIECE 64 // buffers given to the engine at once
@@ -101,6 +102,18 @@ static ssize_t target(struct file *f, ssize_t want, int flags)
     return low < want ? low : want;
 }
 
+// discard is MSG_TRUNC: octets are taken and thrown away; the caller's buffers need not even exist.
+static ssize_t discard(struct file *f, size_t want)
+{
+    char *buf = scratch_get();
+    if (!buf)
+        return -ENOMEM;
+    struct iovec v = { buf, want < SCRATCH ? want : SCRATCH };
+    ssize_t r = ENGINE(sl_recv, atomic_load(&f->handle), &v, 1, 0, NULL);
+    scratch_put(buf);
+    return r;
+}
+
 ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)
 {
     ssize_t want = iov_total(iov, n), done = 0;
@@ -119,8 +132,10 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
         int count = iov_view(&rest, piece, PIECE);
         int h = atomic_load(&f->handle);
         ssize_t r = -EAGAIN;
-        if (want > 0 || (flags & MSG_OOB) || !s || (atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
-            r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB), info);
+        if ((flags & (MSG_TRUNC | MSG_PEEK | MSG_OOB)) == MSG_TRUNC && want > 0)
+            r = discard(f, iov_sum(piece, count));
+        else if (want > 0 || (flags & MSG_OOB) || !s || (atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
+            r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_OOB), info);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);

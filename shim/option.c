@@ -127,11 +127,21 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
     return conn_result(f, r, &ret) ? ret : real.getsockopt(fd, level, name, val, len);
 }
 
+// conn_name: getsockname (peer 0) and getpeername.
+static int conn_name(struct file *f, int peer, struct sockaddr *sa, socklen_t *len)
+{
+    if (!len || (!sa && *len > 0))
+        return -EFAULT;
+    if ((int)*len < 0)
+        return -EINVAL;
+    return ENGINE(sl_name, atomic_load(&f->handle), peer, sa, len);
+}
+
 INTERPOSE int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
     struct file *f = conn_get(fd);
     int ret;
-    if (f && conn_result(f, ENGINE(sl_name, atomic_load(&f->handle), 0, sa, len), &ret))
+    if (f && conn_result(f, conn_name(f, 0, sa, len), &ret))
         return ret;
     return real.getsockname(fd, sa, len);
 }
@@ -140,7 +150,7 @@ INTERPOSE int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 {
     struct file *f = conn_get(fd);
     int ret;
-    if (f && conn_result(f, ENGINE(sl_name, atomic_load(&f->handle), 1, sa, len), &ret))
+    if (f && conn_result(f, conn_name(f, 1, sa, len), &ret))
         return ret;
     return real.getpeername(fd, sa, len);
 }

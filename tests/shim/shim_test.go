@@ -46,18 +46,22 @@ func run(t *testing.T, c *exec.Cmd) {
 // output runs a program with the given additions to a clean environment.
 func output(t *testing.T, program string, env ...string) string {
 	t.Helper()
-	c := exec.Command(program)
+	return outputOf(t, exec.Command(program), (*exec.Cmd).Start, env...)
+}
+
+func outputOf(t *testing.T, c *exec.Cmd, start func(*exec.Cmd) error, env ...string) string {
+	t.Helper()
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
 	c.WaitDelay = time.Second
 	var buf bytes.Buffer
 	c.Stdout, c.Stderr = &buf, &buf
-	require.NoError(t, c.Start())
+	require.NoError(t, start(c))
 	defer func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }()
 	timer := time.AfterFunc(30*time.Second, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
 	err, out := c.Wait(), buf.String()
-	require.NoError(t, err, "%s %s\n%s", env, program, out)
+	require.NoError(t, err, "%s %s\n%s", env, c.Path, out)
 	return out
 }
 

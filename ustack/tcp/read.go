@@ -53,10 +53,8 @@ func (c *Conn) readEnd(want int) error {
 		return nil
 	case c.err != nil:
 		return c.TakeError()
-	case c.shut&shutRecv != 0 && c.state != Closed:
+	case c.shut&shutRecv != 0 || c.state == Closed: // tcp_done shuts both directions
 		return nil
-	case c.state == Closed:
-		return ErrNotConn
 	case want == 0:
 		return nil
 	}

@@ -24,7 +24,7 @@ int main(void)
             serve(l);
         for (int i = 0; i < 2; i++) {
             int fd = -1;
-            UNTIL((fd = socket(AF_INET, SOCK_STREAM, 0)) >= 0 && (dial_to(fd, port) == 0 || (close(fd), 0)));
+            UNTIL((fd = peer_socket()) >= 0 && (dial_to(fd, port) == 0 || (close(fd), 0)));
             must(write(fd, "echo", 4) == 4, "write");
             show("echo", "%zd", recv(fd, b, 4, MSG_WAITALL));
             show("end", "%zd", recv(fd, b, 4, 0));
@@ -48,7 +48,7 @@ int main(void)
     nap(50);
     for (int i = 0; i < 2; i++) {
         int c = -1;
-        UNTIL((c = socket(AF_INET, SOCK_STREAM, 0)) >= 0 && (dial_to(c, port) == 0 || (close(c), 0)));
+        UNTIL((c = peer_socket()) >= 0 && (dial_to(c, port) == 0 || (close(c), 0)));
         must(write(c, "echo", 4) == 4, "write");
         show("echo", "%zd", recv(c, b, 4, MSG_WAITALL));
         close(c);

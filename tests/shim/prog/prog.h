@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,11 +51,17 @@ static inline void must(int ok, const char *what)
     exit(3);
 }
 
-// listener binds a loopback port below the ephemeral range and listens.
+// host is where listeners are: the loopback, unless the test has a better place.
+static inline in_addr_t host(void)
+{
+    return getenv("SLT_HOST") ? inet_addr(getenv("SLT_HOST")) : htonl(INADDR_LOOPBACK);
+}
+
+// listener binds a port below the ephemeral range and listens.
 static inline int listener(int family, int *port)
 {
     struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT };
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = host() };
     int fd = socket(family, SOCK_STREAM, 0);
     must(fd >= 0, "socket");
     srand((unsigned)getpid());
@@ -69,19 +76,35 @@ static inline int listener(int family, int *port)
     return -1;
 }
 
-// dial connects to the listener; accelerated, the stand-in serves it SLT_OFFSET higher.
+// peer_socket makes a socket for the other end: in a namespace of its own if the test has one.
+static inline int peer_socket(void)
+{
+    const char *ns = getenv("SLT_PEER_NS");
+    int here = ns ? open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC) : -1, there = ns ? open(ns, O_RDONLY | O_CLOEXEC) : -1;
+    must(!ns || setns(there, CLONE_NEWNET) == 0, "setns");
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    must(fd >= 0, "socket");
+    if (ns) {
+        must(setns(here, CLONE_NEWNET) == 0, "setns back");
+        close(here), close(there);
+        if (dup2(fd, here) == here && here != fd) // the number it would have had
+            close(fd), fd = here;
+    }
+    return fd;
+}
+
+// dial_to connects to the listener; the stand-in serves it SLT_OFFSET higher.
 static inline int dial_to(int fd, int port)
 {
     const char *offset = getenv("SLT_OFFSET");
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = host() };
     in.sin_port = htons((uint16_t)(port + (offset ? atoi(offset) : 0)));
     return connect(fd, (void *)&in, sizeof in);
 }
 
 static inline int dial(int port)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    must(fd >= 0, "socket");
+    int fd = peer_socket();
     must(dial_to(fd, port) == 0, "connect");
     return fd;
 }
