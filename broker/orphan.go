@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,15 +41,22 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	full := len(b.held) >= maxHeld
 	b.mu.Unlock()
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, nil, err
-	case l == nil || !l.key.covers(unmap(r.Conn.State.Local)):
-		return nil, nil, refuse("orphan: %v is not of a listener of this program (cookie %d, %d known)", r.Conn.State.Local, r.Cookie, len(c.listeners)+len(c.past))
+	}
+	local := r.Conn.State.Local
+	if r.Kernel {
+		if local, err = endOf(p.FDs, s); err != nil {
+			return nil, nil, err
+		}
+	}
+	switch {
+	case l == nil || !l.key.covers(unmap(local)):
+		return nil, nil, refuse("orphan: %v is not of a listener of this program (cookie %d, %d known)", local, r.Cookie, len(c.listeners)+len(c.past))
 	case full:
 		return nil, nil, refuse("orphan: %d wait already", maxHeld)
 	}
-	fd, err := b.toKernel(c, s, &r.Conn, p.FDs)
+	fd, err := b.orphanSocket(c, s, &r, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,6 +69,33 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	s.refs++
 	b.place(&heldOrphan{fd: fd, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans)}, c)
 	return nil, nil, nil
+}
+
+// orphanSocket is a descriptor of our own for the kernel socket that the connection is, or becomes.
+func (b *Broker) orphanSocket(c *client, s *space, r *proto.Orphan, p *proto.Packet) (int, error) {
+	if !r.Kernel {
+		return b.toKernel(c, s, &r.Conn, p.FDs)
+	}
+	fds, err := dupAll(p.FDs[:1])
+	if err != nil {
+		return -1, err
+	}
+	return fds[0], nil
+}
+
+// endOf is the local end of a connection that a client shows by its socket.
+func endOf(fds []int, s *space) (netip.AddrPort, error) {
+	if len(fds) != 1 {
+		return netip.AddrPort{}, refuse("orphan: needs one socket")
+	}
+	if err := inspectTCP(fds[0], s); err != nil {
+		return netip.AddrPort{}, err
+	}
+	if _, err := unix.Getpeername(fds[0]); err != nil {
+		return netip.AddrPort{}, refuse("orphan: the socket is not connected")
+	}
+	local, _, err := boundTo(fds[0])
+	return local, err
 }
 
 // place sends an orphan to a process with its listener, the one that waits for fewest, or keeps it.

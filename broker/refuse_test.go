@@ -73,6 +73,7 @@ func TestWhatIsNoRequest(t *testing.T) {
 		{proto.OpHandover, proto.Handover{Conns: make([]proto.Queued, 100)}, "needs 1 to"},
 		{proto.OpTakeover, nil, "needs one socket"},
 		{proto.OpOrphan, proto.Orphan{Cookie: 4}, "not of a listener"},
+		{proto.OpOrphan, proto.Orphan{Cookie: 4, Kernel: true}, "needs one socket"},
 		{proto.OpWant, proto.Want{Pid: 1}, "is no client here"},
 		{proto.OpStray, proto.Stray{}, "both ends"},
 		{proto.OpAdopt, proto.Adopt{VIs: make([]proto.VI, 3)}, "do not fit"},

@@ -13,11 +13,14 @@
 
 static struct stat stderr_was;
 static bool have_stderr;
+static char program[32] = "?"; // a copy: the title of nginx is written over the original
 static _Atomic int log_fd = -1;
 
 void log_start(void)
 {
     have_stderr = fstat(2, &stderr_was) == 0;
+    if (program_invocation_short_name)
+        strncpy(program, program_invocation_short_name, sizeof program - 1);
 }
 
 void log_open(void)
@@ -51,7 +54,7 @@ void log_line(int level, const char *line)
     if (fd < 0)
         fd = stderr_good() ? 2 : -1;
     struct text t = TEXT_INIT;
-    text_add(text_add(text_add(&t, "sluice: "), program_invocation_short_name ? program_invocation_short_name : "?"), "[");
+    text_add(text_add(text_add(&t, "sluice: "), program), "[");
     text_add(text_num(&t, RAW(SYS_getpid)), "]: ");
     text_add(&t, line);
     if (t.n > sizeof t.s - 2)

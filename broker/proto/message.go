@@ -98,9 +98,11 @@ type Taken struct {
 }
 
 // Orphan passes on an established connection nobody accepted yet; another process with the same listener gets it, now or when one comes.
+// Kernel: it is the kernel's already, its socket comes with the message instead of Conn.
 type Orphan struct {
 	Cookie uint64 `json:"cookie"`
-	Conn   Queued `json:"conn"`
+	Kernel bool   `json:"kernel,omitempty"`
+	Conn   Queued `json:"conn,omitzero"`
 }
 
 // Want asks for a connection of the process Pid: its forked child touched the descriptor. Token is that process's, if known;

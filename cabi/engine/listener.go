@@ -110,15 +110,10 @@ func (e *Engine) retire(now int64, l *listener) {
 	l.queue = nil
 }
 
-// passKernel gives a kernel socket from the accept queue to another owner of the listener.
+// passKernel gives a kernel socket from the accept queue to another owner of the listener. It stays what it is: without it for a
+// moment, the peer's next segment would be answered with a reset.
 func (e *Engine) passKernel(now int64, l *listener, fd int) error {
-	var t proto.Taken
-	mem, err := e.call(now, proto.OpTakeover, nil, []int{fd}, &t)
-	if err != nil {
-		return err
-	}
-	defer closeAll(mem)
-	_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: t.Conn}, mem, nil)
+	_, err := e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Kernel: true}, []int{fd}, nil)
 	return err
 }
 
