@@ -43,6 +43,8 @@ type Registry interface {
 	Opened(s *usock.Socket)
 	// Gone: it does not any more (closed, in TIME-WAIT, reset, or moved to the kernel).
 	Gone(s *usock.Socket)
+	// Stray asks, before a segment of an unknown flow is answered with a reset, whether the flow belongs to another stack.
+	Stray(f *tcp.Flow) bool
 }
 
 // Counters are what the stack counted, in the kernel's terms where the kernel has one.

@@ -57,6 +57,9 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 
 // Reply is tcp.Out: a segment that belongs to no connection.
 func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
+	if h.Flags.Any(wire.RST) && s.reg != nil && s.reg.Stray(f) {
+		return true
+	}
 	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
 		s.ip.Counters.OutNoRoutes++

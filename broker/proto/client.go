@@ -196,3 +196,19 @@ func send(fd int, msg []byte, fds []int, oob []byte, until time.Time) error {
 
 // Pending tells that Next has an event without looking at the channel.
 func (c *Client) Pending() bool { return len(c.events) > 0 }
+
+// Tell sends a request whose reply nobody waits for: it is dropped when it comes.
+func (c *Client) Tell(op Op, body any) error {
+	if c.err != nil {
+		return c.err
+	}
+	c.id++
+	msg, err := Encode(Envelope{ID: c.id, Op: op}, body)
+	if err != nil {
+		return err
+	}
+	if err := send(c.fd, msg, nil, nil, time.Now().Add(time.Second)); err != nil {
+		return c.broken(err)
+	}
+	return nil
+}

@@ -130,9 +130,7 @@ func (e *Engine) dropFlow(f *flow) {
 		if f.kfd >= 0 {
 			e.drop(f.kfd)
 		}
-		if _, err := e.call(nanotime(), proto.OpDisconnect, proto.Disconnect{Local: f.local, Remote: f.remote}, nil, nil); err != nil {
-			e.debug("%v", err)
-		}
+		e.tell(nanotime(), proto.OpDisconnect, proto.Disconnect{Local: f.local, Remote: f.remote})
 		return
 	}
 }

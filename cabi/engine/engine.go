@@ -44,12 +44,16 @@ type Engine struct {
 	flows     []*flow // of active opens
 	ended     []*flow // of connections that are over: to be told to the broker
 	yields    []yield
+	unready   []uint64 // cookies of listeners that the broker is to be told of at readyAt
+	readyAt   int64
 	reclaimAt int64               // when the frames of queues given up can be used again; 0: none wait
 	said      map[string]struct{} // refusals noted already
 	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 
 	nextLook int64 // when the broker and the routes are looked at next
 	stopped  bool
+
+	strays strays
 }
 
 // Start makes the engine. Errors are told in the notes as well.

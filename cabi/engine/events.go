@@ -22,6 +22,7 @@ type yield struct {
 	event  *proto.Packet
 	queues []proto.QueueRef
 	until  int64
+	polled bool // what was in the rings when it came has been taken
 }
 
 // events handles what the broker has to tell, and returns how much it was.
@@ -109,7 +110,8 @@ func (e *Engine) asked(now int64, p *proto.Packet) error {
 func (e *Engine) giveUp(now int64) {
 	for i := 0; i < len(e.yields); {
 		y := &e.yields[i]
-		if now < y.until && e.halfOpen(y.queues) {
+		if !y.polled || (now < y.until && e.halfOpen(y.queues)) {
+			y.polled = true // by the next turn
 			i++
 			continue
 		}

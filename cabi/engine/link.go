@@ -14,6 +14,9 @@ import (
 // callTime is how long a program's call may wait for the broker.
 const callTime = 2 * time.Second
 
+// slowCall is worth a note.
+const slowCall = int64(50 * time.Millisecond)
+
 // Reconnection after the broker went away: every 100 ms at first, every second after 5 s.
 const (
 	retrySoon  = int64(100 * time.Millisecond)
@@ -85,6 +88,9 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 	}
 	e.nextLook = now // for the events that were kept
 	got, err := e.link.client.Call(op, body, fds, reply, callTime)
+	if took := nanotime() - now; took > slowCall {
+		e.debug("%s took the broker %v", op, time.Duration(took).Round(time.Millisecond))
+	}
 	var no *proto.Refused
 	switch {
 	case err == nil:
@@ -94,6 +100,16 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 	}
 	e.lost(now, err)
 	return nil, fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
+}
+
+// tell is a request whose reply does not matter.
+func (e *Engine) tell(now int64, op proto.Op, body any) {
+	if e.link.client == nil {
+		return
+	}
+	if err := e.link.client.Tell(op, body); err != nil {
+		e.lost(now, err)
+	}
 }
 
 // lost notes that the channel ended: what was leased goes on, a new broker is looked for.

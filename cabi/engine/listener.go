@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -59,15 +60,16 @@ func (e *Engine) Listen(now int64, kfd, backlog int) (int, error) {
 
 // serve sets up what was granted. On an error the listener is closed by the caller.
 func (e *Engine) serve(now int64, l *listener, kfd, backlog int, g *proto.Grant, fds []int) error {
-	if err := e.granted(now, g, fds); err != nil {
-		return err
-	}
 	dup, err := unix.FcntlInt(uintptr(kfd), unix.F_DUPFD_CLOEXEC, e.boot.FDMin)
 	if err != nil {
+		closeAll(fds)
 		return fmt.Errorf("duplicate listener: %w", err)
 	}
 	l.kfd = dup
 	e.sh.own(dup)
+	if err := e.granted(now, g, fds); err != nil {
+		return err
+	}
 	at := l.local
 	if l.six && at.Addr().Is4() { // a listener of AF_INET6 bound to ::ffff:a.b.c.d
 		at = netip.AddrPortFrom(netip.AddrFrom16(at.Addr().As16()), at.Port())
@@ -84,30 +86,36 @@ func (e *Engine) serve(now int64, l *listener, kfd, backlog int, g *proto.Grant,
 	return nil
 }
 
-// ready tells the broker that packets may come: for a listener (cookie not 0), and on all queues.
+// readyPause is how long after a listener the broker is told: programs put several into their engine in a row, and packets should not
+// come between them, when nobody polls.
+const readyPause = int64(2 * time.Millisecond)
+
+// ready notes that the broker is to be told that packets may come: for a listener (cookie not 0), and on all queues.
 func (e *Engine) ready(now int64, cookie uint64) {
-	r := proto.Ready{Cookie: cookie}
+	if cookie != 0 {
+		e.unready = append(e.unready, cookie)
+	}
+	e.readyAt = now + readyPause
+}
+
+// tellReady tells it when it is time.
+func (e *Engine) tellReady(now int64) {
+	if e.readyAt == 0 || now < e.readyAt || e.plane == nil {
+		return
+	}
+	e.readyAt = 0
+	r := proto.Ready{}
 	for _, l := range e.plane.lanes {
 		r.Queues = append(r.Queues, l.ref)
 	}
-	if _, err := e.call(now, proto.OpReady, r, nil, nil); err != nil {
-		e.refuse(err.Error())
+	for _, c := range e.unready[:max(len(e.unready)-1, 0)] {
+		e.tell(now, proto.OpReady, proto.Ready{Cookie: c})
 	}
-}
-
-// retire takes what the process holds of a listener: our duplicate of the kernel's, and what was not accepted.
-func (e *Engine) retire(now int64, l *listener) {
-	if l.kfd >= 0 {
-		e.drop(l.kfd)
-		l.kfd = -1
+	if n := len(e.unready); n > 0 {
+		r.Cookie = e.unready[n-1]
 	}
-	for _, fd := range l.queue {
-		if err := e.passKernel(now, l, fd); err != nil {
-			e.debug("connection not passed on: %v", err)
-		}
-		_ = unix.Close(fd)
-	}
-	l.queue = nil
+	e.unready = e.unready[:0]
+	e.tell(now, proto.OpReady, r)
 }
 
 // passKernel gives a kernel socket from the accept queue to another owner of the listener. It stays what it is: without it for a
@@ -118,24 +126,42 @@ func (e *Engine) passKernel(now int64, l *listener, fd int) error {
 }
 
 // closeListener ends a listener for the program. The stack's listener goes on: the broker asks for the queues back, and until
-// they are given up handshakes under way are finished for the other owners of the kernel listener.
+// they are given up handshakes under way are finished for the other owners of the kernel listener. All of that is a later turn's work:
+// what the program does next, such as closing idle connections, must not wait for it.
 func (e *Engine) closeListener(now int64, l *listener) {
 	if l.h >= 0 {
 		e.unbind(l.h)
 		l.h = -1
 	}
-	e.retire(now, l)
-	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
-		e.debug("%v", err)
+	e.left(now, l)
+	e.nextLook = now
+}
+
+// left tells the broker, once, that the program listens no more.
+func (e *Engine) left(now int64, l *listener) {
+	if l.kfd < 0 {
+		return
 	}
-	e.passOn(now)
-	e.release(now)
+	e.drop(l.kfd)
+	l.kfd = -1
+	e.tell(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie})
 }
 
 // passOn gives connections that nobody here will accept to the other owners of their listener.
 func (e *Engine) passOn(now int64) {
 	for _, l := range e.listeners {
-		if l.h >= 0 || l.sock == nil || l.sock.Listener().Waiting() == 0 {
+		if l.h >= 0 {
+			continue
+		}
+		queue := l.queue
+		l.queue = nil
+		for _, fd := range queue {
+			if err := e.passKernel(now, l, fd); err != nil {
+				e.debug("connection not passed on: %v", err)
+			}
+			_ = unix.Close(fd)
+		}
+		if l.sock == nil || l.sock.Listener().Waiting() == 0 {
 			continue
 		}
 		for _, s := range e.waiting(l) {

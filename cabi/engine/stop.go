@@ -5,7 +5,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
@@ -26,15 +25,10 @@ func (e *Engine) Stop(now int64) {
 				e.moved(l.h, -1)
 				l.h = -1
 			}
-			e.retire(now, l)
+			e.left(now, l)
 		}
 		e.passOn(now)
 		e.moveAll(now, func(*usock.Socket) bool { return true })
-		for _, l := range e.listeners {
-			if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
-				break
-			}
-		}
 		for end := now + stopTime; len(p.lanes) > 0 && e.link.client != nil && now < end; now = nanotime() {
 			p.stack.Poll(now, budget)
 			if e.look(now) == 0 {

@@ -37,6 +37,7 @@ func (e *Engine) look(now int64) int {
 	}
 	n += e.events(now)
 	e.reconnect(now)
+	e.tellReady(now)
 	for len(e.ended) > 0 {
 		f := e.ended[len(e.ended)-1]
 		e.ended = e.ended[:len(e.ended)-1]
@@ -66,13 +67,14 @@ func (e *Engine) leave(now int64) {
 	if e.link.lostAt != 0 && e.link.client == nil {
 		d = earlier(d, e.link.retry)
 	}
+	d = earlier(d, e.readyAt)
 	for i := range e.yields {
 		d = earlier(d, min(e.yields[i].until, now+yieldLook))
 	}
 	if e.link.pending() {
 		d = earlier(d, now)
 	}
-	if len(e.ended) > 0 {
+	if len(e.ended) > 0 || e.nextLook == now {
 		d = earlier(d, now)
 	}
 	e.sh.Deadline.Store(d)

@@ -16,8 +16,7 @@ func at(a netip.Addr, port uint16) netip.AddrPort { return netip.AddrPortFrom(a,
 func TestEchoOverBothFamilies(t *testing.T) {
 	r := newRig(t, 4)
 	d := r.start(r.bed.Server)
-	d.say("listen :: 8080")
-	d.want("listen 0")
+	r.listen(d, at(netip.IPv6Unspecified(), 8080), 4)
 	for _, a := range []netip.Addr{r.bed.Server.IPv4, r.bed.Server.IPv6} {
 		c := r.dial(r.bed.Client, at(a, 8080))
 		h := d.want("accepted ")
@@ -33,8 +32,7 @@ func TestEchoOverBothFamilies(t *testing.T) {
 func TestBulkArrivesWhole(t *testing.T) {
 	r := newRig(t, 2)
 	d := r.start(r.bed.Server)
-	d.say("listen %v 8080", r.bed.Server.IPv4)
-	d.want("listen 0")
+	r.listen(d, at(r.bed.Server.IPv4, 8080), 2)
 	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
 	data := make([]byte, 8<<20)
 	for i, src := 0, rand.New(rand.NewPCG(1, 2)); i < len(data); i++ {
@@ -53,8 +51,7 @@ func TestBulkArrivesWhole(t *testing.T) {
 func TestConnect(t *testing.T) {
 	r := newRig(t, 2)
 	server := r.start(r.bed.Server)
-	server.say("listen %v 8080", r.bed.Server.IPv4)
-	server.want("listen 0")
+	r.listen(server, at(r.bed.Server.IPv4, 8080), 2)
 	client := r.start(r.bed.Client)
 	client.say("connect %v 8080", r.bed.Server.IPv4)
 	require.Equal(t, "0", client.want("connect"))
@@ -67,8 +64,7 @@ func TestConnect(t *testing.T) {
 func TestNewBrokerTakesOver(t *testing.T) {
 	r := newRig(t, 2)
 	d := r.start(r.bed.Server)
-	d.say("listen %v 8080", r.bed.Server.IPv4)
-	d.want("listen 0")
+	r.listen(d, at(r.bed.Server.IPv4, 8080), 2)
 	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
 	d.want("accepted 1")
 	r.echoed(c, "by the engine")

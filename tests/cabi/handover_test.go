@@ -11,8 +11,7 @@ import (
 func TestHandoverKeepsTheConnection(t *testing.T) {
 	r := newRig(t, 2)
 	d := r.start(r.bed.Server)
-	d.say("listen %v 8080", r.bed.Server.IPv4)
-	d.want("listen 0")
+	r.listen(d, at(r.bed.Server.IPv4, 8080), 2)
 	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
 	d.want("accepted 1")
 	r.echoed(c, "by the engine")
@@ -26,8 +25,7 @@ func TestHandoverKeepsTheConnection(t *testing.T) {
 func TestClosedListenerDrainsToTheKernel(t *testing.T) {
 	r := newRig(t, 2)
 	d := r.start(r.bed.Server)
-	d.say("listen %v 8080", r.bed.Server.IPv4)
-	d.want("listen 0")
+	r.listen(d, at(r.bed.Server.IPv4, 8080), 2)
 	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
 	d.want("accepted 1")
 	r.echoed(c, "by the engine")
@@ -47,8 +45,7 @@ func TestClosedListenerDrainsToTheKernel(t *testing.T) {
 func TestExitWithUnsentDataIsFinishedByTheKernel(t *testing.T) {
 	r := newRig(t, 1)
 	d := r.start(r.bed.Server)
-	d.say("listen %v 8080", r.bed.Server.IPv4)
-	d.want("listen 0")
+	r.listen(d, at(r.bed.Server.IPv4, 8080), 1)
 	c := r.dial(r.bed.Client, at(r.bed.Server.IPv4, 8080))
 	d.want("accepted 1")
 	r.echoed(c, "hello")

@@ -57,14 +57,18 @@ func TestMain(m *testing.M) {
 
 // logger writes the broker's lines to the test.
 type logger struct {
-	mu   sync.Mutex
-	t    testing.TB
-	done bool
+	mu     sync.Mutex
+	t      testing.TB
+	done   bool
+	active int // queues that were told to lead to a driver
 }
 
 func (l *logger) line(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if strings.Contains(format, "packets go to") {
+		l.active++
+	}
 	if !l.done {
 		l.t.Logf(format, args...)
 	}
@@ -112,6 +116,21 @@ func (r *rig) stopBroker() {
 		r.broker.Close()
 		r.broker = nil
 	}
+}
+
+// listen has the driver listen and waits until packets go to it by n more queues.
+func (r *rig) listen(d *driver, addr netip.AddrPort, n int) {
+	r.t.Helper()
+	before := r.active()
+	d.say("listen %v %d", addr.Addr(), addr.Port())
+	d.want("listen 0")
+	bedtest.Until(r.t, "queues to lead to the driver", func() bool { return r.active() >= before+n })
+}
+
+func (r *rig) active() int {
+	r.log.mu.Lock()
+	defer r.log.mu.Unlock()
+	return r.log.active
 }
 
 // driver is a running one.
