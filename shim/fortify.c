@@ -23,3 +23,17 @@ INTERPOSE ssize_t __recvfrom_chk(int fd, void *b, size_t n, size_t size, int fla
         __chk_fail();
     return recvfrom(fd, b, n, flags, sa, len);
 }
+
+INTERPOSE int __poll_chk(struct pollfd *p, nfds_t n, int ms, size_t size)
+{
+    if (size / sizeof *p < n)
+        __chk_fail();
+    return poll(p, n, ms);
+}
+
+INTERPOSE int __ppoll_chk(struct pollfd *p, nfds_t n, const struct timespec *t, const sigset_t *s, size_t size)
+{
+    if (size / sizeof *p < n)
+        __chk_fail();
+    return ppoll(p, n, t, s);
+}
