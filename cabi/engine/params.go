@@ -42,7 +42,7 @@ var sysctls = []struct {
 	{"ipv4/tcp_mtu_probing", func(p *tcp.Params, v []string) { number(&p.MTUProbing, v) }},
 	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
 	{"ipv4/tcp_congestion_control", func(p *tcp.Params, v []string) {
-		if v[0] == "cubic" || v[0] == "reno" {
+		if tcp.KnownCongestion(v[0]) {
 			p.Congestion = v[0]
 		}
 	}},

@@ -188,7 +188,11 @@ func (s *sender) ackedRec(a *ackWork, r *txRec, out *ackOut) {
 			a.origSacked = true
 		}
 	}
-	if !r.has(recSacked) && s.sackOK {
+	switch {
+	case r.has(recSacked):
+	case !s.sackOK:
+		s.sampled(a, r) // counted by removeReno
+	default:
 		s.delivered(a, r)
 		if !r.has(recSYN) {
 			s.rackAdvance(a, r)
@@ -294,6 +298,7 @@ func (s *sender) control(a *ackWork) {
 	lost := s.sb.lostMarks - a.priorLost
 	s.cc.sample(s, a.now, s.rate.sample(s, a, n, lost))
 	switch {
+	case s.ownCwnd:
 	case s.inReduction():
 		s.reduceStep(n, a.advanced && lost == 0)
 	case s.mayRaise(a) && n > 0 && s.cwndLimited():

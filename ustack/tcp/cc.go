@@ -15,6 +15,38 @@ type congestion interface {
 	event(s *sender, now int64, ev ccEvent)
 }
 
+// newCongestion makes an algorithm by the name TCP_CONGESTION knows it by, "" the default; nil if there is none.
+func newCongestion(name string) congestion {
+	switch name {
+	case "cubic", "":
+		return &cubic{}
+	case "reno":
+		return &reno{}
+	case "bbr":
+		return &bbr{}
+	}
+	return nil
+}
+
+// KnownCongestion says whether TCP_CONGESTION takes that name.
+func KnownCongestion(name string) bool { return newCongestion(name) != nil }
+
+// setCongestion chooses an algorithm by name, as TCP_CONGESTION does; false if there is none of that name.
+func (s *sender) setCongestion(now int64, name string) bool {
+	cc := newCongestion(name)
+	if cc == nil {
+		return false
+	}
+	s.cc = cc
+	_, s.ownCwnd = cc.(*bbr)
+	s.pace.rate, s.pace.left = 0, 0
+	s.pace.on = s.ownCwnd || s.pace.limit > 0
+	if !s.synOut && s.nxt != s.iss {
+		s.cc.event(s, now, ccStart)
+	}
+	return true
+}
+
 // ccEvent is an event of a connection's congestion state.
 type ccEvent uint8
 
@@ -26,6 +58,7 @@ const (
 	ccECN                     // the peer told of congestion by ECN
 	ccUndo                    // the last reduction was a mistake and is taken back
 	ccComplete                // an episode is over
+	ccSend                    // data leaves and nothing is in flight
 )
 
 // ackSample is what one ACK tells a congestion control.
@@ -38,4 +71,5 @@ type ackSample struct {
 	inFlight  uint32 // segments in flight before this ACK
 	prior     uint32 // delivered in all when the newest delivered segment left
 	limited   bool   // the sample was limited by the application
+	delayed   bool   // the ACK may have been held back by the peer
 }

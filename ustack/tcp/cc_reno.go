@@ -48,24 +48,3 @@ func (s *sender) additive(w, n uint32) {
 	}
 	s.cwnd = min(s.cwnd, s.clamp)
 }
-
-// setCongestion chooses an algorithm by name, as TCP_CONGESTION does; false if there is none of that name.
-func (s *sender) setCongestion(now int64, name string) bool {
-	switch name {
-	case "reno":
-		s.cc = &s.reno
-	case "cubic", "":
-		s.cubic = cubic{}
-		s.cc = &s.cubic
-	default:
-		if s.cc == nil {
-			s.setCongestion(now, "cubic")
-		}
-		return false
-	}
-	s.pace = pacer{}
-	if !s.synOut && s.nxt != s.iss {
-		s.cc.event(s, now, ccStart)
-	}
-	return true
-}

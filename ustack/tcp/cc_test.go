@@ -23,7 +23,7 @@ func TestCubicCurve(t *testing.T) {
 
 func TestCubicReduces(t *testing.T) {
 	r := newSendRig(t, 1000)
-	c := &r.s.cubic
+	c := r.s.cc.(*cubic)
 	r.cwnd(100)
 	require.EqualValues(t, 70, c.reduce(&r.s, r.now, ccLoss), "beta 0.7")
 	require.EqualValues(t, 100, c.wMax)
@@ -41,7 +41,7 @@ func TestCubicReduces(t *testing.T) {
 // In the long run the window follows the curve: at 100 ms round trips, from 70 back to 100 in about K.
 func TestCubicGrowsAlongTheCurve(t *testing.T) {
 	r := newSendRig(t, 1000)
-	c := &r.s.cubic
+	c := r.s.cc.(*cubic)
 	r.cwnd(100)
 	r.s.ssthresh = c.reduce(&r.s, r.now, ccLoss)
 	r.cwnd(r.s.ssthresh)
@@ -63,7 +63,7 @@ func TestCubicGrowsAlongTheCurve(t *testing.T) {
 func TestCubicIsRenoFriendly(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.cwnd(10)
-	r.s.ssthresh = r.s.cubic.reduce(&r.s, r.now, ccLoss)
+	r.s.ssthresh = r.s.cc.reduce(&r.s, r.now, ccLoss)
 	r.cwnd(r.s.ssthresh)
 	r.s.rtt.srtt = ms
 	for range 40 {
@@ -91,7 +91,7 @@ func TestReno(t *testing.T) {
 // RFC 9406 §4.2: the round-trip time rises, growth is quartered, and after five rounds slow start is over.
 func TestHyStart(t *testing.T) {
 	r := newSendRig(t, 1000)
-	h := &r.s.cubic.hystart
+	h := &r.s.cc.(*cubic).hystart
 	round := func(rtt int64) {
 		r.s.nxt += 10000
 		h.round(&r.s)

@@ -20,7 +20,7 @@ func (v *cwv) validate(s *sender, now int64, limited bool) {
 		return
 	}
 	v.used = max(v.used, s.sb.out)
-	if s.p.SlowStartIdle && now-v.stamp >= s.rto() && !s.ownControl() {
+	if s.p.SlowStartIdle && now-v.stamp >= s.rto() && !s.ownCwnd {
 		v.appLimited(s, now)
 	}
 }
@@ -49,7 +49,7 @@ func (v *cwv) appLimited(s *sender, now int64) {
 // restartAfterIdle: "when TCP has not received a segment for more than one retransmission timeout, cwnd is reduced to
 // the value of the restart window" RFC 5681 §4.1; Linux halves it once per RTO of silence (RFC 2861).
 func (s *sender) restartAfterIdle(now int64) {
-	if !s.p.SlowStartIdle || s.sb.out > 0 || s.synOut || s.ownControl() {
+	if !s.p.SlowStartIdle || s.sb.out > 0 || s.synOut || s.ownCwnd {
 		return
 	}
 	rto := s.rto()
@@ -70,8 +70,5 @@ func (s *sender) restartAfterIdle(now int64) {
 // idleEnds is called when the first segment of a new flight leaves.
 func (s *sender) idleEnds(now int64) {
 	s.restartAfterIdle(now)
-	s.noteLimited()
+	s.cc.event(s, now, ccSend)
 }
-
-// ownControl says whether the algorithm sets cwnd by itself, so that validation is none of ours.
-func (s *sender) ownControl() bool { return s.pace.on }

@@ -86,6 +86,9 @@ func (c *Conn) infoSender(now int64, b []byte) {
 		s.ssthresh, s.cwnd, uint32(c.advMSS), uint32(s.rack.reordering))
 	put32(b, infoTotalRex, s.sb.total)
 	pacing := uint64(s.pace.rate)
+	if !s.pace.on {
+		pacing = uint64(s.windowRate())
+	}
 	if pacing == 0 {
 		pacing = ^uint64(0)
 	}

@@ -55,6 +55,9 @@ func (c *Conn) applyOptions(now int64) {
 	if o.Cork {
 		c.snd.setCork(true)
 	}
+	if o.MaxPacing != 0 {
+		c.snd.setMaxPacing(o.MaxPacing)
+	}
 	if o.Congestion != "" {
 		c.snd.setCongestion(now, o.Congestion)
 	}

@@ -1,25 +1,39 @@
 package tcp
 
-// pacer spreads segments over time for algorithms that ask for it (BBR). CUBIC and NewReno do not.
+// pacer spreads segments over time: for BBR, and for any algorithm below SO_MAX_PACING_RATE. Segments leave in bursts of
+// a quantum, as a kernel's TSO packets do, so that not each one costs a timer.
 type pacer struct {
-	on   bool
-	rate int64 // bytes per second
-	next int64 // when the next segment may leave
-	wake int64 // a segment waits for next
-	free uint8 // segments that still leave unpaced: the first ten of a connection, as in Linux
+	on    bool
+	held  bool  // a segment waited for next
+	free  uint8 // data segments that still leave unpaced: the first ten of a connection, as in Linux
+	left  int32 // bytes of the present burst that may leave at once
+	rate  int64 // bytes a second, 0: not known yet
+	limit int64 // SO_MAX_PACING_RATE, 0 none
+	began int64 // when the present burst began
+	next  int64 // when the next burst may leave
+	wake  int64 // a segment waits for next
+}
+
+// set takes a rate.
+func (p *pacer) set(rate int64) {
+	if p.limit > 0 {
+		rate = min(rate, p.limit)
+	}
+	p.rate = rate
 }
 
 // ready says whether a segment may leave now, and sets the wake-up if not.
 func (p *pacer) ready(now int64) bool {
-	if !p.on || now >= p.next {
+	if !p.on || p.left > 0 || now >= p.next {
 		p.wake = 0
 		return true
 	}
-	p.wake = p.next
+	p.wake, p.held = p.next, true
 	return false
 }
 
-// sent takes the time of one segment of n bytes.
+// sent takes the time of one segment of n bytes: "C.next_send_time = max(Now(), C.next_send_time) [...] + packet.size /
+// C.pacing_rate" draft-ietf-ccwg-bbr.
 func (p *pacer) sent(s *sender, now int64, n int) {
 	if !p.on || p.rate <= 0 || n == 0 {
 		return
@@ -28,14 +42,78 @@ func (p *pacer) sent(s *sender, now int64, n int) {
 		p.free--
 		return
 	}
-	// a late wake-up is made good for by up to half the time of this segment, so that the rate is met on average
-	cost := int64(n+60) * 1e9 / p.rate
-	p.next = max(p.next, now-cost/2) + cost
+	if p.left <= 0 || now != p.began && now >= p.next {
+		p.begin(now, s.burst())
+	}
+	p.left -= int32(n)
+	p.next += int64(n) * 1e9 / p.rate
 }
 
-// update takes the algorithm's rate.
-func (p *pacer) update(s *sender) {
-	if c, ok := s.cc.(interface{ pacingRate() int64 }); ok {
-		p.rate = c.pacingRate()
+// begin starts a burst. Time that passed since it could have left is made good for, or coarse timers would lower the
+// rate: all of it up to a millisecond if it waited and the wake-up was late, half a burst's else.
+func (p *pacer) begin(now int64, burst int) {
+	late := int64(burst) * 1e9 / p.rate / 2
+	if p.held {
+		late = max(late, paceLate)
 	}
+	p.left, p.held, p.began = int32(burst), false, now
+	p.next = max(p.next, now-late)
+}
+
+const paceLate = 1e6
+
+// update takes the rate of an algorithm that has none of its own: "tcp_update_pacing_rate" of Linux, twice the window
+// a round trip in slow start and 1.2 times of it later.
+func (p *pacer) update(s *sender) {
+	if p.on && !s.ownCwnd {
+		p.set(s.windowRate())
+	}
+}
+
+func (s *sender) windowRate() int64 {
+	if s.rtt.srtt == 0 {
+		return 0
+	}
+	gain := 1.2
+	if s.cwnd < s.ssthresh/2 {
+		gain = 2
+	}
+	return s.rateOf(gain * float64(max(s.cwnd, s.sb.out)) * 1e9 / float64(s.rtt.srtt))
+}
+
+// setMaxPacing is SO_MAX_PACING_RATE in bytes a second, 0 none.
+func (s *sender) setMaxPacing(rate uint64) {
+	if rate == ^uint64(0) || rate == 1<<32-1 {
+		rate = 0
+	}
+	s.pace.limit = int64(min(rate, 1<<62))
+	s.pace.on = s.ownCwnd || s.pace.limit > 0
+	if !s.ownCwnd {
+		s.pace.rate = s.windowRate()
+	}
+	s.pace.set(s.pace.rate)
+}
+
+const (
+	quantumMost = 65535 - 320 // what a kernel's TSO packet holds
+	quantumSlow = 1_200_000 / 8
+)
+
+// quantum is how many segments leave at once: "C.send_quantum = C.pacing_rate * 1ms; min(C.send_quantum, 64 KBytes);
+// max(C.send_quantum, 2 * C.SMSS)", one segment below 1.2 Mbit/s.
+func (s *sender) quantum() int {
+	least := 2
+	if s.pace.rate < quantumSlow {
+		least = 1
+	}
+	return min(max(int(min(s.pace.rate>>10, quantumMost))/s.mss, least), 127)
+}
+
+// burst is quantum in bytes, and more on a short path, as Linux' tcp_tso_rtt_log: there a burst disturbs nobody.
+func (s *sender) burst() int {
+	n := s.quantum() * s.mss
+	if r := s.rtt.min.get() / 1000 >> 9; r < 32 && s.rtt.min.get() > 0 {
+		n = min(n+quantumMost>>r, max(n, quantumMost))
+	}
+	return n
 }

@@ -54,7 +54,7 @@ func (s *sender) reduceStep(n uint32, safe bool) {
 func (s *sender) endReduction(now int64) { s.endReductionFrom(now, s.state) }
 
 func (s *sender) endReductionFrom(now int64, st caState) {
-	if s.ssthresh < infinite && (st == caCWR || s.undo.on) {
+	if !s.ownCwnd && s.ssthresh < infinite && (st == caCWR || s.undo.on) {
 		s.cwnd = max(s.ssthresh, 1)
 		s.cwv.stamp = now
 	}

@@ -102,7 +102,9 @@ func (s *sender) onReorderTimer(now int64) {
 	if s.inFlight() != before {
 		if s.state != caRecovery {
 			s.enterRecovery(now, false)
-			s.reduceStep(1, s.sb.lostMarks == marks)
+			if !s.ownCwnd {
+				s.reduceStep(1, s.sb.lostMarks == marks)
+			}
 		}
 	}
 	if wait > 0 {

@@ -34,8 +34,13 @@ func (p *rateSampler) stamp(s *sender, now int64, r *txRec) {
 
 // delivered counts a segment that was acknowledged or SACKed for the first time.
 func (s *sender) delivered(a *ackWork, r *txRec) {
+	s.rate.delivered++
+	s.sampled(a, r)
+}
+
+// sampled takes the state that a delivered segment carries, if it is the newest that this ACK tells of.
+func (s *sender) sampled(a *ackWork, r *txRec) {
 	p := &s.rate
-	p.delivered++
 	if r.delivAt == 0 {
 		return
 	}
@@ -58,7 +63,7 @@ func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
 		p.limited = 0
 	}
 	smp := ackSample{rtt: p.rtt, acked: n, lost: lost, inFlight: a.priorInFlight, limited: p.appLimited,
-		prior: p.priorDeliv}
+		prior: p.priorDeliv, delayed: a.lone(s, n)}
 	if p.priorAt == 0 {
 		return smp
 	}
@@ -75,9 +80,15 @@ func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
 	return smp
 }
 
-// appLimited notes that there was nothing to send though cwnd allowed it.
+// noteLimited is called when the program writes: until now there was less than a segment to send though cwnd allowed
+// more, so what is in flight does not show what the path can do.
 func (s *sender) noteLimited() {
-	if s.sb.lost <= s.sb.rexmit && s.inFlight() < s.cwnd && s.q.unsent == nil {
+	if s.sb.lost <= s.sb.rexmit && s.inFlight() < s.cwnd && s.unsent() < s.mss {
 		s.rate.limited = max(s.rate.delivered+s.inFlight(), 1)
 	}
+}
+
+// lone says that the ACK is for one segment that filled no MSS: the peer may have waited before it sent it.
+func (a *ackWork) lone(s *sender, n uint32) bool {
+	return n == 1 && a.acked == 1 && a.sacked == 0 && s.una.Sub(a.priorUna) < s.mss && !a.ece
 }

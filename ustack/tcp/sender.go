@@ -52,9 +52,7 @@ type sender struct {
 	ssthresh uint32
 	highSeq  Seq // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
 
-	cc    congestion // points at one of the next two, or at one made by setCongestion
-	reno  reno
-	cubic cubic
+	cc congestion
 
 	ecn   ecnSender
 	probe prober
@@ -77,6 +75,7 @@ type sender struct {
 	urgent   bool   // urgent data is queued: Nagle does not hold it back
 	userTime int64  // TCP_USER_TIMEOUT in ns, 0 none
 	synTries int    // TCP_SYNCNT; 0: Params
+	ownCwnd  bool   // cc sets cwnd by itself: no PRR, no validation
 }
 
 // initialWindow is ten segments: "min (10*MSS, max (2*MSS, 14600))" RFC 6928 §2, which Linux simplifies.
@@ -93,7 +92,10 @@ func (s *sender) init(now int64, p *Params, mem *SendMem, iss Seq, mss int) {
 	s.rack.init(p)
 	s.sb.high = iss
 	s.cwv.stamp, s.lastSent, s.lastAck = now, now, now
-	s.setCongestion(now, p.Congestion)
+	s.pace.free = 10
+	if !s.setCongestion(now, p.Congestion) {
+		s.setCongestion(now, "")
+	}
 }
 
 // established is called when our SYN was acknowledged (or never needed).

@@ -194,18 +194,11 @@ func (o *Options) setCongestion(val []byte) error {
 		n++
 	}
 	name := string(val[:n])
-	if !knownCongestion(name) {
+	if !KnownCongestion(name) {
 		return ErrNoEnt
 	}
 	o.Congestion = name
 	return nil
-}
-
-// knownCongestion says whether TCP_CONGESTION takes that name.
-func knownCongestion(name string) bool {
-	var s sender
-	s.synOut = true // nothing runs yet
-	return s.setCongestion(0, name)
 }
 
 // secondsToRetries is the kernel's secs_to_retrans: how many SYN-ACK timeouts cover that many seconds.

@@ -32,6 +32,8 @@ func (c *Conn) optionChanged(now int64, level, name int) {
 		c.wake(false, true)
 	case level == solSocket && (name == soRcvBuf || name == soRcvBufForce):
 		c.win.buf, c.win.locked = o.RcvBuf, true
+	case level == solSocket && name == soMaxPacing:
+		c.snd.setMaxPacing(o.MaxPacing)
 	case level == solSocket && name == soKeepAlive:
 		c.armKeepalive(now)
 	case level == solSocket && name == soRcvLowat:

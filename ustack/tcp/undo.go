@@ -64,7 +64,9 @@ func (s *sender) takeBack(now int64, unmark bool) {
 		s.sb.lost, s.sb.hint = 0, nil
 	}
 	if s.undo.ssthresh != 0 {
-		s.cwnd = max(s.cwnd, s.undo.cwnd)
+		if !s.ownCwnd {
+			s.cwnd = max(s.cwnd, s.undo.cwnd)
+		}
 		s.cc.event(s, now, ccUndo)
 		if s.undo.ssthresh > s.ssthresh {
 			s.ssthresh = s.undo.ssthresh

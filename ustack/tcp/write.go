@@ -9,6 +9,7 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		return 0
 	}
 	s.restartAfterIdle(now)
+	s.noteLimited()
 	limit := s.segGoal()
 	done := 0
 	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN) == 0 && s.q.charge < s.buf.size {
