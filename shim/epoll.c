@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "epoll_set.h"
+#include "knobs.h"
 #include "nest.h"
 #include "ours.h"
 #include "real.h"
@@ -16,10 +17,9 @@ static int fail(int err)
 
 static int created(int ep)
 {
-    if (ep >= 0) {
-        new_fd(ep);
+    new_fd(ep);
+    if (ep >= 0 && knobs.on && (knobs.listen.n > 0 || knobs.connect.n > 0))
         set_new(ep); // without memory it stays the kernel's
-    }
     return ep;
 }
 

@@ -6,6 +6,7 @@
 
 #include "epoll_set.h"
 #include "nest.h"
+#include "ours.h"
 #include "raw.h"
 #include "real.h"
 #include "wait.h"
@@ -191,18 +192,43 @@ struct ep_item *item_parked(struct ep_set *set, int fd)
 }
 
 // In a forked child nothing is in an engine: the kernel's part of each set, shared with the parent, goes on. Connections are kept as
-// items without a handle, for nest of the parent's hand-over (foreign_adopt).
+// items without a handle, until the child waits on the set.
 void epoll_forked(void)
 {
     for (struct ep_set *set = all_sets; set; set = set->next) {
         set->rhead = set->rtail = NULL;
         set->threads = NULL;
         set->nready = set->active = set->plain = set->detached = 0;
+        set->foreign = set->conns != NULL;
         for (struct ep_item *it = set->conns; it; it = it->next)
             it->handle = -1, it->hlink = NULL, it->is_ready = false;
         for (struct ep_item *it = set->listeners; it; it = it->next) {
             it->handle = -1, it->hlink = NULL, it->is_ready = false;
             set->detached++;
         }
+    }
+}
+
+void epoll_adopt(struct ep_set *set)
+{
+    for (;;) {
+        ready_lock();
+        struct ep_item *it = set->conns;
+        while (it && it->handle >= 0)
+            it = it->next;
+        int fd = it ? it->fd : -1;
+        struct epoll_event ev = { .events = it ? it->events : 0, .data.u64 = it ? it->data : 0 };
+        struct file *f = it ? it->file : NULL;
+        if (it)
+            item_free(it);
+        set->foreign = it != NULL;
+        ready_unlock();
+        if (!it)
+            return;
+        if (!file_is(f, fd))
+            continue;
+        file_put(conn_get(fd)); // the parent hands it over, and puts its own socket into the set; so do we, in case it was quicker to close it
+        if (!file_is(f, fd))
+            real.epoll_ctl(set_fd(set), EPOLL_CTL_ADD, fd, &ev);
     }
 }

@@ -53,6 +53,7 @@ struct ep_set {
     _Atomic int plain; // threads in the kernel's epoll_wait on this set (or that left it by a jump)
     int kicks;         // how often the bell may be rung on for them
     _Atomic int bell;  // eventfd in the kernel's set, edge-triggered; -1: none yet
+    bool foreign;      // in a forked child: conns are the parent's (epoll_move.c)
     bool nested;       // somebody polls the set itself: ring the bell when an item gets ready
     _Atomic bool kernel_turn; // the kernel's members come first in the next epoll_wait
     uint32_t rounds;
@@ -106,5 +107,7 @@ bool epoll_saw(int fd);
 
 extern struct ep_set *all_sets;
 void epoll_forked(void);
+// epoll_adopt: the child waits on a set with connections of its parent's engine: they become the kernel's, in the set that both share.
+void epoll_adopt(struct ep_set *set);
 
 #endif

@@ -135,7 +135,7 @@ static void join(struct ep_set *set)
     }
 }
 
-// foreign_kernel: the set has only kernel members now, or no engine runs. Members may come while we wait: the bell tells.
+// by_kernel_alone: the set has only kernel members now, or no engine runs. Members may come while we wait: the bell tells.
 static int by_kernel_alone(const struct call *c, struct ep_set *set, bool *again)
 {
     atomic_fetch_add(&set->plain, 1);
@@ -173,6 +173,8 @@ static int wait_call(const struct call *c)
         deadline = deadline_ms(c->ms);
     if (set->detached)
         join(set);
+    if (set->foreign)
+        epoll_adopt(set);
     bool again = true;
     int r = bad ? (errno = -bad, -1) : 0;
     while (again && !bad) {

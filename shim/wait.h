@@ -21,13 +21,13 @@ void wait_start(void);
 // wait_forked is called in a forked child: all waiting state of the parent is void.
 void wait_forked(void);
 
-// An epoll set was created by the program (kernel descriptor fd); called by epoll_create*. epoll.c binds a file to it.
 // The last descriptor of a file is being closed (under no lock): forget the items that name it; free the set if it is one.
 void epoll_file_closed(struct file *f);
 // fd named f and now names the kernel's own socket (hand-over): items for (fd, f) become items of the kernel's epoll set.
 // Called for each descriptor of f after the dup2 over it.
 void epoll_fd_moved(int fd, struct file *f);
-// fd was a kernel socket and now names f (connect in the engine): items of the kernel's epoll sets for fd become ours.
+// fd was a kernel socket and now names f (connect in the engine), or f is a listener that got a handle: entries of the kernel's epoll
+// sets for fd become ours.
 void epoll_fd_taken(int fd, struct file *f);
 
 #endif

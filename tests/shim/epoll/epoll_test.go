@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,13 +25,36 @@ type rig struct {
 	env []string
 }
 
-func build(t *testing.T, flags ...string) rig {
+var built struct {
+	once sync.Once
+	dir  string
+}
+
+// build compiles everything, once for all tests.
+func build(t *testing.T) rig {
 	t.Helper()
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip("needs gcc")
 	}
-	dir := t.TempDir()
-	base := append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-pthread"}, flags...)
+	built.once.Do(func() { compile(t, built.dir) })
+	return rig{built.dir, append(os.Environ(), "SLUICE_BROKER="+filepath.Join(built.dir, "none"), "SLUICE_LISTEN=*")}
+}
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "slt-epoll-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	built.dir = dir
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func compile(t *testing.T, dir string) {
+	t.Helper()
+	base := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O0", "-g", "-Wall", "-Wextra", "-pthread"}
 	object := func(out string, extra []string, globs ...string) {
 		args := append(append([]string{}, base...), "-o", filepath.Join(dir, out))
 		for _, g := range globs {
@@ -45,9 +69,15 @@ func build(t *testing.T, flags ...string) rig {
 	object("libsluice.so", []string{"-shared", "-fPIC", "-Wl,--version-script=" + root + "/shim/exports.map", "-ldl"}, root+"/shim/*.c")
 	object("libsluice_engine.so", []string{"-shared", "-fPIC"}, "testdata/engine.c")
 	object("scenarios", nil, "testdata/rig.c", "testdata/basic.c", "testdata/calls.c", "testdata/threads.c", "testdata/life.c")
-	ring := filepath.Join(dir, "ring")
-	require.NoError(t, os.WriteFile(ring, make([]byte, 4096), 0o600))
-	return rig{dir, append(os.Environ(), "SLT_RING="+ring, "SLUICE_BROKER="+filepath.Join(dir, "none"), "SLUICE_LISTEN=*")}
+}
+
+// ring makes the file by which a scenario tells the stand-in of packets.
+func (r rig) ring(t *testing.T) string {
+	f, err := os.CreateTemp(r.dir, "ring")
+	require.NoError(t, err)
+	defer f.Close()
+	require.NoError(t, f.Truncate(4096))
+	return "SLT_RING=" + f.Name()
 }
 
 // run prints what a scenario saw, over the kernel or over the stand-in.
@@ -60,7 +90,7 @@ func (r rig) run(t *testing.T, accelerated bool, args ...string) string {
 		addr = "127.0.0.2"
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(r.dir, "scenarios"), append([]string{addr}, args...)...)
-	cmd.Env = r.env
+	cmd.Env = append(r.env[:len(r.env):len(r.env)], r.ring(t))
 	if accelerated {
 		cmd.Env = append(cmd.Env, "LD_PRELOAD="+filepath.Join(r.dir, "libsluice.so"))
 	}
@@ -74,6 +104,7 @@ func TestScenariosAsInTheKernel(t *testing.T) {
 	r := build(t)
 	for _, name := range strings.Fields(r.run(t, false, "list")) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			require.Equal(t, r.run(t, false, name), r.run(t, true, name))
 		})
 	}
@@ -82,8 +113,9 @@ func TestScenariosAsInTheKernel(t *testing.T) {
 // The kernel is the model: random calls on four connections must bring the same events in the same calls.
 func TestRandomCallsAsInTheKernel(t *testing.T) {
 	r := build(t)
-	for seed := 1; seed <= 8; seed++ {
+	for seed := 1; seed <= 30; seed++ {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
 			args := []string{"random", fmt.Sprint(seed), "200"}
 			require.Equal(t, r.run(t, false, args...), r.run(t, true, args...))
 		})

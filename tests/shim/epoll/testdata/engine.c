@@ -118,6 +118,7 @@ static int handle_new(int fd)
             raw_ctl(in_ep, EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET, (uint64_t)h);
             raw_ctl(out_ep, EPOLL_CTL_ADD, fd, EPOLLOUT | EPOLLET, (uint64_t)h);
             publish(h, 0, 0);
+            turn(); /* the first report of each set is no edge of the connection's */
             return h;
         }
     CALL(SYS_close, fd);
