@@ -95,6 +95,8 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 	switch {
 	case err == nil:
 		return got, nil
+	case errors.Is(err, proto.ErrTimeout) && e.plane == nil:
+		// A grant that comes late would be of queues that nobody serves. Nothing is held yet: a new channel starts afresh.
 	case errors.As(err, &no), errors.Is(err, proto.ErrTimeout), errors.Is(err, proto.ErrTooBig):
 		return nil, fmt.Errorf("%s: %w", op, err)
 	}
