@@ -33,11 +33,10 @@ func TestProgramsOverTheEngine(t *testing.T) {
 			cc(t, program, source)
 			kernel := outputOf(t, exec.Command(program), bed.Server.Start, place...)
 			require.NotContains(t, kernel, "failed:")
-			before := packets(t, socket)
 			require.Equal(t, kernel, outputOf(t, exec.Command(program), bed.Server.Start, preload...))
-			bedtest.Until(t, "packets to be counted", func() bool { return packets(t, socket) > before })
 		})
 	}
+	bedtest.Until(t, "packets of hidden queues to be counted", func() bool { return packets(t, socket) > 0 })
 }
 
 func built(t *testing.T, name string) string {
