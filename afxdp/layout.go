@@ -23,6 +23,7 @@ type Layout struct {
 type RingConfig struct {
 	RX, TX, Fill, Completion uint32 // entries, powers of two; default 2048 each
 	Copy                     bool   // do not try zero-copy
+	Share                    int    // a bound XDP socket over the same memory, or 0
 }
 
 const (

@@ -1,7 +1,6 @@
 package afxdp
 
 import (
-	"errors"
 	"fmt"
 	"os"
 
@@ -17,47 +16,46 @@ type Queue struct {
 }
 
 // OpenQueue takes queue of the device ifindex in the calling thread's network namespace, over the
-// memory of mem. It needs CAP_NET_RAW there. Zero-copy is tried first, unless cfg.Copy.
+// memory of mem. It needs CAP_NET_RAW there. Zero-copy is tried first, unless cfg.Copy. The memory
+// is registered by itself, which pins it page by page, unless cfg.Share has a socket that did.
 func OpenQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error) {
 	cfg = cfg.withDefaults()
+	if cfg.Share > 0 {
+		if q, err := open(ifindex, queue, efvi.Memory{}, cfg); err == nil {
+			return q, nil
+		}
+		cfg.Share = 0
+	}
 	m, err := MapMemory(mem)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = UnmapMemory(m) }()
-	var zcErr error
-	if !cfg.Copy {
-		// A refused zero-copy bind may leave half of its work in the socket: each try gets
-		// a socket of its own.
-		q, err := open(ifindex, queue, m, cfg, unix.XDP_ZEROCOPY)
-		if err == nil {
-			return q, nil
-		}
-		zcErr = fmt.Errorf("zero-copy: %w", err)
-	}
-	q, err := open(ifindex, queue, m, cfg, unix.XDP_COPY)
+	q, err := open(ifindex, queue, m, cfg)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("take queue %d of interface %d: %w", queue, ifindex, err), zcErr)
+		return nil, fmt.Errorf("take queue %d of interface %d: %w", queue, ifindex, err)
 	}
 	return q, nil
 }
 
-func open(ifindex, queue int, m efvi.Memory, cfg RingConfig, mode uint16) (*Queue, error) {
+func open(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {
 	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("make XDP socket: %w", err)
 	}
 	q := &Queue{fd: fd}
-	if err := q.set(ifindex, queue, m, cfg, mode); err != nil {
+	if err := q.set(ifindex, queue, m, cfg); err != nil {
 		_ = q.Close()
 		return nil, err
 	}
 	return q, nil
 }
 
-func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig, mode uint16) error {
-	if err := registerUmem(q.fd, m.Bytes, efvi.FrameSize); err != nil {
-		return fmt.Errorf("register umem of %d frames: %w", m.Frames(), err)
+func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
+	if cfg.Share == 0 {
+		if err := registerUmem(q.fd, m.Bytes, efvi.FrameSize); err != nil {
+			return fmt.Errorf("register umem of %d frames: %w", m.Frames(), err)
+		}
 	}
 	for _, r := range []struct {
 		name    string
@@ -74,12 +72,25 @@ func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig, mode uint
 		}
 	}
 	q.allowBatches(cfg)
-	if err := unix.Bind(q.fd, &unix.SockaddrXDP{
-		Flags: unix.XDP_USE_NEED_WAKEUP | mode, Ifindex: uint32(ifindex), QueueID: uint32(queue),
-	}); err != nil {
+	if err := unix.Bind(q.fd, address(ifindex, queue, cfg)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	return q.learn(cfg)
+}
+
+// address is what to bind to. Without XDP_COPY and XDP_ZEROCOPY the kernel itself tries zero-copy and
+// then copies; a socket that shares memory works as the one it shares with.
+func address(ifindex, queue int, cfg RingConfig) *unix.SockaddrXDP {
+	a := &unix.SockaddrXDP{Ifindex: uint32(ifindex), QueueID: uint32(queue)}
+	switch {
+	case cfg.Share > 0:
+		a.Flags, a.SharedUmemFD = unix.XDP_SHARED_UMEM, uint32(cfg.Share)
+	case cfg.Copy:
+		a.Flags = unix.XDP_USE_NEED_WAKEUP | unix.XDP_COPY
+	default:
+		a.Flags = unix.XDP_USE_NEED_WAKEUP
+	}
+	return a
 }
 
 // allowBatches lets one kick of a copy-mode socket send a whole TX ring. Both options are a matter

@@ -36,7 +36,8 @@ type backend interface {
 	Devices(ns int) ([]netDevice, error)
 	Attach(ns, ifindex int, pinDir string) (program, error)
 	Adopt(ns, ifindex int, pinDir string) (program, error)
-	OpenQueue(ns, ifindex, queue int, mem *os.File) (xsk, error)
+	// OpenQueue takes a queue over mem; share is a socket of another queue over it, or 0.
+	OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (xsk, error)
 	SendSYN(ns int, tuples []steer.Tuple) error
 }
 
@@ -59,9 +60,9 @@ func (kernel) Adopt(ns, ifindex int, pinDir string) (program, error) {
 	return p, nil
 }
 
-func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File) (q xsk, err error) {
+func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (q xsk, err error) {
 	err = netns.Do(ns, func() error {
-		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{})
+		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{Share: share})
 		if err == nil {
 			q = o
 		}

@@ -154,7 +154,7 @@ func (d *device) open(q *queue, c *client) {
 	if c == nil {
 		return
 	}
-	x, err := d.space.b.back.OpenQueue(d.space.fd(), d.Ifindex, q.index, c.umem)
+	x, err := d.space.b.back.OpenQueue(d.space.fd(), d.Ifindex, q.index, c.umem, d.space.socketOf(c))
 	switch {
 	case err == nil:
 		d.delay = 0
@@ -169,6 +169,18 @@ func (d *device) open(q *queue, c *client) {
 		d.note(err)
 		d.again()
 	}
+}
+
+// socketOf is one of the client's XDP sockets, 0 if it has none: a further one need not register the memory again.
+func (s *space) socketOf(c *client) int {
+	for _, d := range s.devices {
+		for _, q := range d.queues {
+			if q.owner == c && q.xsk != nil {
+				return q.xsk.FD()
+			}
+		}
+	}
+	return 0
 }
 
 // again reconciles later, ever later up to half a second.
