@@ -37,6 +37,8 @@ type queue struct {
 	moving bool // its owner was asked
 	stuck  bool // its owner was asked, and did not answer in time
 	absent bool // the device has no such queue
+
+	opening bool // a socket is being made for it
 }
 
 // deviceOf returns the device, attaching the XDP program if it is not in use yet.
@@ -98,7 +100,7 @@ func (d *device) free(q *queue) {
 		d.note(q.xsk.Close())
 	}
 	d.note(d.prog.SetQuiet(q.index, false))
-	*q = queue{index: q.index, absent: q.absent}
+	*q = queue{index: q.index, absent: q.absent, opening: q.opening}
 }
 
 // note logs an error of the kernel's side. A device that vanished gives many; none of them is a reason to stop.

@@ -149,12 +149,60 @@ func (d *device) serves(l *listener) bool {
 }
 
 // open takes a free queue for a client and offers it. If that cannot be now it is tried again: the last owner's socket may still be
-// open in the kernel, or the device be down.
+// open in the kernel, or the device be down. It takes tens of milliseconds to register a client's memory; unless a grant is being made,
+// which needs the queue now, nobody waits for it under the lock.
 func (d *device) open(q *queue, c *client) {
-	if c == nil {
+	if c == nil || q.opening {
 		return
 	}
-	x, err := d.space.b.back.OpenQueue(d.space.fd(), d.Ifindex, q.index, c.umem, d.space.socketOf(c))
+	b, ns, share := d.space.b, d.space.fd(), d.space.socketOf(c)
+	if c.collect != nil {
+		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, c.umem, share)
+		d.opened(q, c, x, err)
+		return
+	}
+	umem, err := dupFile(int(c.umem.Fd()), "umem")
+	if err != nil {
+		d.note(err)
+		d.again()
+		return
+	}
+	if share > 0 {
+		if share, err = unix.FcntlInt(uintptr(share), unix.F_DUPFD_CLOEXEC, 3); err != nil {
+			share = 0
+		}
+	}
+	q.opening = true
+	d.space.refs++
+	b.goDo(func() {
+		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, umem, share)
+		umem.Close()
+		if share > 0 {
+			unix.Close(share)
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		q.opening = false
+		d.openedLate(q, c, x, err)
+		d.space.put()
+	})
+}
+
+// openedLate is opened, some time after: much may have changed.
+func (d *device) openedLate(q *queue, c *client, x xsk, err error) {
+	if d.dead || d.closed || d.space.b.closed || c.gone || q.owner != nil || q.to != c {
+		if err == nil {
+			d.note(x.Close())
+		}
+		d.reconcile()
+		return
+	}
+	if d.opened(q, c, x, err); err == nil {
+		d.setEntries()
+	}
+}
+
+func (d *device) opened(q *queue, c *client, x xsk, err error) {
 	switch {
 	case err == nil:
 		d.delay = 0
