@@ -132,6 +132,7 @@ func (b *Broker) reset(s *space, tuples []steer.Tuple) {
 		return
 	}
 	b.count.Resets += uint64(len(tuples))
+	s.remember(tuples)
 	s.refs++
 	b.goDo(func() {
 		// Twice: challenge ACKs are limited to one in half a second for each connection.

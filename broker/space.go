@@ -3,10 +3,12 @@ package broker
 import (
 	"fmt"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/netns"
+	"github.com/sluice-net/sluice/afxdp/steer"
 )
 
 // space is a network namespace with programs in it. While it is here the file keeps the namespace, so its inode names it.
@@ -16,6 +18,8 @@ type space struct {
 	file    *os.File
 	refs    int // clients and held orphans
 	devices map[int]*device
+	dead    map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
+	deadAt  time.Time
 	done    chan struct{}
 	closed  bool
 }

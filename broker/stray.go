@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"time"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
@@ -34,8 +36,35 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 			return proto.Owned{Owned: true}, nil, nil
 		}
 	}
-	return proto.Owned{}, nil, nil
+	return proto.Owned{Free: c.space.died(t) || !b.shared(c, t)}, nil, nil
 }
+
+// shared tells whether another program may have the flow half open, which no table tells.
+func (b *Broker) shared(c *client, t steer.Tuple) bool {
+	for o := range b.clients {
+		if o != c && !o.gone && o.space == c.space && b.covered(o, t) {
+			return true
+		}
+	}
+	return false
+}
+
+// remember keeps the connections of a dead program for a while: what their peers send may reach another's queue.
+func (s *space) remember(tuples []steer.Tuple) {
+	now := time.Now()
+	if now.Sub(s.deadAt) > deadLife || s.dead == nil {
+		s.dead = map[steer.Tuple]bool{}
+	}
+	s.deadAt = now
+	for _, t := range tuples {
+		s.dead[t] = true
+	}
+}
+
+// deadLife is longer than the resets take.
+const deadLife = 10 * time.Second
+
+func (s *space) died(t steer.Tuple) bool { return s.dead[t] && time.Since(s.deadAt) < deadLife }
 
 // covered: a program may only ask about ports that are its own too.
 func (b *Broker) covered(c *client, t steer.Tuple) bool {

@@ -123,6 +123,8 @@ type Stray struct {
 // Owned answers stray.
 type Owned struct {
 	Owned bool `json:"owned"`
+	// Free: nobody else can have it, now or half open. A reset is right at once.
+	Free bool `json:"free,omitempty"`
 }
 
 // Adopt presents a lease to a new broker. Descriptors: umem, state, one for each VI, one for each listener, one for each flow.

@@ -69,5 +69,5 @@ func (r registry) Stray(f *tcp.Flow) bool {
 		e.count(proto.CountStrays)
 		return true
 	}
-	return now-first < strayPatience
+	return err == nil && !o.Free && now-first < strayPatience
 }
