@@ -40,6 +40,11 @@ var sysctls = []struct {
 	{"ipv4/tcp_ecn", func(p *tcp.Params, v []string) { number(&p.ECN, v) }},
 	{"ipv4/tcp_slow_start_after_idle", func(p *tcp.Params, v []string) { flag(&p.SlowStartIdle, v) }},
 	{"ipv4/tcp_mtu_probing", func(p *tcp.Params, v []string) { number(&p.MTUProbing, v) }},
+	{"ipv4/tcp_base_mss", func(p *tcp.Params, v []string) { number(&p.BaseMSS, v) }},
+	{"ipv4/tcp_mtu_probe_floor", func(p *tcp.Params, v []string) { number(&p.MTUProbeFloor, v) }},
+	{"ipv4/tcp_min_snd_mss", func(p *tcp.Params, v []string) { number(&p.MinSndMSS, v) }},
+	{"ipv4/tcp_probe_threshold", func(p *tcp.Params, v []string) { number(&p.ProbeThreshold, v) }},
+	{"ipv4/tcp_probe_interval", func(p *tcp.Params, v []string) { seconds(&p.ProbeInterval, v) }},
 	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
 	{"ipv4/tcp_congestion_control", func(p *tcp.Params, v []string) {
 		if tcp.KnownCongestion(v[0]) {

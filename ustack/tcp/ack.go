@@ -222,6 +222,7 @@ func (s *sender) afterClean(a *ackWork) {
 	s.takeRTT(a)
 	s.rackAdapt(a)
 	s.tailProbeAcked(a)
+	s.probeArrived(a.now)
 	if a.dubious() || s.state != caOpen {
 		s.recover(a)
 	}

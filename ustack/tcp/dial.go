@@ -72,7 +72,7 @@ func (c *Conn) mss() int {
 
 // syncMSS tells the sender about a change of path, options or TCP_MAXSEG.
 func (c *Conn) syncMSS(now int64) {
-	if n := c.mss(); n != c.snd.mss {
+	if n := c.mss(); n != int(c.snd.pmtu.limit) {
 		c.snd.setMSS(now, n)
 	}
 }

@@ -61,9 +61,8 @@ func (s *sender) again(now int64, r *txRec) (txSeg, bool) {
 			limit = min(limit, room)
 		}
 	}
-	if int(r.n) > limit && !s.split(r, limit) {
-		s.tmr.retry = now + ringRetry
-		return txSeg{}, false
+	if int(r.n) > limit {
+		s.split(r, limit)
 	}
 	t := s.segment(r)
 	t.rexmit = true
@@ -86,13 +85,15 @@ func (s *sender) nextNew(now int64) (txSeg, bool) {
 	case !s.pace.ready(now):
 		return txSeg{}, false
 	}
+	if t, ok, wait := s.mtuProbe(now); ok || wait {
+		return t, ok
+	}
 	if !s.windowFits(r, s.mss) || !s.nagleAllows(r) {
 		s.armProbe(now)
 		return txSeg{}, false
 	}
-	if int(r.n) > s.mss && !s.split(r, s.mss) {
-		s.tmr.retry = now + ringRetry
-		return txSeg{}, false
+	if int(r.n) > s.mss {
+		s.split(r, s.mss)
 	}
 	return s.newSegment(r), true
 }
@@ -130,6 +131,9 @@ func (s *sender) sent(now int64, t *txSeg) {
 		s.sentAgain(now, r)
 	default:
 		s.sentNew(now, r, t)
+		if t.mtu {
+			s.probeSent(t)
+		}
 	}
 	if s.inReduction() {
 		s.prr.out++
@@ -182,6 +186,7 @@ func (s *sender) sentAgain(now int64, r *txRec) {
 		s.sb.hint = r.next
 	}
 	s.undo.sentAgain(now)
+	s.pmtu.probe = 0 // inconclusive
 	s.sb.total++
 	s.sb.bytesAgain += uint64(r.n)
 	s.mem.Stats.RetransSegs++

@@ -64,12 +64,13 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 	return true
 }
 
-// roomForSACK drops the blocks that would make the packet larger than the path: those go on a pure ACK.
+// roomForSACK drops the blocks that would make the packet larger than the path, or than what probing knows to pass: those
+// go on a pure ACK.
 func (c *Conn) roomForSACK(h *Header, n int) {
 	if h.Opts.NSACK == 0 {
 		return
 	}
-	room := c.path.MTU - c.Flow.iplen() - wire.TCPLen - n
+	room := c.path.MTU - c.Flow.iplen() - wire.TCPLen - n - (int(c.snd.pmtu.limit) - c.snd.mss)
 	for h.Opts.NSACK > 0 && h.Opts.Len() > room {
 		h.Opts.NSACK--
 	}

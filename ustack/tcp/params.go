@@ -47,8 +47,11 @@ type Params struct {
 	BaseMSS        int    // base_mss
 	MTUProbeFloor  int    // mtu_probe_floor
 	MinSndMSS      int    // min_snd_mss
+	ProbeThreshold int    // probe_threshold: the search ends when less is unknown
 	ModerateRcvbuf bool   // moderate_rcvbuf
 	AdvWinScale    int    // adv_win_scale
+
+	ProbeInterval time.Duration // probe_interval: then the search begins anew
 
 	RTOMin time.Duration // rto_min_us
 	RTOMax time.Duration // rto_max_ms
@@ -65,6 +68,7 @@ func DefaultParams() *Params {
 		Timestamps: true, SACK: true, DSACK: true, WindowScaling: true, ECN: 2, Congestion: "cubic", SlowStartIdle: true,
 		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1,
 		BaseMSS: 1024, MTUProbeFloor: 48, MinSndMSS: 48, ModerateRcvbuf: true, AdvWinScale: 1,
+		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
 		RTOMin: 200 * time.Millisecond, RTOMax: 120 * time.Second,
 	}
 }

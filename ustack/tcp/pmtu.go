@@ -1,20 +1,56 @@
 package tcp
 
-// pmtuState is what the path told about segment sizes. Probing for a larger one (RFC 4821 §7, tcp_mtu_probing) starts
-// here: search low and high are kept, the probe itself is a later step.
+// pmtuState is what the path told about segment sizes, in bytes of payload. Without a search (tcp_mtu_probing 0, or 1
+// and no black hole yet) the MSS is limit; with one it is low, and probes look for the largest size that passes:
+//
+//	passed              not known to fail
+//	 low ....... probe ....... high <= limit
 type pmtuState struct {
-	low, high int // payload sizes that passed, and that are not known to
-	holes     uint8
+	limit     uint16 // what route, peer and ICMP allow
+	low, high uint16
+	probe     uint16 // size of the probe in flight, 0 none
+	on        bool   // searching
+	start     Seq    // the probe in flight
+	end       Seq
+	at        int64 // when the search began, or began anew
+}
+
+// setMSS tells what route, peer and ICMP allow a full segment to carry. What is queued already is cut when it is sent.
+func (s *sender) setMSS(now int64, mss int) {
+	s.pmtu.limit = uint16(min(max(mss, s.p.MinSndMSS-20), maxPayload))
+	s.syncProbing()
+}
+
+// syncProbing makes the search keep to limit, and the MSS to the search.
+func (s *sender) syncProbing() {
+	m := &s.pmtu
+	m.low, m.high = min(m.low, m.limit), min(m.high, m.limit)
+	s.mss = int(m.limit)
+	if m.on {
+		s.mss = int(m.low)
+	}
+}
+
+// search begins between base_mss and what the path is said to take: "eff_pmtu [...] SHOULD be 1024 bytes" for search_low,
+// "the search_high [...] from the interface MTU" RFC 4821 §7.2.
+func (s *sender) search(now int64, on bool) {
+	m := &s.pmtu
+	m.on, m.at = on, now
+	m.low, m.high = uint16(max(s.p.BaseMSS, s.p.MinSndMSS)), m.limit
+	s.syncProbing()
 }
 
 // onTooBig is an ICMP "fragmentation needed" or "packet too big" that quotes the segment numbered seq: mss is the
 // payload that the new path MTU leaves. It says whether the message was believed: "a TCP connection SHOULD check that
 // the sequence number in the ICMP error message is within the range of data sent but not acknowledged" RFC 5927 §4.1.
 func (s *sender) onTooBig(now int64, seq Seq, mss int) bool {
-	if !(seq.GEQ(s.una) && seq.LT(s.nxt)) || mss >= s.mss {
+	if !(seq.GEQ(s.una) && seq.LT(s.nxt)) || mss >= int(s.pmtu.limit) {
 		return false
 	}
 	s.setMSS(now, mss)
+	if int(s.pmtu.probe) > mss {
+		s.pmtu.probe = 0
+	}
 	s.resend(now)
 	return true
 }
@@ -28,9 +64,13 @@ func (s *sender) resend(now int64) {
 			s.markLost(r)
 		}
 	}
-	if s.sb.lostMarks == was {
-		return
+	if s.sb.lostMarks != was {
+		s.notCongestion()
 	}
+}
+
+// notCongestion repairs what is marked lost without a reduction of cwnd.
+func (s *sender) notCongestion() {
 	if !s.sackOK {
 		s.removeReno(0)
 	}
@@ -42,16 +82,18 @@ func (s *sender) resend(now int64) {
 	}
 }
 
-// blackHole halves the segment size when timeouts repeat, in case a router drops large packets silently
-// (tcp_mtu_probing 1 and 2): RFC 4821 §7.7, RFC 8899 §4.3.
+// blackHole is called at each timeout past tcp_retries1, in case a router drops large packets silently: "the PLPMTUD
+// state SHOULD be reset [...] if there are repeated timeouts [...] the eff_pmtu [is reduced]" RFC 4821 §7.7. The first
+// time the search begins, then its lower end is halved.
 func (s *sender) blackHole(now int64) {
-	if s.p.MTUProbing == 0 {
+	switch {
+	case s.p.MTUProbing == 0:
+		return
+	case !s.pmtu.on:
+		s.search(now, true)
 		return
 	}
-	mss := max(min(s.p.BaseMSS, s.mss/2), s.p.MTUProbeFloor, s.p.MinSndMSS)
-	if mss < s.mss {
-		s.pmtu.high = s.mss
-		s.setMSS(now, mss)
-		s.pmtu.holes++
-	}
+	least := max(s.p.MTUProbeFloor, s.p.MinSndMSS)
+	s.pmtu.low = uint16(max(min(s.p.BaseMSS, int(s.pmtu.low)/2), least))
+	s.syncProbing()
 }

@@ -90,11 +90,11 @@ func (s *sender) onProbeTimer(now int64) error {
 // nextProbe is as much of the next segment as the window allows, or a bare probe.
 func (s *sender) nextProbe(now int64) (txSeg, bool) {
 	if r := s.q.unsent; r != nil && r.seq.LT(s.wndEnd()) && s.sb.out == 0 {
-		n := min(s.wndEnd().Sub(r.seq), s.mss)
-		if int(r.n) <= n || n > 0 && s.split(r, n) {
-			r.flags |= recPSH
-			return s.newSegment(r), true
+		if n := min(s.wndEnd().Sub(r.seq), s.mss); int(r.n) > n {
+			s.split(r, n)
 		}
+		r.flags |= recPSH
+		return s.newSegment(r), true
 	}
 	return txSeg{seq: s.una - 1, probe: true}, true
 }

@@ -100,7 +100,7 @@ func (s *sender) onReorderTimer(now int64) {
 	s.tmr.stop()
 	wait := s.rackDetect(now)
 	if s.inFlight() != before {
-		if s.state != caRecovery {
+		if s.state != caRecovery && !s.probeLost(now) {
 			s.enterRecovery(now, false)
 			if !s.ownCwnd {
 				s.reduceStep(1, s.sb.lostMarks == marks)

@@ -120,8 +120,10 @@ func (s *sender) notInRecovery(a *ackWork) {
 			return
 		}
 	}
-	s.enterRecovery(a.now, a.ece)
 	a.rexmit = true
+	if !s.probeLost(a.now) {
+		s.enterRecovery(a.now, a.ece)
+	}
 }
 
 // reneging notices that the first unacknowledged segment is one the peer SACKed: it gave the data up. A timeout soon

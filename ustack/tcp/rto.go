@@ -138,8 +138,8 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 		s.tmr.since = now
 	}
 	s.tmr.retries += min(1, 255-s.tmr.retries)
-	doubt = int(s.tmr.retries) == s.p.Retries1+1 && !s.synOut
-	if doubt {
+	past := int(s.tmr.retries) - s.p.Retries1
+	if doubt = past == 1 && !s.synOut; past >= 1 && !s.synOut {
 		s.blackHole(now)
 	}
 	// Linux 6.18: the first four SYNs of an active open are a second apart (tcp_syn_linear_timeouts).
@@ -233,7 +233,7 @@ func (s *sender) enterLoss(now int64) {
 	}
 	again := s.tmr.retries > 0
 	s.state, s.highSeq = caLoss, s.nxt
-	s.tlp = tlp{}
+	s.tlp, s.pmtu.probe = tlp{}, 0
 	s.ecn.reduced()
 	// "If the sender enters [...] because of a retransmission timeout [and] SND.UNA [...] no previous loss recovery"
 	// RFC 5682 §2.1 step 1

@@ -129,7 +129,7 @@ func (m *model) transmit(t *txSeg) {
 	}
 	var data []byte
 	if t.buf != nil {
-		require.False(m.t, t.buf.InFlight)
+		require.False(m.t, t.buf.InFlight && t.off == int(t.buf.Start), "what is not at the frame's start is copied")
 		data = append(data, t.buf.Frame()[t.off:t.off+t.n]...)
 	}
 	if t.buf != nil && t.buf.SumEnd == uint16(t.off+t.n) && t.buf.Start == uint16(t.off) {
@@ -270,6 +270,7 @@ func newModel(t testing.TB, seed uint64) *model {
 	p := DefaultParams()
 	p.Retries2 = 60 // with half of everything lost, fifteen can fail
 	p.Congestion = []string{"cubic", "reno", "bbr"}[rng.IntN(3)]
+	p.MTUProbing = rng.IntN(3)
 	m.s.init(m.now, p, m.mem, Seq(rng.Uint32()), []int{536, 1448, 3968}[rng.IntN(3)])
 	m.s.sackOK, m.s.tsOK = rng.IntN(4) != 0, rng.IntN(4) != 0
 	m.s.setNoDelay(rng.IntN(2) == 0)

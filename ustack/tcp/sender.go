@@ -29,7 +29,7 @@ type sender struct {
 	maxWnd uint32 // the largest window the peer ever offered
 	sml    Seq    // end of the last segment below the MSS that was sent (Minshall)
 	pushed Seq    // end of the last segment marked PSH
-	mss    int    // payload bytes of a full segment, after options
+	mss    int    // payload bytes of a full segment, after options: see pmtuState
 
 	q    sendQueue
 	sb   scoreboard
@@ -88,6 +88,7 @@ func (s *sender) init(now int64, p *Params, mem *SendMem, iss Seq, mss int) {
 	*s = sender{p: p, mem: mem, iss: iss, una: iss, nxt: iss, end: iss, sml: iss, pushed: iss, wl1: iss,
 		mss: min(mss, maxPayload), cwnd: initialWindow, clamp: infinite, ssthresh: infinite}
 	s.buf.size = p.Wmem[1]
+	s.pmtu.limit = uint16(s.mss)
 	s.rtt.init(p)
 	s.rack.init(p)
 	s.sb.high = iss
@@ -103,6 +104,7 @@ func (s *sender) established(now int64) {
 	s.synOut = false
 	s.cwv.stamp, s.lastSent = now, now
 	s.pushed, s.cwv.usageSeq = s.nxt, s.nxt
+	s.search(now, s.p.MTUProbing > 1)
 	s.expandBuffer()
 	s.cc.event(s, now, ccStart)
 }
@@ -129,9 +131,6 @@ func (s *sender) finSent() bool { return s.finQueued && s.nxt == s.end }
 func (s *sender) setPeerWindow(seq Seq, wnd uint32) {
 	s.wl1, s.wnd, s.maxWnd = seq, wnd, max(s.maxWnd, wnd)
 }
-
-// setMSS changes the payload of a full segment. What is queued already is cut when it is sent.
-func (s *sender) setMSS(now int64, mss int) { s.mss = min(max(mss, s.p.MinSndMSS-20), maxPayload) }
 
 // drop gives all frames back and stops all timers.
 func (s *sender) drop() {

@@ -186,7 +186,7 @@ func (m *SendMem) recycle(r *txRec) {
 // fill copies as much of b as fits behind the record's payload, up to limit bytes of payload in all, and keeps the
 // checksum of the payload, which is summed on the way.
 func (r *txRec) fill(b []byte, limit int) int {
-	n := min(limit-int(r.n), len(b), maxPayload-int(r.n))
+	n := min(limit-int(r.n), len(b), pbuf.Headroom+maxPayload-int(r.off+r.n))
 	if n <= 0 {
 		return 0
 	}
@@ -210,32 +210,30 @@ func (r *txRec) fill(b []byte, limit int) int {
 }
 
 // split cuts r so that it keeps at bytes of payload; the rest moves to a new record behind it, with its own frame,
-// because the headers of the rest need room where the first part lies. False when no frame is left.
-func (s *sender) split(r *txRec, at int) bool {
-	var f *pbuf.Buf
-	if r.has(recSent) { // what was sent must get through: it may use the reserve
-		f = s.mem.Pool.GetReserved()
-	} else {
-		f = s.mem.Pool.Get()
-	}
-	if f == nil {
-		return false
-	}
+// because the headers of the rest need room where the first part lies. When no frame is left both share the one: then
+// the rest is copied each time it is sent, since it does not lie where its frame starts.
+func (s *sender) split(r *txRec, at int) {
+	f := s.mem.Pool.Get()
 	x := s.mem.rec()
 	links := *x
 	*x = *r
 	x.next, x.prev, x.tnext, x.tprev = links.next, links.prev, nil, nil
-	x.buf, x.off, x.n = f, pbuf.Headroom, 0
-	src := r.buf.Frame()[int(r.off)+at : r.off+r.n]
-	x.fill(src, len(src))
 	x.seq = r.seq.Add(at)
+	if f == nil {
+		r.buf.Ref()
+		x.off, x.n = r.off+uint16(at), r.n-uint16(at)
+	} else {
+		x.buf, x.off, x.n = f, pbuf.Headroom, 0
+		src := r.payload()[at:]
+		x.fill(src, len(src))
+		r.buf.End = r.off + uint16(at)
+	}
 	r.n = uint16(at)
-	r.buf.End, r.buf.SumEnd = r.off+r.n, 0
+	r.buf.SumEnd = 0
 	r.flags &^= recFIN | recPSH
 	s.q.insertAfter(r, x)
 	s.q.charge += recCharge
 	s.sb.splitCounts(r)
-	return true
 }
 
 // drop gives all frames back.

@@ -70,9 +70,9 @@ func (c *Conn) snapshot(now int64) *Snapshot {
 
 func (c *Conn) mssWithoutOptions() int {
 	if c.is(flagTS) {
-		return c.snd.mss + 12
+		return int(c.snd.pmtu.limit) + 12
 	}
-	return c.snd.mss
+	return int(c.snd.pmtu.limit)
 }
 
 // Thaw undoes Freeze. Output must follow.

@@ -47,7 +47,10 @@ func (s *sender) onTailProbe(now int64) {
 // nextTailProbe: "If [new data and the receive window allow]: transmit the lowest-sequence unsent segment [beyond cwnd
 // if needed]; otherwise retransmit the highest-sequence segment sent so far" §7.3 TLP_send_probe.
 func (s *sender) nextTailProbe(now int64) (txSeg, bool) {
-	if r := s.q.unsent; r != nil && s.windowFits(r, s.mss) && (int(r.n) <= s.mss || s.split(r, s.mss)) {
+	if r := s.q.unsent; r != nil && s.windowFits(r, s.mss) {
+		if int(r.n) > s.mss {
+			s.split(r, s.mss)
+		}
 		return s.newSegment(r), true
 	}
 	r := s.lastSentRec()
