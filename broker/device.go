@@ -95,11 +95,17 @@ func (d *device) close() {
 
 // free takes a queue from whoever has it. Packets go to the kernel from here on.
 func (d *device) free(q *queue) {
+	d.vacate(q)
+	d.note(d.prog.SetQuiet(q.index, false))
+}
+
+// vacate takes a queue from an owner that gave it up. It stays as quiet as it is, until the next owner is ready: the peer of a connection
+// that moves may repeat a segment on any queue, and the kernel must not answer that with a reset.
+func (d *device) vacate(q *queue) {
 	if q.xsk != nil {
 		d.note(d.prog.DelQueue(q.index))
 		d.note(q.xsk.Close())
 	}
-	d.note(d.prog.SetQuiet(q.index, false))
 	*q = queue{index: q.index, absent: q.absent, opening: q.opening}
 }
 

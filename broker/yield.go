@@ -41,7 +41,7 @@ func (d *device) yielded(c *client, qs []*queue, err error) {
 			d.stay(q)
 			continue
 		}
-		d.free(q)
+		d.vacate(q)
 	}
 	if err != nil {
 		d.space.b.log.Infof("broker: %s: queues stay: %v", d.Name, err)

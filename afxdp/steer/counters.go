@@ -13,13 +13,14 @@ var reasons = [...]string{
 	"forwarded",        // wildcard listener's port, but another host's address
 	"kernel_socket",    // the kernel has the connection
 	"quiet_syn",        // SYN while the queue is quiet
+	"quiet_drop",       // no socket on the queue, which is changing hands: dropped, its sender will repeat it
 	"no_queue",         // ours, but no socket on the queue
 	"icmp_redirected",  // ICMP error about one of ours, to the queue's socket
 	"redirected",       // to the queue's socket
 }
 
-// Counters says how many packets went which way, by reason. All but the last two, redirected and
-// icmp_redirected, went to the kernel.
+// Counters says how many packets went which way, by reason. All but quiet_drop, redirected
+// and icmp_redirected went to the kernel.
 func (p *Program) Counters() (map[string]uint64, error) {
 	out := make(map[string]uint64, len(reasons))
 	var perCPU []uint64

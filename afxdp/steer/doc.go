@@ -7,7 +7,8 @@
 //  2. neither a listener entry for the local address and port nor a connect entry: kernel;
 //  3. the kernel has a socket for the connection that is not a listener: kernel;
 //  4. a pure SYN on a queue that is quiet: kernel;
-//  5. else the AF_XDP socket of the queue it came in by, or the kernel if there is none.
+//  5. else the AF_XDP socket of the queue it came in by; if there is none, the kernel, but nobody
+//     while the queue is quiet: it changes hands, and the kernel would reset connections that move.
 //
 // ICMP errors go by the packet they quote, read from the other side: they follow its connection.
 //

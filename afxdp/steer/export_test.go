@@ -8,6 +8,7 @@ import (
 
 // Verdicts of an XDP program.
 const (
+	Drop     = 1
 	Pass     = 2
 	Redirect = 4
 )

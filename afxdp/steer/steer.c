@@ -45,6 +45,7 @@ enum reason {
 	FORWARDED,     /* a wildcard listener's port, but not an address of this host */
 	KERNEL_SOCKET, /* the kernel has this connection */
 	QUIET_SYN,
+	QUIET_DROP,
 	NO_QUEUE, /* ours, but no socket on the queue */
 	ICMP_REDIRECTED,
 	REDIRECTED,
@@ -335,7 +336,7 @@ int steer(struct xdp_md *ctx)
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 queue = ctx->rx_queue_index, *hush;
 	struct flow f = {};
-	int why, verdict;
+	int why, verdict, otherwise = XDP_PASS;
 
 	why = parse(&f, data, end);
 	if (why == OURS)
@@ -345,11 +346,17 @@ int steer(struct xdp_md *ctx)
 	if (kernel_has(ctx, &f))
 		return count(KERNEL_SOCKET, XDP_PASS);
 	hush = bpf_map_lookup_elem(&quiet, &queue);
-	if (f.syn && hush && *hush)
-		return count(QUIET_SYN, XDP_PASS);
-	verdict = bpf_redirect_map(&xsks, queue, XDP_PASS);
+	if (hush && *hush && !f.icmp) {
+		if (f.syn)
+			return count(QUIET_SYN, XDP_PASS);
+		/* The queue is changing hands: its connection lives, or will in a moment. The kernel would reset it. */
+		otherwise = XDP_DROP;
+	}
+	verdict = bpf_redirect_map(&xsks, queue, otherwise);
 	if (verdict == XDP_PASS)
-		return count(NO_QUEUE, XDP_PASS);
+		return count(NO_QUEUE, verdict);
+	if (verdict == XDP_DROP)
+		return count(QUIET_DROP, verdict);
 	return count(f.icmp ? ICMP_REDIRECTED : REDIRECTED, verdict);
 }
 

@@ -81,6 +81,9 @@ func (r *rig) want(reason string, queue int, frame []byte, why string) {
 	if reason == "redirected" || reason == "icmp_redirected" {
 		verdict = steer.Redirect
 	}
+	if reason == "quiet_drop" {
+		verdict = steer.Drop
+	}
 	require.Greater(r, after[reason], before[reason], "%s: counts as %s", why, reason)
 	for name := range after {
 		// The device is a living one: the client's kernel sends neighbour and multicast
@@ -241,7 +244,10 @@ func TestQuietQueueLeavesSYNsToTheKernel(t *testing.T) {
 	r.want("redirected", 0, p.Bytes(), "SYN-ACK is no pure SYN")
 	p.Flags = bedtest.ACK
 	r.want("redirected", 0, p.Bytes(), "ACK")
+	require.NoError(t, r.port.Program.SetQuiet(1, true))
+	r.want("quiet_drop", 1, p.Bytes(), "ACK on a queue between two owners")
 	p.Flags = bedtest.SYN
+	r.want("quiet_syn", 1, p.Bytes(), "SYN on a queue between two owners")
 	require.NoError(t, r.port.Program.SetQuiet(0, false))
 	r.want("redirected", 0, p.Bytes(), "SYN, no longer quiet")
 }
