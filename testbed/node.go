@@ -74,7 +74,7 @@ func mountedInode(path string) uint64 {
 
 // create makes the namespace and gives it its name, as ip-netns(8) does.
 func (n *Node) create() error {
-	if err := os.MkdirAll(nsDir, 0o755); err != nil {
+	if err := prepareDir(nsDir); err != nil {
 		return fmt.Errorf("make namespace: %w", err)
 	}
 	f, err := os.OpenFile(n.Path(), os.O_RDONLY|os.O_CREATE|os.O_EXCL, 0o444)
