@@ -112,6 +112,9 @@ struct file *file_new(enum fd_kind kind)
     f->ino = 0;
     f->connecting = false;
     f->settled = false;
+    f->kept = -1;
+    atomic_store(&f->heirs, 0);
+    f->heir_next = NULL;
     f->owner = 0, f->foreign = -1;
     atomic_fetch_add(&fd_files, 1);
     atomic_store_explicit(&f->refs, 1, memory_order_release);

@@ -41,6 +41,9 @@ struct file {
     uint64_t ino;              // identity of the kernel's socket behind it
     bool connecting;           // connect has not told the outcome yet
     bool settled;              // has become a kernel socket
+    int kept;                  // settled, with heirs: the kernel socket, for them to fetch; -1: none
+    _Atomic uint64_t heirs;    // forks whose children may have it (heirs.c)
+    struct file *heir_next;
     int owner, foreign;        // after a fork: the process that has the connection, and its handle there
     _Atomic(void *) set;       // FD_EPOLL: the set (epoll.c's)
     _Atomic uint32_t next_free;
@@ -93,6 +96,7 @@ void file_set_handle(struct file *f, int handle);
 int own_move(int fd, _Atomic int *keeper);
 void own_add(int fd, _Atomic int *keeper); // as own_move, where it is
 void own_close(_Atomic int *keeper);
+void own_drop(int fd); // one without a keeper
 bool own_evict(int fd); // the program is about to use the number fd: if it is ours, move ours away
 
 // Called when descriptors of a file come and go (files keep what they need in step).

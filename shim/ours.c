@@ -8,6 +8,7 @@
 
 #include "door.h"
 #include "file.h"
+#include "heirs.h"
 #include "log.h"
 #include "raw.h"
 #include "wait.h"
@@ -39,6 +40,19 @@ static void set_timeout(int kernel, int name, int64_t ns)
         RAW(SYS_setsockopt, kernel, SOL_SOCKET, name, &tv, sizeof tv);
 }
 
+// keep: children may still ask for the connection: the engine gives them copies of the descriptor that words[] names.
+static void keep(struct file *f, int kernel)
+{
+    struct sl_shared *s = shared();
+    int h = atomic_load(&f->handle);
+    if (!s || h < 0 || atomic_load(&f->heirs) == 0) {
+        RAW(SYS_close, kernel);
+        return;
+    }
+    f->kept = own_move(kernel, NULL);
+    atomic_store(&s->words[h].moved, (uint32_t)f->kept + 1);
+}
+
 // settle_as makes kernel (a descriptor of ours, closed here) what f's descriptors are from now on. settle_lock is held.
 static void settle_as(struct file *f, int kernel)
 {
@@ -47,7 +61,7 @@ static void settle_as(struct file *f, int kernel)
     set_timeout(kernel, SO_RCVTIMEO, atomic_load(&f->rcv_timeout_ns));
     set_timeout(kernel, SO_SNDTIMEO, atomic_load(&f->snd_timeout_ns));
     fd_each(f, move_fd, &m);
-    RAW(SYS_close, kernel);
+    keep(f, kernel);
 }
 
 // gone: the connection is lost with its engine: a socket whose reads and writes fail stands in for it.
@@ -204,6 +218,10 @@ void files_forked(void)
 void file_dispose(struct file *f)
 {
     epoll_file_closed(f);
+    if (f->kept >= 0)
+        own_drop(f->kept);
+    if (f->owner && !f->settled)
+        heirs_release(f);
     int h = atomic_load(&f->handle);
     if (h < 0)
         return;

@@ -71,6 +71,12 @@ void own_close(_Atomic int *keeper)
     RAW(SYS_close, fd);
 }
 
+void own_drop(int fd)
+{
+    own_forget(fd);
+    RAW(SYS_close, fd);
+}
+
 bool own_evict(int fd)
 {
     if (fd_kind(fd) != FD_OWN)

@@ -4,6 +4,7 @@
 
 #include "door.h"
 #include "engine.h"
+#include "heirs.h"
 #include "knobs.h"
 #include "listener.h"
 #include "log.h"
@@ -23,6 +24,19 @@ static void forked(void)
     listener_forked();
     files_forked();
     wait_forked();
+    heirs_child();
+}
+
+static void forking(void)
+{
+    heirs_prepare();
+    wait_prepare();
+}
+
+static void forked_parent(void)
+{
+    wait_parent();
+    heirs_parent();
 }
 
 static void complain(const char *line) { log_line(LOG_ERROR, line); }
@@ -37,7 +51,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
     log_open();
     if (knobs.on && (knobs.listen.n > 0 || knobs.connect.n > 0)) {
         atomic_store(&main_pid, (int)RAW(SYS_getpid));
-        pthread_atfork(NULL, NULL, forked);
+        pthread_atfork(forking, forked_parent, forked);
         image_start();
         refuse_start();
         listeners_inherited();
@@ -73,9 +87,12 @@ __attribute__((constructor)) static void quick(void) { at_quick_exit(leave_quick
 // libc's _Fork runs no atfork handlers.
 INTERPOSE pid_t _Fork(void)
 {
+    bool ours = atomic_load(&main_pid) != 0;
+    if (ours)
+        forking();
     pid_t pid = real._Fork();
-    if (pid == 0 && atomic_load(&main_pid) != 0)
-        forked();
+    if (ours)
+        pid == 0 ? forked() : forked_parent();
     return pid;
 }
 

@@ -27,15 +27,11 @@ void ready_unlock(void)
         signals_release();
 }
 
-static void fork_prepare(void) { ready_lock(); }
-static void fork_parent(void) { ready_unlock(); }
+void wait_prepare(void) { ready_lock(); }
+void wait_parent(void) { ready_unlock(); }
 
 void ready_init(void)
 {
-    static bool once;
-    if (!once)
-        pthread_atfork(fork_prepare, fork_parent, NULL); // the child: wait_forked
-    once = true;
     size_t bytes = SL_MAX_HANDLES * sizeof(struct handle_list);
     void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     handles = p == MAP_FAILED ? NULL : p;

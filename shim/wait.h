@@ -18,6 +18,9 @@ void after_engine(void);
 
 // wait_start is called once, when the engine has started in this process: the helper thread, the sleepers.
 void wait_start(void);
+// wait_prepare and wait_parent are called around a fork, in the parent.
+void wait_prepare(void);
+void wait_parent(void);
 // wait_forked is called in a forked child: all waiting state of the parent is void.
 void wait_forked(void);
 

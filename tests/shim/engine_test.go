@@ -24,6 +24,9 @@ func TestProgramsOverTheEngine(t *testing.T) {
 	socket := startBroker(t, dir)
 	sources, err := filepath.Glob("prog/*.c")
 	require.NoError(t, err)
+	forks, err := filepath.Glob("prog/forks/*.c") // those need a broker
+	require.NoError(t, err)
+	sources = append(sources, forks...)
 	place := []string{"SLT_HOST=" + bed.Server.IPv4.String(), "SLT_PEER_NS=" + bed.Client.Path()}
 	preload := append(place, "LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket)
 	for _, source := range sources {
@@ -37,6 +40,10 @@ func TestProgramsOverTheEngine(t *testing.T) {
 		})
 	}
 	bedtest.Until(t, "packets of hidden queues to be counted", func() bool { return packets(t, socket) > 0 })
+	bedtest.Until(t, "leases to end", func() bool {
+		status, err := broker.Query(socket, 15*time.Second)
+		return err == nil && len(status.Leases) == 0
+	})
 }
 
 func built(t *testing.T, name string) string {

@@ -1,0 +1,205 @@
+// For each fork that hands connections down there is a pipe. The child keeps its writing end (hidden, as all of ours) and writes the
+// number of each connection that it closes; the end of the pipe means that the child, and whoever it forked, is gone or runs
+// another program. A thread of the parent reads. Until then the parent's file holds a reference, so closing it there does not end
+// the connection, and its number in the engine stays its own.
+#include "heirs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "engine.h"
+#include "log.h"
+#include "ours.h"
+#include "own.h"
+#include "raw.h"
+#include "real.h"
+
+#define FORKS 64 // that may have heirs at once; each is a bit of file->heirs
+
+static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER; // one fork at a time
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    // of the list; held over a fork that has heirs
+static struct file *list;             // files with heirs
+static _Atomic int reader[FORKS];     // the parent's ends of the pipes, + 1
+static _Atomic int watch = -1;        // epoll set of them
+static _Atomic int will = -1;         // in a child: its writing end
+static bool silent;                   // in a child: it forked itself, so closing here says nothing about the others
+static int next[2] = { -1, -1 };      // the pipe of the fork under way
+static int next_bit;
+
+// drop: fork bit's heirs are done with one connection, or (handle < 0) with all. The last one's end may close it.
+static void drop(int bit, int handle)
+{
+    uint64_t mask = 1ull << bit;
+    struct file *done = NULL, *f;
+    pthread_mutex_lock(&lock);
+    for (struct file **at = &list; (f = *at);) {
+        bool this = atomic_load(&f->heirs) & mask && (handle < 0 || atomic_load(&f->handle) == handle);
+        if (this && (atomic_fetch_and(&f->heirs, ~mask) & ~mask) == 0) {
+            *at = f->heir_next;
+            f->heir_next = done, done = f;
+        } else {
+            at = &f->heir_next;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    while (done) {
+        f = done;
+        done = f->heir_next;
+        f->heir_next = NULL;
+        file_put(f);
+    }
+}
+
+static void ended(int bit)
+{
+    drop(bit, -1);
+    int fd = atomic_exchange(&reader[bit], 0) - 1;
+    if (fd >= 0)
+        own_drop(fd);
+}
+
+static void *reader_main(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        struct epoll_event ev;
+        if (RAW(SYS_epoll_pwait, atomic_load(&watch), &ev, 1, -1, NULL, 8) != 1)
+            continue;
+        int bit = (int)ev.data.u32, handles[64];
+        long n = RAW(SYS_read, atomic_load(&reader[bit]) - 1, handles, sizeof handles);
+        if (n <= 0 && n != -EAGAIN)
+            ended(bit);
+        for (long i = 0; n > 0 && i < n / (long)sizeof handles[0]; i++)
+            drop(bit, handles[i]);
+    }
+    return NULL;
+}
+
+static bool reader_start(void)
+{
+    pthread_t t;
+    pthread_attr_t attr;
+    uint64_t all = ~0ull, was;
+    if (atomic_load(&watch) >= 0)
+        return true;
+    int fd = (int)RAW(SYS_epoll_create1, EPOLL_CLOEXEC);
+    if (fd < 0 || own_move(fd, &watch) < 0)
+        return false;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &all, &was, 8);
+    int r = real.pthread_create(&t, &attr, reader_main, NULL);
+    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &was, NULL, 8);
+    pthread_attr_destroy(&attr);
+    if (r != 0)
+        own_close(&watch);
+    return r == 0;
+}
+
+static void count(int fd, struct file *f, void *n)
+{
+    (void)fd;
+    *(int *)n += f->kind == FD_CONN && atomic_load(&f->handle) >= 0 && !f->settled;
+}
+
+static int free_bit(void)
+{
+    for (int i = 0; i < FORKS; i++)
+        if (atomic_load(&reader[i]) == 0)
+            return i;
+    return -1;
+}
+
+static void hand_down(int fd, struct file *f, void *arg)
+{
+    (void)fd, (void)arg;
+    uint64_t bit = 1ull << next_bit;
+    if (f->kind != FD_CONN || atomic_load(&f->handle) < 0 || f->settled || atomic_load(&f->heirs) & bit)
+        return;
+    if (atomic_fetch_or(&f->heirs, bit) == 0) {
+        file_hold(f);
+        f->heir_next = list, list = f;
+    }
+}
+
+static void give_away(int fd, struct file *f, void *arg)
+{
+    (void)arg;
+    if (f->kind == FD_CONN)
+        handover_fd(fd);
+}
+
+void heirs_prepare(void)
+{
+    int conns = 0;
+    pthread_mutex_lock(&forking);
+    silent = silent || atomic_load(&will) >= 0;
+    next[0] = next[1] = -1;
+    if (shared() && atomic_load(&fd_files) != 0)
+        fd_each(NULL, count, &conns);
+    if (conns == 0)
+        return;
+    next_bit = free_bit();
+    if (next_bit < 0 || !reader_start() || RAW(SYS_pipe2, next, O_CLOEXEC | O_NONBLOCK) < 0) {
+        next[0] = -1;
+        fd_each(NULL, give_away, NULL); // too many children: then the kernel keeps the connections for all
+        return;
+    }
+    next[0] = own_move(next[0], NULL);
+    next[1] = own_move(next[1], NULL);
+    pthread_mutex_lock(&lock);
+    fd_each(NULL, hand_down, NULL);
+}
+
+void heirs_parent(void)
+{
+    if (next[0] >= 0) {
+        atomic_store(&reader[next_bit], next[0] + 1);
+        pthread_mutex_unlock(&lock);
+        own_drop(next[1]);
+        struct epoll_event ev = { .events = EPOLLIN, .data.u32 = (uint32_t)next_bit };
+        RAW(SYS_epoll_ctl, atomic_load(&watch), EPOLL_CTL_ADD, next[0], &ev); // a fork that failed ends at once
+    }
+    pthread_mutex_unlock(&forking);
+}
+
+static void child_file(int fd, struct file *f, void *arg)
+{
+    (void)fd, (void)arg;
+    atomic_store(&f->heirs, 0);
+}
+
+void heirs_child(void)
+{
+    pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    memcpy(&lock, &fresh, sizeof fresh);
+    memcpy(&forking, &fresh, sizeof fresh);
+    for (int i = 0; i < FORKS; i++) {
+        int fd = atomic_exchange(&reader[i], 0) - 1;
+        if (fd >= 0)
+            own_drop(fd);
+    }
+    own_close(&watch);
+    if (next[0] >= 0) {
+        own_drop(next[0]);
+        if (atomic_load(&will) < 0)
+            own_add(next[1], &will); // else both stay open until the end
+    }
+    next[0] = next[1] = -1;
+    if (atomic_load(&fd_files) != 0)
+        fd_each(NULL, child_file, NULL);
+    while (list) { // the references were for this process's own children
+        struct file *f = list;
+        list = f->heir_next;
+        f->heir_next = NULL;
+        atomic_store(&f->heirs, 0);
+        file_put(f);
+    }
+}
+
+void heirs_release(struct file *f)
+{
+    int fd = atomic_load(&will);
+    if (fd >= 0 && !silent)
+        RAW(SYS_write, fd, &f->foreign, sizeof f->foreign);
+}
