@@ -244,55 +244,6 @@ func (s *sender) afterClean(a *ackWork) {
 // dubious: the ACK is more than plain progress.
 func (a *ackWork) dubious() bool { return !a.advanced || a.sacked > 0 || a.dsack || a.ece }
 
-// synAcked ends the handshake. "If [...] the SYN or SYN/ACK is lost [more than once], the initial window [...] MUST be no
-// larger than one segment" RFC 5681 §3.1, and the timeout starts from 3 s without a sample.
-func (s *sender) synAcked(now int64) {
-	again := s.sb.total
-	s.tmr.retries = 0
-	s.state, s.undo, s.sb.hint = caOpen, undoState{}, nil
-	s.cwnd, s.ssthresh = s.initCwnd(), infinite
-	if again > 1 {
-		s.cwnd = 1
-	}
-	s.established(now)
-	if s.rtt.srtt == 0 && again > 0 {
-		s.rtt.rto, s.rtt.back = fallbackRTO, 0
-	}
-}
-
-// takeRTT measures the round trip: "RTT samples MUST NOT be made using segments that were retransmitted (Karn's
-// algorithm) [...] unless [timestamps] remove the ambiguity" RFC 6298 §3.
-func (s *sender) takeRTT(a *ackWork) {
-	rtt, ca := int64(-1), int64(-1)
-	if a.firstAckT != 0 && !a.againAcked {
-		rtt, ca = a.now-a.firstAckT, a.now-a.lastAckT
-	}
-	if a.firstSackT != 0 {
-		if rtt < 0 {
-			rtt = a.now - a.firstSackT
-		}
-		ca = a.now - a.lastSackT
-	}
-	if rtt < 0 && a.in.hasTS && a.in.tsecr != 0 && a.advanced && s.tsOK {
-		// "RTTM [...] only when the left window edge advances" RFC 7323 §4.1
-		if d := int64(int32(s.tsNow(a.now) - a.in.tsecr)); d >= 0 && d < 3600e3 {
-			rtt = max(d, 1) * 1e6
-			ca = rtt
-		}
-	}
-	s.rate.rtt = ca
-	if rtt < 0 {
-		return
-	}
-	s.rtt.min.add(a.now, max(ca, 1), minRTTWindow)
-	s.rtt.sample(rtt, s.una, s.nxt)
-	if !a.advanced && a.firstSackT != 0 && s.q.head != nil && a.firstSackT < s.q.head.txAt {
-		// A SACK gives the first segment time too if it left after the SACKed one; otherwise SACKs of later segments
-		// would put its timeout off for ever.
-		a.setTimer = true
-	}
-}
-
 // control moves cwnd: within a reduction by PRR, else by the algorithm if the window was really used.
 func (s *sender) control(a *ackWork) {
 	n := s.rate.delivered - a.priorDelivered

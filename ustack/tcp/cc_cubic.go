@@ -17,7 +17,7 @@ type cubic struct {
 	prior   float64 // cwnd before the reduction: from there on W_est grows as Reno does
 	credit  float64 // fraction of a segment that cwnd is to grow by
 	saved   cubicSaved
-	lastTx  int64
+	lastAck int64 // up to when time was counted
 	hystart hystart
 }
 
@@ -37,8 +37,10 @@ const (
 
 func (*cubic) name() string { return "cubic" }
 
-// reduce: "ssthresh = flight_size * beta_cubic; cwnd = max(ssthresh, 2)" §4.6, from cwnd as Linux does, and fast
-// convergence: "if (cwnd < W_max) W_max = cwnd * (1 + beta_cubic) / 2; else W_max = cwnd" §4.7.
+// reduce: "ssthresh = flight_size * beta_cubic [...]; cwnd_prior = cwnd; [...] ssthresh = max(ssthresh, 2)" §4.6, from
+// cwnd as Linux does: "Implementations that use cwnd MUST use other measures to prevent cwnd from growing when the volume
+// of bytes in flight is smaller than cwnd", which is cwv. Fast convergence: "W_max = cwnd * (1 + beta_cubic) / 2 if cwnd <
+// W_max [...], cwnd otherwise" §4.7. Against §4.6 cwnd does not fall below 2 for ECN either, as Linux.
 func (c *cubic) reduce(s *sender, now int64, why ccEvent) uint32 {
 	c.saved = cubicSaved{c.wMax, c.k, c.origin, c.wEst, c.prior, c.epoch}
 	w := float64(s.cwnd)
@@ -57,7 +59,6 @@ func (c *cubic) reduce(s *sender, now int64, why ccEvent) uint32 {
 
 func (c *cubic) grow(s *sender, now int64, n uint32) {
 	if s.cwnd < s.ssthresh {
-		c.hystart.round(s)
 		if c.hystart.css {
 			n = c.hystart.slower(n)
 		}
@@ -74,16 +75,19 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 	if c.epoch == 0 {
 		c.begin(now, w)
 	}
-	// "W_est = W_est + alpha_cubic * (segments_acked / cwnd)", alpha = 1 once W_est reached cwnd_prior. §4.3
+	// "W_est = W_est + alpha_cubic * segments_acked / cwnd"; "Once [...] W_est >= cwnd_prior, the sender SHOULD set
+	// alpha_cubic to 1" §4.3
 	alpha := float64(cubicAlpha)
 	if c.wEst >= c.prior {
 		alpha = 1
 	}
 	c.wEst += alpha * n / w
-	// "target = W_cubic(t + RTT), [...] at least cwnd and at most 1.5 * cwnd" §4.2
+	// "target = cwnd if W_cubic(t + RTT) < cwnd, 1.5 * cwnd if W_cubic(t + RTT) > 1.5 * cwnd, W_cubic(t + RTT) otherwise"
+	// §4.2
 	t := float64(now-c.epoch+s.rtt.srtt) / 1e9
 	target := min(max(c.curve(t), w), 1.5*w)
-	step := (target - w) * n / w // "cwnd incremented by (target - cwnd) / cwnd for each ACK" §4.4, §4.5
+	step := (target - w) * n / w // "cwnd MUST be incremented by (target - cwnd) / cwnd for each received new ACK" §4.4, §4.5
+	// "CUBIC checks whether W_cubic(t) is less than W_est. If so, [...] cwnd SHOULD be set to W_est" §4.3
 	if c.curve(float64(now-c.epoch)/1e9) < c.wEst && c.wEst > w+step {
 		step = c.wEst - w // the Reno-friendly region
 	}
@@ -95,7 +99,9 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 	}
 }
 
-// begin starts the curve at the present window.
+// begin starts the curve at the present window: "K = cbrt((W_max - cwnd_epoch) / C)" §4.2, and when no loss ended slow
+// start "K is set to 0, and W_max is set to the congestion window size at the beginning of the current congestion
+// avoidance stage" §4.10. "W_est is set equal to cwnd_epoch" §4.3.
 func (c *cubic) begin(now int64, w float64) {
 	c.epoch, c.wEst, c.credit = now, w, 0
 	if w < c.wMax {
@@ -111,25 +117,48 @@ func (c *cubic) curve(t float64) float64 {
 }
 
 func (c *cubic) sample(s *sender, now int64, r ackSample) {
-	c.lastTx = now
-	if r.rtt > 0 && s.cwnd < s.ssthresh {
-		c.hystart.sample(s, r.rtt)
+	c.passed(now, !s.cwndLimited())
+	if s.cwnd < s.ssthresh && !c.hystart.off {
+		c.hystart.round(s)
+		if r.rtt > 0 {
+			c.hystart.sample(s, r.rtt)
+		}
 	}
+}
+
+// passed counts time: "The elapsed time t [...] MUST NOT include periods during which cwnd has not been updated due to
+// application-limited behavior" §4.2.
+func (c *cubic) passed(now int64, idle bool) {
+	if idle && c.epoch != 0 {
+		c.epoch += now - c.lastAck
+	}
+	c.lastAck = now
 }
 
 func (c *cubic) event(s *sender, now int64, ev ccEvent) {
 	switch ev {
 	case ccStart:
 		c.hystart.start(s)
-	case ccTimeout: // "[after] a timeout [...] CUBIC [...] W_max [is set] by slow start" §4.8; RFC 9406 §4.2 starts anew
-		c.epoch = 0
-		c.hystart.start(s)
+		c.lastAck = now
+	case ccLoss, ccECN:
+		c.hystart.stop()
+	case ccTimeout:
+		// "During the first congestion avoidance stage after a timeout, [...] K is set to 0, and W_max is set to the
+		// congestion window size at the beginning of the current congestion avoidance stage" §4.8
+		c.epoch, c.wMax = 0, 0
+		c.hystart.stop()
 	case ccRestart:
-		// time without data must not count: "the elapsed time [...] MUST NOT include [application-limited] periods" §4.2
-		if c.epoch != 0 {
-			c.epoch += now - s.lastSent
+		c.hystart.start(s)
+	case ccSend:
+		c.passed(now, true)
+	case ccUndo:
+		if s.cwnd >= uint32(c.prior) { // "CUBIC SHOULD continue to use the current [...] values" §4.9.2
+			return
 		}
-	case ccUndo: // "the sender SHOULD restore [...] cwnd, ssthresh, W_max, K, epoch" §4.9
+		if s.undo.ssthresh >= infinite {
+			c.hystart.start(s) // the initial slow start goes on
+		}
+		// "W_max = undo_W_max, K = undo_K, t_epoch = undo_t_epoch, W_est = undo_W_est" §4.9.2
 		v := c.saved
 		c.wMax, c.k, c.origin, c.wEst, c.prior, c.epoch = v.wMax, v.k, v.origin, v.wEst, v.prior, v.epoch
 	}

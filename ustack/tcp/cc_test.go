@@ -35,6 +35,9 @@ func TestCubicReduces(t *testing.T) {
 	r.cwnd(2)
 	require.EqualValues(t, 2, c.reduce(&r.s, r.now, ccLoss))
 	c.event(&r.s, r.now, ccUndo)
+	require.InDelta(t, 1.7, c.wMax, 1e-9, "cwnd is no lower than it was: nothing to restore")
+	r.cwnd(1)
+	c.event(&r.s, r.now, ccUndo)
 	require.InDelta(t, 100, c.wMax, 1e-9, "an undo restores the curve")
 }
 
@@ -74,6 +77,44 @@ func TestCubicIsRenoFriendly(t *testing.T) {
 	}
 	// 40 round trips: alpha = 0.53 up to 10, then one segment each
 	require.InDelta(t, 10+(40-3/0.53), float64(r.s.cwnd), 6)
+}
+
+// RFC 9438 §4.8: after a timeout "K is set to 0, and W_max is set to the congestion window size at the beginning of the
+// current congestion avoidance stage".
+func TestCubicAfterATimeout(t *testing.T) {
+	r := newSendRig(t, 1000)
+	c := r.s.cc.(*cubic)
+	r.cwnd(100)
+	r.s.ssthresh = c.reduce(&r.s, r.now, ccTimeout)
+	c.event(&r.s, r.now, ccTimeout)
+	require.EqualValues(t, 70, r.s.ssthresh)
+	r.cwnd(70)
+	c.grow(&r.s, r.now, 1)
+	require.Zero(t, c.k)
+	require.InDelta(t, 70, c.origin, 1e-9)
+	require.True(t, c.hystart.off, "RFC 9406 §4.3: only for the initial slow start")
+}
+
+// RFC 9438 §4.2: time without use of the window does not count.
+func TestCubicTimeIsOnlyThatOfUse(t *testing.T) {
+	r := newSendRig(t, 1000)
+	c := r.s.cc.(*cubic)
+	r.s.ssthresh = 10
+	r.s.cwv.limited = true
+	c.sample(&r.s, r.now, ackSample{})
+	c.grow(&r.s, r.now, 1)
+	epoch := c.epoch
+	r.after(100 * ms)
+	c.sample(&r.s, r.now, ackSample{})
+	require.Equal(t, epoch, c.epoch)
+	r.s.cwv.limited = false
+	r.after(300 * ms)
+	c.sample(&r.s, r.now, ackSample{})
+	require.Equal(t, epoch+300*ms, c.epoch, "the application had less to send")
+	r.after(5000 * ms)
+	r.write(1000)
+	r.flush()
+	require.Equal(t, epoch+5300*ms, c.epoch, "it was silent")
 }
 
 func TestReno(t *testing.T) {

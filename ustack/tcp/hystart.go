@@ -11,6 +11,7 @@ type hystart struct {
 	count    uint8 // rttSampleCount
 	rounds   uint8 // rounds of CSS so far
 	css      bool
+	off      bool   // slow start was left: ssthresh is known
 	rest     uint32 // of the division by the growth divisor
 }
 
@@ -24,9 +25,18 @@ const (
 	hyCSSRounds  = 5
 )
 
+// start: "lastRoundMinRTT and currentRoundMinRTT are initialized to infinity at the initialization time"; "An
+// implementation MAY use HyStart++ to grow the restart window [...] after a long idle period".
 func (h *hystart) start(s *sender) { *h = hystart{end: s.nxt} }
 
-// round begins a new round when all that was sent by the end of the last one is acknowledged.
+// stop: "An implementation SHOULD use HyStart++ only for the initial slow start (when the ssthresh is at its initial
+// value of arbitrarily high [...]) and fall back to using standard slow start for the remainder of the connection
+// lifetime." §4.3
+func (h *hystart) stop() { *h = hystart{off: true} }
+
+// round: "At the start of each round during standard slow start and CSS [...]: lastRoundMinRTT = currentRoundMinRTT;
+// currentRoundMinRTT = infinity; rttSampleCount = 0"; "When windowEnd is ACKed, the current round ends, and windowEnd is
+// set to SND.NXT." §4.2
 func (h *hystart) round(s *sender) {
 	if s.una.LT(h.end) {
 		return
@@ -36,13 +46,19 @@ func (h *hystart) round(s *sender) {
 	if !h.css {
 		return
 	}
-	if h.rounds++; h.rounds >= hyCSSRounds { // "If CSS_ROUNDS rounds are complete, enter congestion avoidance" §4.2
+	// "CSS lasts at most CSS_ROUNDS rounds. If the transition into CSS happens in the middle of a round, that partial round
+	// counts towards the limit. [...] If CSS_ROUNDS rounds are complete, enter congestion avoidance by setting the ssthresh
+	// to the current cwnd: ssthresh = cwnd" §4.2
+	if h.rounds++; h.rounds >= hyCSSRounds {
 		s.ssthresh = s.cwnd
-		h.css = false
+		h.stop()
 	}
 }
 
-// sample takes one round-trip time of slow start.
+// sample: "For each arriving ACK [...] keep track of the minimum observed RTT: currentRoundMinRTT =
+// min(currentRoundMinRTT, currRTT); rttSampleCount += 1. For rounds where at least N_RTT_SAMPLE RTT samples have been
+// obtained and currentRoundMinRTT and lastRoundMinRTT are valid, check to see if delay increase triggers slow start exit"
+// §4.2
 func (h *hystart) sample(s *sender, rtt int64) {
 	if h.cur == 0 || rtt < h.cur {
 		h.cur = rtt
@@ -60,7 +76,8 @@ func (h *hystart) sample(s *sender, rtt int64) {
 		}
 		return
 	}
-	// "RttThresh = max(MIN_RTT_THRESH, min(lastRoundMinRTT / MIN_RTT_DIVISOR, MAX_RTT_THRESH))"
+	// "RttThresh = max(MIN_RTT_THRESH, min(lastRoundMinRTT / MIN_RTT_DIVISOR, MAX_RTT_THRESH)); if (currentRoundMinRTT >=
+	// (lastRoundMinRTT + RttThresh)) cssBaselineMinRtt = currentRoundMinRTT; exit slow start and enter CSS" §4.2
 	if h.cur >= h.last+max(hyMinThresh, min(h.last/hyDivisor, hyMaxThresh)) {
 		h.css, h.baseline, h.rounds, h.rest = true, h.cur, 0, 0
 	}

@@ -64,10 +64,10 @@ func (s *sender) takeBack(now int64, unmark bool) {
 		s.sb.lost, s.sb.hint = 0, nil
 	}
 	if s.undo.ssthresh != 0 {
+		s.cc.event(s, now, ccUndo)
 		if !s.ownCwnd {
 			s.cwnd = max(s.cwnd, s.undo.cwnd)
 		}
-		s.cc.event(s, now, ccUndo)
 		if s.undo.ssthresh > s.ssthresh {
 			s.ssthresh = s.undo.ssthresh
 			s.ecn.cwrQueued = false
