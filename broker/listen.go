@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sluice-net/sluice/broker/proto"
 )
@@ -143,7 +144,7 @@ func opUnlisten(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if l == nil || c.gone {
 		return nil, nil, refuse("unlisten: no such listener")
 	}
-	l.left = true
+	l.left, l.leftAt = true, time.Now()
 	b.log.Infof("broker: %v: listens no more on %v", c, l.key)
 	c.settleMembership()
 	return nil, nil, nil

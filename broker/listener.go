@@ -3,6 +3,7 @@ package broker
 import (
 	"net/netip"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -42,6 +43,7 @@ type listener struct {
 	devices []string // the client's choice
 	ready   bool     // the engine listens: entries may lead to it
 	left    bool     // unlistened; its connections may go on
+	leftAt  time.Time
 }
 
 // inspectListener learns what the socket is, which the client claims is its listener.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/efvi"
@@ -100,7 +101,13 @@ func (d *device) activate(q *queue) {
 func (c *client) mayHave(k key) bool {
 	left, listens := false, false
 	for _, l := range c.listeners {
-		left = left || l.left && l.key == k
+		if l.left && l.key == k {
+			left = true
+			// SYNs it has not looked at yet, and handshakes under way, stand in no table.
+			if time.Since(l.leftAt) < lingerPause {
+				return true
+			}
+		}
 		listens = listens || !l.left
 	}
 	// Without any listener it is about to hand over all it has.
