@@ -32,6 +32,8 @@ static int so_error(struct file *f)
     return r < 0 && r > -4096 ? -r : err;
 }
 
+#define OVER (POLLOUT | POLLERR | POLLHUP) // the handshake is
+
 static uint32_t ready(struct file *f)
 {
     struct sl_shared *s = shared();
@@ -52,9 +54,9 @@ static int failed(int fd, struct file *f, int err)
 // finish waits for the handshake's end as connect does. f's reference is given back.
 static int finish(int fd, struct file *f)
 {
-    if (!(ready(f) & (POLLOUT | POLLERR | POLLHUP))) {
+    if (!(ready(f) & OVER)) {
         int64_t limit = atomic_load(&f->snd_timeout_ns);
-        int r = atomic_load(&f->nonblock) ? 0 : wait_handle(fd, atomic_load(&f->handle), POLLOUT, limit > 0 ? limit : -1);
+        int r = wait_handle(fd, atomic_load(&f->handle), POLLOUT, limit > 0 ? limit : -1);
         if (r <= 0) {
             file_put(f);
             errno = r < 0 ? -r : EINPROGRESS;
@@ -77,7 +79,7 @@ static int again(int fd, struct file *f)
         errno = EISCONN;
         return -1;
     }
-    if (atomic_load(&f->nonblock) && !(ready(f) & (POLLOUT | POLLERR | POLLHUP))) {
+    if (atomic_load(&f->nonblock) && !(ready(f) & OVER)) {
         file_put(f);
         errno = EALREADY;
         return -1;
@@ -126,6 +128,11 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
         return real.connect(fd, sa, n);
     int ret;
     f = start(fd, sa, n, &ret);
+    if (f && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
+        file_put(f);
+        errno = EINPROGRESS;
+        return -1;
+    }
     if (f)
         return finish(fd, f);
     return ret == SL_KERNEL ? real.connect(fd, sa, n) : ret;

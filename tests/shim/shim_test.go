@@ -90,6 +90,12 @@ func TestPrograms(t *testing.T) {
 				require.NoError(t, err)
 				require.Contains(t, string(said), "accept\n", "no connection went through the engine")
 			})
+			t.Run("both ends accelerated", func(t *testing.T) {
+				require.Equal(t, kernel, output(t, program, "LD_PRELOAD="+preload, "SLUICE_BROKER=/nonexistent", "SLUICE_CONNECT=*:*", "SLT_OFFSET="+offset, "SLT_STANDIN_LOG="+log))
+				said, err := os.ReadFile(log)
+				require.NoError(t, err)
+				require.Contains(t, string(said), "connect\n", "no connection was made by the engine")
+			})
 		})
 	}
 }

@@ -120,24 +120,28 @@ static void waits(void)
 static volatile int pipes;
 static void on_pipe(int sig) { pipes += sig == SIGPIPE; }
 
+static char out[300000], in[sizeof out];
+
+static void *reader(void *arg)
+{
+    size_t got = 0;
+    while (got < sizeof in) {
+        ssize_t r = read(peer, in + got, sizeof in - got);
+        must(r > 0, "bulk read");
+        got += (size_t)r;
+    }
+    return arg;
+}
+
 static void bulk(void)
 {
-    static char out[300000], in[300000];
-    size_t got = 0;
+    pthread_t t;
     for (size_t i = 0; i < sizeof out; i++)
         out[i] = (char)(i * 7);
-    if (fork() == 0) {
-        while (got < sizeof in) {
-            ssize_t r = read(peer, in + got, sizeof in - got);
-            must(r > 0, "bulk read");
-            got += (size_t)r;
-        }
-        show("bulk", "%s", memcmp(in, out, sizeof in) == 0 ? "equal" : "differs");
-        _exit(0);
-    }
-    long r = write(fd, out, sizeof out);
-    wait(NULL);
-    result("bulk write", r);
+    pthread_create(&t, NULL, reader, NULL);
+    result("bulk write", write(fd, out, sizeof out));
+    pthread_join(t, NULL);
+    show("bulk", "%s", memcmp(in, out, sizeof in) == 0 ? "equal" : "differs");
 }
 
 static void ends(void)
