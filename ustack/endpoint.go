@@ -13,7 +13,7 @@ type endpoint struct {
 	timer timer
 	flags endpointFlags
 
-	hop    Hop
+	hop    *Hop   // shared with others of the same way; nil: none yet
 	hopGen uint64 // Router generation that hop is of; 0: none yet
 	in     *port  // where its last packet came in: answers leave by the same queue
 }
@@ -84,14 +84,16 @@ func (e *endpoint) Leave(now int64) {
 
 // PathMTU is usock.Host.
 func (e *endpoint) PathMTU() int {
-	e.route()
+	if e.route(); e.hop == nil {
+		return 0
+	}
 	return e.hop.MTU
 }
 
 // refresh looks at the route again when something changed, and tells the connection of another MTU.
 func (e *endpoint) refresh(now int64) {
-	old := e.hop.MTU
-	if e.route() && old != 0 && e.hop.MTU != old {
+	old := e.hop
+	if e.route() && old != nil && e.hop.MTU != old.MTU {
 		e.Conn().PathMTU(now, e.hop.MTU, 0, false)
 	}
 }
@@ -139,8 +141,8 @@ func (e *endpoint) route() bool {
 		e.hopGen = 0
 		return false
 	}
-	e.hop, e.hopGen = hop, gen
+	e.hop, e.hopGen = e.st.hops.shared(hop), gen
 	return true
 }
 
-func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = h, e.st.routes.Generation() }
+func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = e.st.hops.shared(h), e.st.routes.Generation() }

@@ -12,6 +12,25 @@ type Hop struct {
 	Resolved bool
 }
 
+// hops keeps one copy of each Hop: many connections go the same way, and an idle one should cost little.
+type hops map[Hop]*Hop
+
+// hopsKept bounds what is remembered of ways that nobody may go any more.
+const hopsKept = 1024
+
+func (m *hops) shared(h Hop) *Hop {
+	p := (*m)[h]
+	if p == nil {
+		if *m == nil || len(*m) >= hopsKept {
+			*m = hops{} // connections keep the copies they have
+		}
+		p = new(Hop)
+		*p = h
+		(*m)[h] = p
+	}
+	return p
+}
+
 // Router knows the kernel's routes and neighbours. None of its methods blocks.
 type Router interface {
 	// Route finds the first hop to dst; an invalid src lets it choose. It must not allocate for known destinations.

@@ -83,6 +83,7 @@ type Stack struct {
 	lists  listeners
 	timers timers
 	gone   graves
+	hops   hops
 	wait   neighQueue
 
 	active  []*endpoint // had input or an event in this turn

@@ -39,10 +39,10 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		return true
 	}
 	if !e.hop.Resolved && payload != nil {
-		s.resolve(&e.hop)
+		s.resolve(e.hop)
 		return s.block(e)
 	}
-	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: &e.hop, port: p, buf: payload, off: off, n: n}
+	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n}
 	if !s.frameFor(&o) {
 		return s.block(e)
 	}

@@ -17,6 +17,7 @@ type ackWork struct {
 
 	priorUna       Seq
 	priorHigh      Seq // end of the highest SACKed segment before
+	rate           rateWork
 	priorInFlight  uint32
 	priorDelivered uint32
 	priorLost      uint32
@@ -74,7 +75,7 @@ func (s *sender) onAck(now int64, in *ackIn) (out ackOut) {
 		s.prepare(&a, &out)
 	}
 	a.dupAck = hadOut && !a.advanced && in.dataLen == 0 && !out.wndMoved && !old
-	s.rate.begin()
+	a.rate.rtt = -1
 	if s.sackOK && len(in.sack) > 0 && hadOut {
 		s.sackTag(&a)
 	}

@@ -36,12 +36,12 @@ func (s *sender) takeRTT(a *ackWork) {
 			ca = rtt
 		}
 	}
-	s.rate.rtt = ca
+	a.rate.rtt = ca
 	if rtt < 0 {
 		return
 	}
 	s.rtt.min.add(a.now, max(ca, 1), minRTTWindow)
-	s.rtt.sample(rtt, s.una, s.nxt)
+	s.rtt.sample(s.p, rtt, s.una, s.nxt)
 	if !a.advanced && a.firstSackT != 0 && s.q.head != nil && a.firstSackT < s.q.head.txAt {
 		// A SACK gives the first segment time too if it left after the SACKed one; otherwise SACKs of later segments
 		// would put its timeout off for ever.

@@ -39,8 +39,11 @@ func (s *sender) setCongestion(now int64, name string) bool {
 	}
 	s.cc = cc
 	_, s.ownCwnd = cc.(*bbr)
-	s.pace.rate, s.pace.left = 0, 0
-	s.pace.on = s.ownCwnd || s.pace.limit > 0
+	limit := int64(0)
+	if s.pace != nil {
+		limit = s.pace.limit
+	}
+	s.usePacer(limit)
 	if !s.synOut && s.nxt != s.iss {
 		s.cc.event(s, now, ccStart)
 	}

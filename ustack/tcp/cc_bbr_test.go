@@ -13,7 +13,7 @@ func bbrRig(t *testing.T) (*sendRig, *bbr) {
 	b := r.s.cc.(*bbr)
 	b.bw.add(0, 1000)
 	b.minRTT, b.rttAt, b.full, b.mode, b.cycle, b.cycleAt = 100*ms, r.now, true, bbrProbeBW, 3, r.now
-	r.s.rtt.sample(100*ms, r.s.una, r.s.nxt)
+	r.s.rtt.sample(r.p, 100*ms, r.s.una, r.s.nxt)
 	b.seenRTT = true
 	b.setRate(&r.s, 1)
 	r.cwnd(200)

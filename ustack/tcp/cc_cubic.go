@@ -9,21 +9,22 @@ import "math"
 //
 // Windows are segments, times seconds.
 type cubic struct {
-	wMax    float64 // W_max
-	k       float64 // K
-	origin  float64 // the curve's plateau: W_max, or cwnd when it is above
-	epoch   int64   // when the present growth began, 0: at the next ACK
-	wEst    float64 // what an AIMD flow of the same average would have, W_est
-	prior   float64 // cwnd before the reduction: from there on W_est grows as Reno does
-	credit  float64 // fraction of a segment that cwnd is to grow by
-	saved   cubicSaved
-	lastAck int64 // up to when time was counted
+	cubicCurve
+	saved   cubicCurve // before the last reduction
+	prior   uint32     // cwnd_prior, that before the reduction: from there on W_est grows as Reno does
+	undo    uint32     // cwnd_prior of saved
+	credit  float64    // fraction of a segment that cwnd is to grow by
+	lastAck int64      // up to when time was counted
 	hystart hystart
 }
 
-type cubicSaved struct {
-	wMax, k, origin, wEst, prior float64
-	epoch                        int64
+// cubicCurve is the curve that a reduction begins and an undo restores.
+type cubicCurve struct {
+	wMax   float64 // W_max
+	k      float64 // K
+	origin float64 // the curve's plateau: W_max, or cwnd when it is above
+	wEst   float64 // what an AIMD flow of the same average would have, W_est
+	epoch  int64   // when the present growth began, 0: at the next ACK
 }
 
 const (
@@ -42,9 +43,9 @@ func (*cubic) name() string { return "cubic" }
 // of bytes in flight is smaller than cwnd", which is cwv. Fast convergence: "W_max = cwnd * (1 + beta_cubic) / 2 if cwnd <
 // W_max [...], cwnd otherwise" §4.7. Against §4.6 cwnd does not fall below 2 for ECN either, as Linux.
 func (c *cubic) reduce(s *sender, now int64, why ccEvent) uint32 {
-	c.saved = cubicSaved{c.wMax, c.k, c.origin, c.wEst, c.prior, c.epoch}
+	c.saved, c.undo = c.cubicCurve, c.prior
 	w := float64(s.cwnd)
-	c.prior = w
+	c.prior = s.cwnd
 	if w < c.wMax {
 		c.wMax = w * (1 + cubicBeta) / 2
 	} else {
@@ -78,7 +79,7 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 	// "W_est = W_est + alpha_cubic * segments_acked / cwnd"; "Once [...] W_est >= cwnd_prior, the sender SHOULD set
 	// alpha_cubic to 1" §4.3
 	alpha := float64(cubicAlpha)
-	if c.wEst >= c.prior {
+	if c.wEst >= float64(c.prior) {
 		alpha = 1
 	}
 	c.wEst += alpha * n / w
@@ -152,14 +153,13 @@ func (c *cubic) event(s *sender, now int64, ev ccEvent) {
 	case ccSend:
 		c.passed(now, true)
 	case ccUndo:
-		if s.cwnd >= uint32(c.prior) { // "CUBIC SHOULD continue to use the current [...] values" §4.9.2
+		if s.cwnd >= c.prior { // "CUBIC SHOULD continue to use the current [...] values" §4.9.2
 			return
 		}
 		if s.undo.ssthresh >= infinite {
 			c.hystart.start(s) // the initial slow start goes on
 		}
 		// "W_max = undo_W_max, K = undo_K, t_epoch = undo_t_epoch, W_est = undo_W_est" §4.9.2
-		v := c.saved
-		c.wMax, c.k, c.origin, c.wEst, c.prior, c.epoch = v.wMax, v.k, v.origin, v.wEst, v.prior, v.epoch
+		c.cubicCurve, c.prior = c.saved, c.undo
 	}
 }

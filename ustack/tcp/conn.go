@@ -27,6 +27,8 @@ type Conn struct {
 	shut  shutdown
 	flags connFlags
 
+	probesOut uint8 // keepalive probes unanswered
+
 	path     Path
 	peerMSS  uint16 // the peer's MSS option
 	advMSS   uint16 // what we announced, minus the timestamp
@@ -46,19 +48,18 @@ type Conn struct {
 	paws   pawsState
 	urg    urgentState
 
-	lastSeq   Seq   // number of the segment that flagRST or flagLastACK asks for
-	sndUp     Seq   // one past the urgent byte we sent last
-	keepAt    int64 // keepalive, or FIN-WAIT-2's end
-	lastRecv  int64 // any acceptable segment
-	oowAt     int64 // last answer to an unacceptable segment
-	probesOut uint8 // keepalive probes unanswered
-	bytesIn   uint64
-	bytesOut  uint64 // acknowledged
-	segsIn    uint32
-	dataIn    uint32 // segments with data
-	segsOut   uint32
-	oooIn     uint32 // segments that came out of order
-	dataOut   uint32
+	lastSeq  Seq   // number of the segment that flagRST or flagLastACK asks for
+	sndUp    Seq   // one past the urgent byte we sent last
+	keepAt   int64 // keepalive, or FIN-WAIT-2's end
+	lastRecv int64 // any acceptable segment
+	oowAt    int64 // last answer to an unacceptable segment
+	bytesIn  uint64
+	bytesOut uint64 // acknowledged
+	segsIn   uint32
+	dataIn   uint32 // segments with data
+	segsOut  uint32
+	oooIn    uint32 // segments that came out of order
+	dataOut  uint32
 }
 
 // connFlags are the yes-or-no facts of a connection.

@@ -4,12 +4,12 @@ package tcp
 // ("conservative slow start") that finds out whether the rise was noise. One deviation: growth per ACK is not limited to
 // L = 8 segments, because Linux peers acknowledge up to 64 KiB at once.
 type hystart struct {
-	end      Seq   // windowEnd
-	last     int64 // lastRoundMinRTT, 0 infinite
-	cur      int64 // currentRoundMinRTT, 0 infinite
-	baseline int64 // cssBaselineMinRtt
-	count    uint8 // rttSampleCount
-	rounds   uint8 // rounds of CSS so far
+	end      Seq    // windowEnd
+	last     uint32 // lastRoundMinRTT in ns, 0 infinite
+	cur      uint32 // currentRoundMinRTT, 0 infinite
+	baseline uint32 // cssBaselineMinRtt
+	count    uint8  // rttSampleCount
+	rounds   uint8  // rounds of CSS so far
 	css      bool
 	off      bool   // slow start was left: ssthresh is known
 	rest     uint32 // of the division by the growth divisor
@@ -59,7 +59,8 @@ func (h *hystart) round(s *sender) {
 // min(currentRoundMinRTT, currRTT); rttSampleCount += 1. For rounds where at least N_RTT_SAMPLE RTT samples have been
 // obtained and currentRoundMinRTT and lastRoundMinRTT are valid, check to see if delay increase triggers slow start exit"
 // §4.2
-func (h *hystart) sample(s *sender, rtt int64) {
+func (h *hystart) sample(s *sender, ns int64) {
+	rtt := uint32(min(ns, 4e9))
 	if h.cur == 0 || rtt < h.cur {
 		h.cur = rtt
 	}

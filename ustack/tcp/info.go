@@ -85,9 +85,9 @@ func (c *Conn) infoSender(now int64, b []byte) {
 	put32(b, infoPMTU, uint32(c.path.MTU), uint32(c.win.ssthresh), uint32(s.rtt.srtt/1000), uint32(s.rtt.mdev/1000),
 		s.ssthresh, s.cwnd, uint32(c.advMSS), uint32(s.rack.reordering))
 	put32(b, infoTotalRex, s.sb.total)
-	pacing := uint64(s.pace.rate)
-	if !s.pace.on {
-		pacing = uint64(s.windowRate())
+	pacing := uint64(s.windowRate())
+	if s.pace != nil {
+		pacing = uint64(s.pace.rate)
 	}
 	if pacing == 0 {
 		pacing = ^uint64(0)

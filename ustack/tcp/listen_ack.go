@@ -109,7 +109,7 @@ func (l *Listener) newConn(now int64, r *halfOpen, s *Segment) *Conn {
 	c.establish(now)
 	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd)<<c.sndScale)
 	if r.timeouts == 0 && r.sentAt != 0 {
-		c.snd.rtt.sample(max(now-r.sentAt, 1e3), c.snd.una, c.snd.nxt)
+		c.snd.rtt.sample(c.snd.p, max(now-r.sentAt, 1e3), c.snd.una, c.snd.nxt)
 	}
 	l.h.MIB.PassiveOpens++
 	return c

@@ -36,7 +36,7 @@ func TestNoDelay(t *testing.T) {
 // A cork holds a partial segment for 200 ms at most: tcp(7).
 func TestCork(t *testing.T) {
 	r := newSendRig(t, 1000)
-	r.s.rtt.sample(10*ms, r.s.una, r.s.nxt)
+	r.s.rtt.sample(r.p, 10*ms, r.s.una, r.s.nxt)
 	r.s.setCork(true)
 	r.write(1500)
 	r.sent(1, 1000)

@@ -48,7 +48,7 @@ func (c *Conn) applyOptions(now int64) {
 	}
 	c.snd.buf.lowat = o.NotsentLowat
 	c.snd.userTime = o.UserTimeout
-	c.snd.synTries = o.SynCount
+	c.snd.synTries = uint8(o.SynCount)
 	if o.NoDelay {
 		c.snd.setNoDelay(true)
 	}

@@ -16,16 +16,16 @@ func (s *sender) armProbe(now int64) {
 	if s.sb.out > 0 || s.q.unsent == nil || s.tmr.kind != timerNone || s.synOut {
 		return
 	}
-	s.tmr.set(timerProbe, s.clampProbe(now, now+max(s.rto(), s.rtt.lo)))
+	s.tmr.set(timerProbe, s.clampProbe(now, now+max(s.rto(), s.rtoMin())))
 }
 
 // probeWhen is the interval: "the first zero-window probe [...] sent [after] the retransmission timeout period [...] and
 // exponentially increase the interval between successive probes" RFC 9293 §3.8.6.1.
 func (s *sender) probeWhen() int64 {
-	v := max(s.rto(), s.rtt.lo)
+	v := max(s.rto(), s.rtoMin())
 	for range s.probe.back {
-		if v *= 2; v >= s.rtt.hi {
-			return s.rtt.hi
+		if v *= 2; v >= s.rtoMax() {
+			return s.rtoMax()
 		}
 	}
 	return v
@@ -71,7 +71,7 @@ func (s *sender) onProbeTimer(now int64) error {
 	}
 	limit := s.p.Retries2
 	if s.orphan {
-		limit = s.orphanRetries(s.probeWhen() < s.rtt.hi)
+		limit = s.orphanRetries(s.probeWhen() < s.rtoMax())
 	}
 	if int(s.probe.tries) >= limit {
 		s.mem.Stats.AbortOnTimeout++

@@ -148,7 +148,7 @@ func (s *sender) dsackSeen(a *ackWork, r sackRange) {
 	}
 	if s.undo.on && s.undo.pending > 0 && r.hi.LEQ(a.priorUna) && r.hi.GT(s.undo.una) {
 		n := max(1, (r.hi.Sub(r.lo)+s.mss-1)/s.mss)
-		s.undo.pending = max(0, s.undo.pending-n)
+		s.undo.pending = max(0, s.undo.pending-int32(n))
 	}
 }
 

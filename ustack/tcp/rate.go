@@ -8,17 +8,18 @@ type rateSampler struct {
 	first     int64  // when the flight of the newest delivered segment began (C.first_sent_time)
 	limited   uint32 // delivered count up to which the application limits the rate, 0: it does not
 
-	// of the ACK at hand
-	priorDeliv uint32
-	priorAt    int64
-	sendIval   int64
-	appLimited bool
-	rtt        int64
-
-	rate, ival int64 // last good sample for TCP_INFO: bytes per second and its interval
+	rate       int64 // last good sample for TCP_INFO: bytes per second
+	appLimited bool  // the sample of the last ACK was
 }
 
-func (p *rateSampler) begin() { p.priorAt, p.sendIval, p.appLimited, p.rtt = 0, 0, false, -1 }
+// rateWork is what one ACK tells, of the newest segment that it delivered.
+type rateWork struct {
+	priorDeliv uint32
+	appLimited bool
+	priorAt    int64 // 0: it delivered nothing
+	sendIval   int64
+	rtt        int64
+}
 
 // stamp puts the connection's state into a segment that leaves.
 func (p *rateSampler) stamp(s *sender, now int64, r *txRec) {
@@ -40,14 +41,14 @@ func (s *sender) delivered(a *ackWork, r *txRec) {
 
 // sampled takes the state that a delivered segment carries, if it is the newest that this ACK tells of.
 func (s *sender) sampled(a *ackWork, r *txRec) {
-	p := &s.rate
+	p, w := &s.rate, &a.rate
 	if r.delivAt == 0 {
 		return
 	}
-	if p.priorAt == 0 || r.deliv-p.priorDeliv < 1<<31 && (r.deliv > p.priorDeliv || r.txAt >= p.first) {
-		p.priorDeliv, p.priorAt = r.deliv, r.delivAt
-		p.appLimited = r.has(recLimited)
-		p.sendIval = r.txAt - r.first
+	if w.priorAt == 0 || r.deliv-w.priorDeliv < 1<<31 && (r.deliv > w.priorDeliv || r.txAt >= p.first) {
+		w.priorDeliv, w.priorAt = r.deliv, r.delivAt
+		w.appLimited = r.has(recLimited)
+		w.sendIval = r.txAt - r.first
 		p.first = r.txAt
 		a.ackedDelivered = r.deliv
 	}
@@ -62,20 +63,22 @@ func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
 	if p.limited != 0 && int32(p.delivered-p.limited) > 0 {
 		p.limited = 0
 	}
-	smp := ackSample{rtt: p.rtt, acked: n, lost: lost, inFlight: a.priorInFlight, limited: p.appLimited,
-		prior: p.priorDeliv, delayed: a.lone(s, n)}
-	if p.priorAt == 0 {
+	w := &a.rate
+	p.appLimited = w.appLimited
+	smp := ackSample{rtt: w.rtt, acked: n, lost: lost, inFlight: a.priorInFlight, limited: w.appLimited,
+		prior: w.priorDeliv, delayed: a.lone(s, n)}
+	if w.priorAt == 0 {
 		return smp
 	}
-	smp.delivered = p.delivered - p.priorDeliv
-	smp.interval = max(p.sendIval, a.now-p.priorAt)
+	smp.delivered = p.delivered - w.priorDeliv
+	smp.interval = max(w.sendIval, a.now-w.priorAt)
 	if smp.interval < s.rtt.min.get() {
 		smp.interval = 0 // "no reliable rate sample"
 		return smp
 	}
 	r := int64(smp.delivered) * int64(s.mss) * 1e9 / max(smp.interval, 1)
-	if !p.appLimited || r >= p.rate {
-		p.rate, p.ival = r, smp.interval
+	if !w.appLimited || r >= p.rate {
+		p.rate = r
 	}
 	return smp
 }

@@ -15,11 +15,11 @@ const (
 
 // sendTimer is the sender's timer, and a short one for "try again soon".
 type sendTimer struct {
-	kind    timerKind
 	at      int64
 	retry   int64 // a frame was still in a ring or the pool was empty
+	since   int64 // when the first of the timeouts without progress was
+	kind    timerKind
 	retries uint8 // timeouts in a row without progress (Linux' icsk_retransmits)
-	since   int64 // when the first of them was
 }
 
 // ringRetry is how soon something that waits for a ring or a frame is tried again.
@@ -28,16 +28,19 @@ const ringRetry = 1e6
 func (t *sendTimer) set(k timerKind, at int64) { t.kind, t.at = k, at }
 func (t *sendTimer) stop()                     { t.kind, t.at = timerNone, 0 }
 
+func (s *sender) rtoMin() int64 { return int64(s.p.RTOMin) }
+func (s *sender) rtoMax() int64 { return int64(s.p.RTOMax) }
+
 // rto is the present retransmission timeout in ns: "Implementations MAY [place] a maximum value on RTO", doubled for
 // each timeout in a row: "RTO <- RTO * 2 ('back off the timer')" RFC 6298 §5 (5.5).
 func (s *sender) rto() int64 {
 	v := s.rtt.rto
 	for range s.rtt.back {
-		if v *= 2; v >= s.rtt.hi {
+		if v *= 2; v >= s.rtoMax() {
 			break
 		}
 	}
-	return min(v, s.rtt.hi)
+	return min(v, s.rtoMax())
 }
 
 // rearmRTO is "(5.3) When an ACK is received that acknowledges new data, restart the retransmission timer so that it
@@ -71,7 +74,7 @@ func (s *sender) deadline() int64 {
 		return 0
 	}
 	d := s.tmr.at
-	for _, t := range [...]int64{s.tmr.retry, s.pace.wake} {
+	for _, t := range [...]int64{s.tmr.retry, s.pace.wakeAt()} {
 		if t != 0 && (d == 0 || t < d) {
 			d = t
 		}
@@ -93,7 +96,7 @@ func (s *sender) onTimer(now int64) timerOut {
 	if s.tmr.retry != 0 && now >= s.tmr.retry {
 		s.tmr.retry, o.send = 0, true
 	}
-	if s.pace.wake != 0 && now >= s.pace.wake {
+	if at := s.pace.wakeAt(); at != 0 && now >= at {
 		s.pace.wake, o.send = 0, true
 	}
 	if s.buf.starved {
@@ -157,7 +160,7 @@ const synLinear = 4
 func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 	switch {
 	case s.synOut:
-		n := s.synTries
+		n := int(s.synTries)
 		if n == 0 {
 			n = s.p.SYNRetries
 		}
@@ -166,13 +169,13 @@ func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 		}
 		return int(s.tmr.retries) >= n || s.userTime != 0 && s.timedOut(now, 0)
 	case zeroWindow: // a peer that answers keeps the connection: "MUST NOT close" RFC 9293 §3.8.6.1
-		limit := 2 * s.rtt.hi
+		limit := 2 * s.rtoMax()
 		if s.userTime != 0 {
 			limit = s.userTime
 		}
 		return now-s.lastAck > max(limit, s.rto())
 	case s.orphan:
-		return s.timedOut(now, s.orphanRetries(s.rto() < s.rtt.hi))
+		return s.timedOut(now, s.orphanRetries(s.rto() < s.rtoMax()))
 	}
 	return s.timedOut(now, s.p.Retries2)
 }
@@ -193,11 +196,11 @@ func (s *sender) timedOut(now int64, n int) bool {
 	}
 	limit := s.userTime
 	if limit == 0 {
-		base := s.rtt.lo
+		base := s.rtoMin()
 		if s.synOut {
 			base = initialRTO
 		}
-		limit = modelTimeout(n, base, s.rtt.hi)
+		limit = modelTimeout(n, base, s.rtoMax())
 	}
 	return now-s.tmr.since >= limit
 }

@@ -12,7 +12,6 @@ type rttEstimator struct {
 	back   uint8 // how many times the RTO is doubled
 	min    minFilter
 	last   int64 // newest sample
-	lo, hi int64 // RTO limits
 }
 
 const (
@@ -20,22 +19,22 @@ const (
 	fallbackRTO = 3e9 // "the RTO MUST be re-initialized to 3 seconds" RFC 6298 §5 (5.7), if the SYN timed out
 )
 
-func (e *rttEstimator) init(p *Params) {
-	e.lo, e.hi = int64(p.RTOMin), int64(p.RTOMax)
+func (e *rttEstimator) init() {
 	e.rto = initialRTO
 	e.mdev, e.rttvar, e.maxDev = initialRTO, 0, 0
 }
 
 // sample takes one measurement m > 0. una and nxt are the connection's: a round trip ends when una passes what nxt was.
-func (e *rttEstimator) sample(m int64, una, nxt Seq) {
+func (e *rttEstimator) sample(p *Params, m int64, una, nxt Seq) {
+	lo, hi := int64(p.RTOMin), int64(p.RTOMax)
 	m = max(m, 1)
 	e.last = m
 	if e.srtt == 0 {
 		// "the host MUST set SRTT <- R, RTTVAR <- R/2, RTO <- SRTT + max (G, K*RTTVAR)", K = 4. RFC 6298 §2 (2.2)
 		e.srtt, e.mdev = m, m/2
-		e.rttvar = max(e.mdev, e.lo/4)
+		e.rttvar = max(e.mdev, lo/4)
 		e.maxDev, e.seq = e.rttvar, nxt
-		e.update()
+		e.update(hi)
 		return
 	}
 	e.deviate(m - e.srtt)
@@ -49,9 +48,9 @@ func (e *rttEstimator) sample(m int64, una, nxt Seq) {
 		if e.maxDev < e.rttvar {
 			e.rttvar -= (e.rttvar - e.maxDev) / 4
 		}
-		e.seq, e.maxDev = nxt, e.lo/4
+		e.seq, e.maxDev = nxt, lo/4
 	}
-	e.update()
+	e.update(hi)
 }
 
 // deviate is "RTTVAR <- (1 - beta) * RTTVAR + beta * |SRTT - R'|", beta = 1/4 (RFC 6298 §2 (2.3)), except that a
@@ -69,8 +68,8 @@ func (e *rttEstimator) deviate(d int64) {
 }
 
 // update is "RTO <- SRTT + max (G, K*RTTVAR)"; a fresh sample also ends the backoff.
-func (e *rttEstimator) update() {
-	e.rto = min(e.srtt+4*e.rttvar, e.hi)
+func (e *rttEstimator) update(hi int64) {
+	e.rto = min(e.srtt+4*e.rttvar, hi)
 	e.back = 0
 }
 

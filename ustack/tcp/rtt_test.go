@@ -26,11 +26,11 @@ func TestRTOTable(t *testing.T) {
 		{"the ceiling", []float64{100000}, 100000, 120000},
 	} {
 		var e rttEstimator
-		e.init(DefaultParams())
+		e.init()
 		una := Seq(0)
 		for _, v := range c.samples {
 			una += 2
-			e.sample(int64(v*1e6), una, una+1)
+			e.sample(DefaultParams(), int64(v*1e6), una, una+1)
 		}
 		require.Equal(t, time.Duration(c.srtt*1e6), time.Duration(e.srtt), c.name)
 		require.Equal(t, time.Duration(c.rto*1e6), time.Duration(e.rto), c.name)

@@ -15,7 +15,7 @@ type scoreboard struct {
 	hint *txRec // where to look for the first lost segment that was not sent again, nil: there is none
 	walk *txRec // where the last SACK walk ended
 
-	cache [4]sackRange // blocks of the last ACK that was processed
+	cache *sackRanges // blocks of the last ACK that was processed; nil: none came yet
 
 	total      uint32 // retransmissions of this connection
 	bytesAgain uint64
@@ -26,9 +26,11 @@ type scoreboard struct {
 
 type sackRange struct{ lo, hi Seq }
 
+type sackRanges [4]sackRange
+
 // forget drops everything SACK told.
 func (b *scoreboard) forget(una Seq) {
-	b.high, b.walk, b.cache = una, nil, [4]sackRange{}
+	b.high, b.walk, b.cache = una, nil, nil
 }
 
 // splitCounts counts the second part of a record that was cut.
@@ -98,7 +100,7 @@ func (s *sender) markLost(r *txRec) {
 // sackTag takes the blocks of an ACK. "When an acknowledgment segment arrives containing a SACK option, the data
 // sender SHOULD record the selective acknowledgment for future reference." RFC 2018 §5
 func (s *sender) sackTag(a *ackWork) {
-	var blocks [4]sackRange
+	var blocks sackRanges
 	n := 0
 	in := a.in.sack
 	if len(in) > 4 {
@@ -125,7 +127,10 @@ func (s *sender) sackTag(a *ackWork) {
 	for _, r := range blocks[:n] {
 		s.tagBlock(a, r)
 	}
-	s.sb.cache = blocks
+	if s.sb.cache == nil {
+		s.sb.cache = new(sackRanges)
+	}
+	*s.sb.cache = blocks
 }
 
 // validBlock bounds what a peer may claim: only what was sent and is not acknowledged.
@@ -150,7 +155,8 @@ func (s *sender) isDSACK(a *ackWork, in []wire.SACKBlock) bool {
 // ACK costs what is new in it.
 func (s *sender) tagBlock(a *ackWork, b sackRange) {
 	from := b.lo
-	for _, c := range s.sb.cache {
+	for i := 0; s.sb.cache != nil && i < len(s.sb.cache); i++ {
+		c := &s.sb.cache[i]
 		if c.lo.LEQ(from) && c.hi.GT(from) && a.dup != b {
 			from = c.hi
 		}

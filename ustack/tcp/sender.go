@@ -29,6 +29,7 @@ type sender struct {
 	maxWnd uint32 // the largest window the peer ever offered
 	sml    Seq    // end of the last segment below the MSS that was sent (Minshall)
 	pushed Seq    // end of the last segment marked PSH
+	tsOff  uint32 // offset of our timestamp clock
 	mss    int    // payload bytes of a full segment, after options: see pmtuState
 
 	q    sendQueue
@@ -43,7 +44,7 @@ type sender struct {
 	frto frto
 	rate rateSampler
 	cwv  cwv
-	pace pacer
+	pace *pacer // nil: nothing is paced
 
 	state    caState
 	cwnd     uint32 // segments
@@ -66,16 +67,15 @@ type sender struct {
 	finQueued bool
 
 	// Set by the state machine, at any time.
-	sackOK   bool   // the peer sends SACK
-	tsOK     bool   // the peer sends timestamps
-	tsOff    uint32 // offset of our timestamp clock
-	active   bool   // our SYN opens the connection: its first retransmissions are not backed off
-	frozen   bool   // no output: the connection is being moved
-	orphan   bool   // the program has closed: give up earlier
-	urgent   bool   // urgent data is queued: Nagle does not hold it back
-	userTime int64  // TCP_USER_TIMEOUT in ns, 0 none
-	synTries int    // TCP_SYNCNT; 0: Params
-	ownCwnd  bool   // cc sets cwnd by itself: no PRR, no validation
+	userTime int64 // TCP_USER_TIMEOUT in ns, 0 none
+	sackOK   bool  // the peer sends SACK
+	tsOK     bool  // the peer sends timestamps
+	active   bool  // our SYN opens the connection: its first retransmissions are not backed off
+	frozen   bool  // no output: the connection is being moved
+	orphan   bool  // the program has closed: give up earlier
+	urgent   bool  // urgent data is queued: Nagle does not hold it back
+	synTries uint8 // TCP_SYNCNT; 0: Params
+	ownCwnd  bool  // cc sets cwnd by itself: no PRR, no validation
 }
 
 // initialWindow is ten segments: "min (10*MSS, max (2*MSS, 14600))" RFC 6928 §2, which Linux simplifies.
@@ -89,11 +89,10 @@ func (s *sender) init(now int64, p *Params, mem *SendMem, iss Seq, mss int) {
 		mss: min(mss, maxPayload), cwnd: initialWindow, clamp: infinite, ssthresh: infinite}
 	s.buf.size = p.Wmem[1]
 	s.pmtu.limit = uint16(s.mss)
-	s.rtt.init(p)
+	s.rtt.init()
 	s.rack.init(p)
 	s.sb.high = iss
 	s.cwv.stamp, s.lastSent, s.lastAck = now, now, now
-	s.pace.free = 10
 	if !s.setCongestion(now, p.Congestion) {
 		s.setCongestion(now, "")
 	}
@@ -136,7 +135,10 @@ func (s *sender) setPeerWindow(seq Seq, wnd uint32) {
 func (s *sender) drop() {
 	s.q.drop(s.mem)
 	s.sb = scoreboard{high: s.nxt}
-	s.tmr, s.probe, s.pace.next = sendTimer{}, prober{}, 0
+	s.tmr, s.probe = sendTimer{}, prober{}
+	if s.pace != nil {
+		s.pace.next, s.pace.wake = 0, 0
+	}
 	s.tlp = tlp{}
 	s.una, s.nxt = s.end, s.end
 	s.synOut = false

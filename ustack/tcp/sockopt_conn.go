@@ -63,7 +63,7 @@ func (c *Conn) tcpOptionChanged(now int64, name int) {
 		c.snd.buf.lowat = o.NotsentLowat
 		c.wake(false, true)
 	case tcpSynCnt:
-		c.snd.synTries = o.SynCount
+		c.snd.synTries = uint8(o.SynCount)
 	case tcpCongestion:
 		c.snd.setCongestion(now, o.Congestion)
 	}

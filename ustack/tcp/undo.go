@@ -5,18 +5,18 @@ package tcp
 // the first retransmission (Eifel, RFC 3522 §3.2).
 type undoState struct {
 	on        bool
+	reneged   bool
 	una       Seq    // SND.UNA when the episode began
-	pending   int    // retransmissions not yet reported as duplicates; -1: none was made
+	pending   int32  // retransmissions not yet reported as duplicates; -1: none was made
 	ssthresh  uint32 // before the reduction; 0: it must not be undone (ECN)
 	cwnd      uint32 // before the reduction
 	retransAt int64  // when the first retransmission of the present flight left, 0: none
-	reneged   bool
 }
 
 // begin starts to watch an episode.
 func (u *undoState) begin(s *sender) {
 	u.on, u.una = true, s.una
-	u.pending = int(s.sb.rexmit)
+	u.pending = int32(s.sb.rexmit)
 	if s.tlp.active && s.tlp.again {
 		u.pending++ // the probe was this flight's first retransmission
 	}

@@ -7,14 +7,14 @@ type window struct {
 	buf      int    // SO_RCVBUF
 	clamp    int    // never offer more
 	ssthresh int    // offer no more than this yet
-	locked   bool   // SO_RCVBUF was set: no auto-tuning
 	space    int    // bytes the program read in the last round trip
-	spaceSeq Seq    // where that measure began
-	spaceAt  int64  // and when
-	rtt      int64  // the receiver's estimate, ns
+	spaceAt  int64  // when that measure began
+	spaceSeq Seq    // and where
 	rttSeq   Seq    // where the present window ends, for an estimate without timestamps
 	rttAt    int64  // when it began
+	rtt      int64  // the receiver's estimate, ns
 	rttTS    uint32 // echo that was used for an estimate last
+	locked   bool   // SO_RCVBUF was set: no auto-tuning
 }
 
 func windowOf(space int) int { return space / 2 }
