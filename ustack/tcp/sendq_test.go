@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/wire"
 	"github.com/stretchr/testify/require"
 )
 
@@ -109,6 +110,37 @@ func TestSmallerMSS(t *testing.T) {
 	r.s.cwnd = 10
 	r.sent(1, 400, 401, 400, 801, 200, 1001, 400, 1401, 400, 1801, 200, 2001, 400, 2401, 400, 2801, 200)
 	require.EqualValues(t, 10, r.s.cwnd, "not congestion")
+}
+
+// When all frames hold what is queued, and all of it is too long for the path, the pieces share a frame: nobody else would
+// ever give one back.
+func TestSmallerMSSWithoutFrames(t *testing.T) {
+	r := newSendRig(t, 1000, func(r *sendRig) { r.mem = NewSendMem(pbuf.New(make([]byte, 8*4096), 4096)) })
+	data := make([]byte, 8000)
+	for i := range data {
+		data[i] = byte(i * 7)
+	}
+	require.Equal(t, len(data), r.s.write(r.now, data, 0))
+	require.Zero(t, r.mem.Pool.Available())
+	r.s.setNoDelay(true)
+	r.s.setMSS(r.now, 400)
+	r.cwnd(100)
+	at := 0
+	for s, ok := r.s.next(r.now); ok; s, ok = r.s.next(r.now) {
+		require.LessOrEqual(t, s.n, 400)
+		got := s.buf.Frame()[s.off : s.off+s.n]
+		require.Equal(t, data[at:at+s.n], got)
+		require.True(t, s.buf.SumEnd == 0 || s.buf.Sum == wire.Sum(got))
+		r.s.sent(r.now, &s)
+		at += s.n
+	}
+	require.Equal(t, len(data), at)
+	r.check()
+	r.after(10 * ms)
+	r.ack(4201) // in the middle of a frame that is shared
+	require.Equal(t, 4, r.mem.Pool.Free())
+	r.ack(8001)
+	require.Equal(t, 8, r.mem.Pool.Free())
 }
 
 func TestSnapshotGoesOnElsewhere(t *testing.T) {
