@@ -114,49 +114,70 @@ static ssize_t discard(struct file *f, size_t want)
     return r;
 }
 
+// error_waits: the connection failed. A call that has moved octets must leave the error for the next one.
+static bool error_waits(struct file *f)
+{
+    struct sl_shared *s = shared();
+    int h = atomic_load(&f->handle);
+    return s && h >= 0 && atomic_load(&s->words[h].ready) & POLLERR;
+}
+
+// recv_once asks the engine for the next piece. *full: the piece was filled, there may be more.
+static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, bool *full)
+{
+    struct iovec piece[PIECE];
+    int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle);
+    size_t room = iov_sum(piece, count);
+    struct sl_shared *s = shared();
+    ssize_t r;
+    if (room == 0 && !(flags & MSG_OOB) && s && !(atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
+        return -EAGAIN; // a receive of nothing waits for something all the same
+    if ((flags & (MSG_TRUNC | MSG_PEEK | MSG_OOB)) == MSG_TRUNC && room > 0)
+        r = discard(f, room);
+    else
+        r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_OOB), info);
+    *full = r > 0 && (size_t)r == room;
+    return r;
+}
+
+// peeked: MSG_PEEK saw r octets: is that the call's result?
+static bool peeked(int fd, struct file *f, struct patience *p, ssize_t r, ssize_t goal)
+{
+    return r >= goal || r == 0 || !p->block || !peek_again(fd, f, p);
+}
+
 ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)
 {
     ssize_t want = iov_total(iov, n), done = 0;
-    if (want < 0)
-        return finish(f, 0, -EINVAL);
-    if (want == 0 && flags & IO_READ)
-        return finish(f, 0, 0);
+    if (want <= 0 && (want < 0 || flags & IO_READ))
+        return finish(f, 0, want < 0 ? -EINVAL : 0);
     if (flags & MSG_ERRQUEUE)
         return finish(f, 0, -EAGAIN);
     struct patience p = patience(f, flags, atomic_load(&f->rcv_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };
     ssize_t goal = target(f, want, flags);
-    struct sl_shared *s = shared();
     for (;;) {
-        struct iovec piece[PIECE];
-        int count = iov_view(&rest, piece, PIECE);
-        int h = atomic_load(&f->handle);
-        ssize_t r = -EAGAIN;
-        if ((flags & (MSG_TRUNC | MSG_PEEK | MSG_OOB)) == MSG_TRUNC && want > 0)
-            r = discard(f, iov_sum(piece, count));
-        else if (want > 0 || (flags & MSG_OOB) || !s || (atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
-            r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_OOB), info);
+        bool full = false;
+        ssize_t r = done > 0 && error_waits(f) ? 0 : recv_once(f, &rest, flags, info, &full);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
             return go_on_recv(fd, &rest, flags, done);
         }
         if (r >= 0 && flags & MSG_PEEK) {
-            if (r >= goal || r == 0 || !p.block || !peek_again(fd, f, &p))
+            if (peeked(fd, f, &p, r, goal))
                 return finish(f, r, 0);
             continue;
         }
+        done += r > 0 ? r : 0;
+        if ((r <= 0 && r != -EAGAIN) || flags & MSG_OOB)
+            return finish(f, done, r > 0 ? 0 : r);
+        if (want > 0 && (done >= want || (done >= goal && !full)))
+            return finish(f, done, 0);
         if (r > 0) {
-            done += r;
             iov_advance(&rest, (size_t)r);
-            if (done >= want || flags & MSG_OOB || (done >= goal && (size_t)r < iov_sum(piece, count)))
-                return finish(f, done, 0);
             continue;
         }
-        if (r == 0 || r != -EAGAIN || flags & MSG_OOB)
-            return finish(f, done, r);
-        if (done >= goal && done > 0)
-            return finish(f, done, 0);
         int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0);
         if (w < 0)
             return finish(f, done, w);
@@ -174,6 +195,8 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         struct iovec piece[PIECE];
         int count = iov_view(&rest, piece, PIECE);
         int more = rest.n > count ? MSG_MORE : 0;
+        if (done > 0 && error_waits(f))
+            return finish(f, done, 0);
         ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), piece, count, (flags & (MSG_MORE | MSG_OOB)) | more);
         if (r == SL_MOVED) {
             file_settle(f);

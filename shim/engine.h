@@ -9,6 +9,7 @@
 #include "fdmap.h"
 #include "notes.h"
 #include "own.h"
+#include "sigstack.h"
 
 struct engine_calls {
     int (*sl_start)(struct sl_shared *, const struct sl_boot *);
@@ -62,6 +63,8 @@ static inline void engine_enter(void)
     engine_inside = 1;
     if (__builtin_expect(!engine_met, 0))
         engine_meet();
+    if (__builtin_expect(sigstack_lender != 0, 0))
+        sigstack_check((uintptr_t)__builtin_frame_address(0));
 }
 
 static inline void engine_leave(void)

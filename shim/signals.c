@@ -12,6 +12,7 @@
 #include "engine.h"
 #include "raw.h"
 #include "real.h"
+#include "sigstack.h"
 #include "threads.h"
 
 _Thread_local volatile int engine_inside __attribute__((tls_model("initial-exec")));
@@ -144,7 +145,7 @@ static void trampoline(int sig, siginfo_t *info, void *ctx)
     sig_any++;
     if (!(user[sig].sa_flags & SA_RESTART))
         sig_plain++;
-    user[sig].sa_sigaction(sig, info, ctx);
+    sigstack_call(&user[sig], sig, info, uc);
 }
 
 void signals_wrap(void)
