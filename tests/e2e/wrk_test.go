@@ -2,12 +2,15 @@ package e2e
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/broker"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/wrk"
 )
@@ -48,18 +51,39 @@ watch:
 	require.Len(t, x.Served(), 2, "workers that served: %v", x.Served())
 }
 
-// waitAccelerated waits until every worker holds queues.
+// waitAccelerated waits until every worker holds queues, and no queue is on
+// its way from one to another: new connections on such a one are the kernel's.
 func (r *rig) waitAccelerated(x *server) {
 	r.t.Helper()
-	until(r.t, "each worker to hold a queue:\n"+x.errorLog(), func() bool {
-		held := r.status().QueuesByPID()
+	until(r.t, "each worker to hold its share of the queues:\n"+x.errorLog(), func() bool {
+		st := r.status()
+		held := st.QueuesByPID()
 		for _, pid := range x.WorkerPids() {
 			if held[pid] == 0 {
 				return false
 			}
 		}
-		return len(x.WorkerPids()) > 0
+		return len(x.WorkerPids()) > 0 && divided(st)
 	})
+}
+
+// divided tells whether every queue has an owner and no owner has two more
+// than another.
+func divided(st broker.Status) bool {
+	for _, d := range st.Devices {
+		held := map[int]int{}
+		for _, pid := range d.Owners {
+			held[pid]++
+		}
+		if held[0] > 0 {
+			return false
+		}
+		shares := slices.Sorted(maps.Values(held))
+		if n := len(shares); n > 0 && shares[n-1] > shares[0]+1 {
+			return false
+		}
+	}
+	return true
 }
 
 // packets is what went in and out through hidden queues so far.
