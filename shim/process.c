@@ -61,7 +61,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
 
 void process_leave(void)
 {
-    if (!shared() || engine_inside)
+    if (!shared() || engine_inside || engine_pid != (int)RAW(SYS_getpid)) // a child that shares our memory is not us
         return;
     ENGINE(sl_stop);
     files_left();
@@ -99,7 +99,7 @@ INTERPOSE pid_t _Fork(void)
 // A child of vfork shares our memory: what it closes would be closed in our map. While anything is ours, it gets its own.
 __attribute__((used)) static void *vfork_target(void)
 {
-    return atomic_load(&fd_files) != 0 ? (void *)fork : (void *)real.vfork;
+    return shared() || atomic_load(&fd_files) != 0 ? (void *)fork : (void *)real.vfork;
 }
 
 // vfork must not return through a frame of ours, which its child would destroy: it jumps.
