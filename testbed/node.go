@@ -177,6 +177,19 @@ func (n *Node) remove() error {
 	return errors.Join(errs...)
 }
 
+// endConnections ends the processes, and the connections they left to the kernel: those repeat their FIN for a minute and
+// a half once the device is going, and an IPv6 one that was handed over keeps the device that long.
+func (n *Node) endConnections() error {
+	if n.fd < 0 {
+		return nil
+	}
+	if err := endProcesses(n.inode); err != nil {
+		return err
+	}
+	_, _ = n.Run("ss", "-K", "dport", "gt", "0") // a kernel that cannot (INET_DIAG_DESTROY) takes longer
+	return nil
+}
+
 // deleteDevice removes the pair now: a namespace is only taken down some time after its last user.
 func (n *Node) deleteDevice() error {
 	link, err := netlink.LinkByName(n.Device)

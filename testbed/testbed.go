@@ -80,5 +80,9 @@ func (b *Bed) build(cfg Config) error {
 // Close ends what still runs in the namespaces and removes them, devices and all. It may be
 // called twice.
 func (b *Bed) Close() error {
-	return errors.Join(b.Server.remove(), b.Client.remove())
+	var errs []error
+	for _, n := range []*Node{b.Server, b.Client} {
+		errs = append(errs, n.endConnections())
+	}
+	return errors.Join(append(errs, b.Server.remove(), b.Client.remove())...)
 }
