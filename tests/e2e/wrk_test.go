@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -49,6 +50,18 @@ watch:
 	got := r.packets() - before
 	require.GreaterOrEqual(t, got, uint64(2*res.Requests), "packets through the hidden queues")
 	require.Len(t, x.Served(), 2, "workers that served: %v", x.Served())
+	requireNoGo(t, x.Master())
+	for _, pid := range x.WorkerPids() {
+		requireUnprivileged(t, pid)
+	}
+}
+
+// requireUnprivileged fails if a process has any effective capability.
+func requireUnprivileged(t *testing.T, pid int) {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	require.Contains(t, string(status), "CapEff:\t0000000000000000\n", "capabilities of %d", pid)
 }
 
 // waitAccelerated waits until every worker holds queues, and no queue is on
