@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // Whatever acceleration lacks, nginx serves through the kernel, and one line
@@ -25,14 +26,14 @@ func TestServesThroughTheKernel(t *testing.T) {
 		asks bool   // the broker is asked again and again
 	}{
 		{"no broker", func(t *testing.T, r *rig) (env, prefix []string) {
-			return []string{"LD_PRELOAD=" + built(t, "libsluice.so"), "SLUICE_BROKER=" + r.dir + "/none.sock"}, nil
+			return []string{"LD_PRELOAD=" + testrig.Built(t, "libsluice.so"), "SLUICE_BROKER=" + r.Dir + "/none.sock"}, nil
 		}, "broker", false},
 		{"an XDP program of somebody else's", func(t *testing.T, r *rig) (env, prefix []string) {
 			foreignXDP(t, r.Server)
-			return r.env(), []string{built(t, "sluice"), "run", "--"}
+			return r.Env(), []string{testrig.Built(t, "sluice"), "run", "--"}
 		}, "XDP", true},
 		{"switched off", func(t *testing.T, r *rig) (env, prefix []string) {
-			return append(r.env(), "SLUICE=off"), []string{built(t, "sluice"), "run", "--"}
+			return append(r.Env(), "SLUICE=off"), []string{testrig.Built(t, "sluice"), "run", "--"}
 		}, "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -43,7 +44,7 @@ func TestServesThroughTheKernel(t *testing.T) {
 			require.NoError(t, err)
 			for range 3 {
 				url := fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port)
-				require.Equal(t, string(page), run(t, r.Client, "curl", "-sS", "-m", "60", url))
+				require.Equal(t, string(page), testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", url))
 			}
 			if c.asks {
 				r.waitRefused(x, r.Client, r.Server.IPv4.String())
@@ -56,18 +57,18 @@ func TestServesThroughTheKernel(t *testing.T) {
 // A device that is down takes no queue; what comes over others is served.
 func TestServesWhileTheDeviceIsDown(t *testing.T) {
 	r := newRig(t, testbed.Config{})
-	run(t, r.Server, "ip", "link", "set", "lo", "up")
-	run(t, r.Server, "ip", "link", "set", r.Server.Device, "down")
+	testrig.Run(t, r.Server, "ip", "link", "set", "lo", "up")
+	testrig.Run(t, r.Server, "ip", "link", "set", r.Server.Device, "down")
 	x := r.accelerated()
 	page, err := os.ReadFile(filepath.Join(x.Root(), "index.html"))
 	require.NoError(t, err)
-	require.Equal(t, string(page), run(t, r.Server, "curl", "-sS", "-m", "60", fmt.Sprintf("http://127.0.0.1:%d/index.html", x.Port)))
+	require.Equal(t, string(page), testrig.Run(t, r.Server, "curl", "-sS", "-m", "60", fmt.Sprintf("http://127.0.0.1:%d/index.html", x.Port)))
 	r.waitRefused(x, r.Server, "127.0.0.1")
 	requireOneLine(t, x, "device")
-	run(t, r.Server, "ip", "link", "set", r.Server.Device, "up")
-	until(t, "the page over the device", func() bool {
-		got, _, err := try(r.Client, nil, "curl", "-sS", "-m", "5", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
-		return err == nil && got == string(page) && r.status().Queues() > 0
+	testrig.Run(t, r.Server, "ip", "link", "set", r.Server.Device, "up")
+	testrig.Until(t, "the page over the device", func() bool {
+		got, _, err := testrig.Try(r.Client, nil, "curl", "-sS", "-m", "5", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
+		return err == nil && got == string(page) && r.Status().Queues() > 0
 	})
 	requireOneLine(t, x, "device")
 }
@@ -75,33 +76,33 @@ func TestServesWhileTheDeviceIsDown(t *testing.T) {
 // waitRefused asks for pages until the program has asked for both of its
 // listeners a second time.
 func (r *rig) waitRefused(x *server, from *testbed.Node, addr string) {
-	r.t.Helper()
-	until(r.t, "a second attempt", func() bool {
-		run(r.t, from, "curl", "-sS", "-m", "60", "-o", "/dev/null", fmt.Sprintf("http://%s:%d/index.html", addr, x.Port))
-		return strings.Count(r.broker.out.String(), "listen refused") >= 4
+	r.T.Helper()
+	testrig.Until(r.T, "a second attempt", func() bool {
+		testrig.Run(r.T, from, "curl", "-sS", "-m", "60", "-o", "/dev/null", fmt.Sprintf("http://%s:%d/index.html", addr, x.Port))
+		return strings.Count(r.Broker.Output(), "listen refused") >= 4
 	})
 }
 
 // An unprivileged user without a broker is served by the kernel.
 func TestServesWithoutCapabilities(t *testing.T) {
 	r := newRig(t, testbed.Config{})
-	require.NoError(t, os.WriteFile(filepath.Join(r.dir, "page"), []byte("hello\n"), 0o644))
-	env := []string{"SLUICE_BROKER=" + r.dir + "/none.sock"}
-	p := start(t, r.Server, env, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", readable(t, r, "sluice"), "run", "--",
-		"/usr/bin/python3", "-u", "-m", "http.server", "--directory", r.dir, "8000")
-	until(t, "python to listen", func() bool { return strings.Contains(r.listeners(), ":8000 ") })
-	require.Equal(t, "hello\n", run(t, r.Client, "curl", "-sS", "-m", "60", fmt.Sprintf("http://%s:8000/page", r.Server.IPv4)))
-	require.Contains(t, p.out.String(), "broker")
+	require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "page"), []byte("hello\n"), 0o644))
+	env := []string{"SLUICE_BROKER=" + r.Dir + "/none.sock"}
+	p := testrig.Start(t, r.Server, env, "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", readable(t, r, "sluice"), "run", "--",
+		"/usr/bin/python3", "-u", "-m", "http.server", "--directory", r.Dir, "8000")
+	testrig.Until(t, "python to listen", func() bool { return strings.Contains(r.listeners(), ":8000 ") })
+	require.Equal(t, "hello\n", testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", fmt.Sprintf("http://%s:8000/page", r.Server.IPv4)))
+	require.Contains(t, p.Output(), "broker")
 }
 
 // readable copies what make built to where every user can read it, and
 // returns the path of one of the files there.
 func readable(t *testing.T, r *rig, name string) string {
 	t.Helper()
-	dir := filepath.Join(r.dir, "bin")
+	dir := filepath.Join(r.Dir, "bin")
 	require.NoError(t, os.MkdirAll(dir, 0o755))
 	for _, f := range []string{"sluice", "libsluice.so", "libsluice_engine.so"} {
-		data, err := os.ReadFile(built(t, f))
+		data, err := os.ReadFile(testrig.Built(t, f))
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(dir, f), data, 0o755))
 	}

@@ -11,11 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // loadRun is a load generator at work.
 type loadRun struct {
-	*proc
+	*testrig.Proc
 	stdin io.WriteCloser
 }
 
@@ -31,7 +32,7 @@ func startLoadIn(t *testing.T, node *testbed.Node, addr, mode string, n int) *lo
 	rd, w, err := os.Pipe()
 	require.NoError(t, err)
 	l := &loadRun{stdin: w}
-	l.proc = startWithInput(t, node, rd, []string{roleEnv + "=load"}, self(t), addr, mode, strconv.Itoa(n))
+	l.Proc = startRole(t, node, rd, "load", addr, mode, strconv.Itoa(n))
 	rd.Close()
 	t.Cleanup(func() { w.Close() })
 	return l
@@ -39,11 +40,11 @@ func startLoadIn(t *testing.T, node *testbed.Node, addr, mode string, n int) *lo
 
 // finish ends the load and returns its result.
 func (l *loadRun) finish() loadResult {
-	l.t.Helper()
+	l.T.Helper()
 	l.stdin.Close()
-	require.NoError(l.t, l.wait(2*patience), l.out.String())
+	require.NoError(l.T, l.Wait(2*testrig.Patience), l.Output())
 	var res loadResult
-	text := l.out.String()
-	require.NoError(l.t, json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &res), text)
+	text := l.Output()
+	require.NoError(l.T, json.Unmarshal([]byte(text[strings.Index(text, "{"):]), &res), text)
 	return res
 }

@@ -5,8 +5,12 @@ package e2e
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // roles are what this binary does instead of tests when it is started again
@@ -29,15 +33,18 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// built is the path of something make builds.
-func built(t *testing.T, name string) string {
+// rig is a testrig with the verbs of these tests.
+type rig struct{ *testrig.Rig }
+
+func newRig(t *testing.T, cfg testbed.Config) *rig {
 	t.Helper()
-	path, err := filepath.Abs(filepath.Join("..", "..", "build", name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%v: run make first", err)
-	}
-	return path
+	return &rig{testrig.New(t, cfg)}
+}
+
+// startRole starts this test binary in a namespace, in one of its roles.
+func startRole(t *testing.T, node *testbed.Node, stdin *os.File, role string, args ...string) *testrig.Proc {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	return testrig.StartWithInput(t, node, stdin, []string{roleEnv + "=" + role}, self, args...)
 }

@@ -32,7 +32,7 @@ func TestMalformedPackets(t *testing.T) {
 	require.Zero(t, res.Failed, "%v", res.Errors)
 	require.NotZero(t, res.Requests)
 	require.Equal(t, worker, x.WorkerPids(), "a worker died:\n%s", x.errorLog())
-	require.NotZero(t, r.status().Sum("bad_packets"), "malformed packets counted")
+	require.NotZero(t, r.Status().Sum("bad_packets"), "malformed packets counted")
 }
 
 // inject opens a packet socket on the client's device.

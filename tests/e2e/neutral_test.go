@@ -14,33 +14,34 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // Under the preload object with nothing selected, programs do byte for byte
 // what they do without it, and no Go is loaded.
 func TestPreloadedWithNothingSelectedIsNeutral(t *testing.T) {
 	r := newRig(t, testbed.Config{})
-	preload := []string{"LD_PRELOAD=" + built(t, "libsluice.so"), "SLUICE_LISTEN=none"}
+	preload := []string{"LD_PRELOAD=" + testrig.Built(t, "libsluice.so"), "SLUICE_LISTEN=none"}
 	t.Run("curl", func(t *testing.T) {
 		x := r.nginx(nil, nil)
 		x.file("file", 3<<20)
 		url := fmt.Sprintf("http://%s:%d/file", r.Server.IPv4, x.Port)
-		plain, perr, err := try(r.Client, nil, "curl", "-sS", "-m", "60", "-i", url)
+		plain, perr, err := testrig.Try(r.Client, nil, "curl", "-sS", "-m", "60", "-i", url)
 		require.NoError(t, err, perr)
-		under, uerr, err := try(r.Client, preload, "curl", "-sS", "-m", "60", "-i", url)
+		under, uerr, err := testrig.Try(r.Client, preload, "curl", "-sS", "-m", "60", "-i", url)
 		require.NoError(t, err, uerr)
 		require.Equal(t, withoutDate(plain), withoutDate(under))
 		require.Equal(t, perr, uerr)
 	})
 	t.Run("python http.server", func(t *testing.T) {
-		require.NoError(t, os.WriteFile(filepath.Join(r.dir, "page"), []byte("hello\n"), 0o644))
+		require.NoError(t, os.WriteFile(filepath.Join(r.Dir, "page"), []byte("hello\n"), 0o644))
 		fetch := func(env []string) string {
-			p := start(t, r.Server, env, "/usr/bin/python3", "-u", "-m", "http.server", "--directory", r.dir, "8000")
-			until(t, "python to listen", func() bool { return strings.Contains(r.listeners(), ":8000 ") })
-			got := run(t, r.Client, "curl", "-sS", "-m", "60", "-i", fmt.Sprintf("http://%s:8000/page", r.Server.IPv4))
-			requireNoGo(t, p.pid())
-			p.stop(syscall.SIGTERM)
-			return withoutDate(got) + withoutTime(p.out.String())
+			p := testrig.Start(t, r.Server, env, "/usr/bin/python3", "-u", "-m", "http.server", "--directory", r.Dir, "8000")
+			testrig.Until(t, "python to listen", func() bool { return strings.Contains(r.listeners(), ":8000 ") })
+			got := testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", "-i", fmt.Sprintf("http://%s:8000/page", r.Server.IPv4))
+			requireNoGo(t, p.Pid())
+			p.Stop(syscall.SIGTERM)
+			return withoutDate(got) + withoutTime(p.Output())
 		}
 		require.Equal(t, fetch(nil), fetch(preload))
 	})
@@ -53,7 +54,7 @@ func TestPreloadedWithNothingSelectedIsNeutral(t *testing.T) {
 // What the preload object adds to a program's start is printed, not judged:
 // a busy machine would fail any bound.
 func TestPreloadStartUpCost(t *testing.T) {
-	env := append(os.Environ(), "LD_PRELOAD="+built(t, "libsluice.so"))
+	env := append(os.Environ(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so"))
 	best := func(env []string) time.Duration {
 		cmd := exec.Command("/bin/true")
 		cmd.Env = env

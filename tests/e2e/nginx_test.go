@@ -10,11 +10,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed/nginx"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // server is a running nginx with its files.
 type server struct {
-	*proc
+	*testrig.Proc
 	nginx.Site
 }
 
@@ -27,30 +28,30 @@ func daemon() nginxOption       { return func(x *nginx.Site) { x.Daemon = true }
 
 // accelerated starts nginx by `sluice run`.
 func (r *rig) accelerated(opts ...nginxOption) *server {
-	r.t.Helper()
-	return r.nginx(r.env(), []string{built(r.t, "sluice"), "run", "--"}, opts...)
+	r.T.Helper()
+	return r.nginx(r.Env(), []string{testrig.Built(r.T, "sluice"), "run", "--"}, opts...)
 }
 
 // nginx starts nginx in the server's namespace, behind a prefix command, and
 // waits until it listens.
 func (r *rig) nginx(env, prefix []string, opts ...nginxOption) *server {
-	r.t.Helper()
+	r.T.Helper()
 	x := &server{Site: nginx.Site{Port: 80, Backend: 8081, Workers: 1}}
 	for _, o := range opts {
 		o(&x.Site)
 	}
-	x.Dir = filepath.Join(r.dir, fmt.Sprintf("nginx-%d", x.Port))
+	x.Dir = filepath.Join(r.Dir, fmt.Sprintf("nginx-%d", x.Port))
 	path, err := x.Write()
-	require.NoError(r.t, err)
+	require.NoError(r.T, err)
 	args := append(append([]string{}, prefix...), nginx.Path, "-c", path)
-	x.proc = start(r.t, r.Server, env, args[0], args[1:]...)
-	r.t.Cleanup(func() {
+	x.Proc = testrig.Start(r.T, r.Server, env, args[0], args[1:]...)
+	r.T.Cleanup(func() {
 		x.quit()
-		if r.t.Failed() {
-			r.t.Logf("nginx said:\n%s", x.errorLog())
+		if r.T.Failed() {
+			r.T.Logf("nginx said:\n%s", x.errorLog())
 		}
 	})
-	until(r.t, "nginx to listen", func() bool {
+	testrig.Until(r.T, "nginx to listen", func() bool {
 		return x.Master() != 0 && strings.Contains(r.listeners(), fmt.Sprintf(":%d ", x.Port))
 	})
 	return x
@@ -58,22 +59,22 @@ func (r *rig) nginx(env, prefix []string, opts ...nginxOption) *server {
 
 // file makes a page of n bytes and returns its path.
 func (x *server) file(name string, n int) string {
-	x.t.Helper()
-	require.NoError(x.t, x.File(name, n))
+	x.T.Helper()
+	require.NoError(x.T, x.File(name, n))
 	return filepath.Join(x.Root(), name)
 }
 
 // quit ends nginx at once and waits until master and workers are gone.
 func (x *server) quit() {
-	x.t.Helper()
+	x.T.Helper()
 	master := x.Master()
 	if master == 0 {
-		x.stop(syscall.SIGKILL)
+		x.Stop(syscall.SIGKILL)
 		return
 	}
 	all := append(x.WorkerPids(), master)
 	syscall.Kill(master, syscall.SIGTERM)
-	until(x.t, "nginx to end", func() bool {
+	testrig.Until(x.T, "nginx to end", func() bool {
 		for _, pid := range all {
 			if alive(pid) {
 				return false
@@ -81,7 +82,7 @@ func (x *server) quit() {
 		}
 		return true
 	})
-	x.wait(patience)
+	x.Wait(testrig.Patience)
 }
 
 // alive tells whether a process runs and is no zombie.
@@ -97,19 +98,19 @@ func alive(pid int) bool {
 // errorLog is what nginx and the preload object in it had to say.
 func (x *server) errorLog() string {
 	text, _ := os.ReadFile(filepath.Join(x.Dir, "error.log"))
-	return x.out.String() + string(text)
+	return x.Output() + string(text)
 }
 
 // listeners is `ss -ltn` in the server's namespace.
 func (r *rig) listeners() string {
-	out, _, _ := try(r.Server, nil, "ss", "-Hltn")
+	out, _, _ := testrig.Try(r.Server, nil, "ss", "-Hltn")
 	return out
 }
 
 // kernelConnections lists the kernel's established connections on a port of
 // the server.
 func (r *rig) kernelConnections(port int) []string {
-	out, _, _ := try(r.Server, nil, "ss", "-Htn", "state", "established", fmt.Sprintf("sport = :%d", port))
+	out, _, _ := testrig.Try(r.Server, nil, "ss", "-Htn", "state", "established", fmt.Sprintf("sport = :%d", port))
 	return strings.Split(strings.TrimSpace(out), "\n")[:countLines(out)]
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 const (
@@ -24,10 +25,10 @@ const (
 func TestCurlGetsPagesAndUploads(t *testing.T) {
 	r := newRig(t, testbed.Config{})
 	x := r.accelerated()
-	startRole(t, r.Server, "backend", fmt.Sprintf("127.0.0.1:%d", x.Backend))
-	until(t, "the backend", func() bool { return strings.Contains(r.listeners(), fmt.Sprintf(":%d ", x.Backend)) })
+	startRole(t, r.Server, nil, "backend", fmt.Sprintf("127.0.0.1:%d", x.Backend))
+	testrig.Until(t, "the backend", func() bool { return strings.Contains(r.listeners(), fmt.Sprintf(":%d ", x.Backend)) })
 	big := sum(t, x.file("big", bigFile))
-	upload := filepath.Join(r.dir, "upload")
+	upload := filepath.Join(r.Dir, "upload")
 	require.NoError(t, os.Rename(x.file("upload", bigUpload), upload))
 	uploaded := fmt.Sprintf("%d %s", bigUpload, sum(t, upload))
 	for _, addr := range []netip.Addr{r.Server.IPv4, r.Server.IPv6} {
@@ -36,18 +37,18 @@ func TestCurlGetsPagesAndUploads(t *testing.T) {
 			page, err := os.ReadFile(filepath.Join(x.Root(), "index.html"))
 			require.NoError(t, err)
 			url := base + "/index.html"
-			require.Equal(t, string(page), run(t, r.Client, "curl", "-sS", "-m", "60", "-H", "Connection: close", url))
+			require.Equal(t, string(page), testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", "-H", "Connection: close", url))
 			// Three pages over one kept connection.
-			kept := run(t, r.Client, "curl", "-sS", "-m", "60", "-w", "%{num_connects}\n", "-o", "/dev/null", url, "-o", "/dev/null", url, "-o", "/dev/null", url)
+			kept := testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", "-w", "%{num_connects}\n", "-o", "/dev/null", url, "-o", "/dev/null", url, "-o", "/dev/null", url)
 			require.Equal(t, "1\n0\n0\n", kept)
 		})
 		t.Run(family(addr)+" large file", func(t *testing.T) {
-			got := filepath.Join(r.dir, "got")
-			run(t, r.Client, "curl", "-sS", "-m", "300", "-o", got, base+"/big")
+			got := filepath.Join(r.Dir, "got")
+			testrig.Run(t, r.Client, "curl", "-sS", "-m", "300", "-o", got, base+"/big")
 			require.Equal(t, big, sum(t, got))
 		})
 		t.Run(family(addr)+" upload", func(t *testing.T) {
-			answer := run(t, r.Client, "curl", "-sS", "-m", "300", "-T", upload, base+"/up/load")
+			answer := testrig.Run(t, r.Client, "curl", "-sS", "-m", "300", "-T", upload, base+"/up/load")
 			require.Equal(t, uploaded, strings.TrimSpace(answer))
 		})
 	}

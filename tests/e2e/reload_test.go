@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // Five reloads under load lose no request, whether connections are kept or
@@ -40,10 +41,10 @@ func TestReloadLosesNothing(t *testing.T) {
 // reload sends SIGHUP and waits until the old workers are gone and the new
 // ones hold queues.
 func (x *server) reload() {
-	x.t.Helper()
+	x.T.Helper()
 	old := x.WorkerPids()
-	require.NoError(x.t, syscall.Kill(x.Master(), syscall.SIGHUP))
-	until(x.t, "the old workers to end", func() bool {
+	require.NoError(x.T, syscall.Kill(x.Master(), syscall.SIGHUP))
+	testrig.Until(x.T, "the old workers to end", func() bool {
 		for _, pid := range old {
 			if alive(pid) {
 				return false
@@ -59,16 +60,16 @@ func TestQuitDrains(t *testing.T) {
 	x := r.accelerated()
 	x.file("slow", 4<<20)
 	r.waitAccelerated(x)
-	get := start(t, r.Client, nil, "curl", "-sS", "-m", "60", "--limit-rate", "1M", "-o", filepath.Join(r.dir, "slow"),
+	get := testrig.Start(t, r.Client, nil, "curl", "-sS", "-m", "60", "--limit-rate", "1M", "-o", filepath.Join(r.Dir, "slow"),
 		"-w", "%{http_code} %{size_download}", fmt.Sprintf("http://%s:%d/slow", r.Server.IPv4, x.Port))
-	until(t, "the transfer to be under way", func() bool {
-		st, err := os.Stat(filepath.Join(r.dir, "slow"))
+	testrig.Until(t, "the transfer to be under way", func() bool {
+		st, err := os.Stat(filepath.Join(r.Dir, "slow"))
 		return err == nil && st.Size() > 100<<10
 	})
 	require.NoError(t, syscall.Kill(x.Master(), syscall.SIGQUIT))
-	require.NoError(t, get.wait(2*patience))
-	require.Equal(t, "200 "+strconv.Itoa(4<<20), strings.TrimSpace(get.out.String()))
-	require.NoError(t, x.wait(patience))
+	require.NoError(t, get.Wait(2*testrig.Patience))
+	require.Equal(t, "200 "+strconv.Itoa(4<<20), strings.TrimSpace(get.Output()))
+	require.NoError(t, x.Wait(testrig.Patience))
 }
 
 // A new binary takes over (USR2), the old one drains (QUIT): no request is
@@ -87,10 +88,10 @@ func upgrade(t *testing.T, n int) {
 	old := x.Master()
 	t.Cleanup(func() { endMaster(t, old) })
 	require.NoError(t, syscall.Kill(old, syscall.SIGUSR2))
-	until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == n })
+	testrig.Until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == n })
 	r.waitAccelerated(x)
 	require.NoError(t, syscall.Kill(old, syscall.SIGQUIT))
-	until(t, "the old master to end", func() bool { return !alive(old) })
+	testrig.Until(t, "the old master to end", func() bool { return !alive(old) })
 	r.waitAccelerated(x)
 	res := load.finish()
 	require.Zero(t, res.Failed, "%v", res.Errors)
@@ -105,5 +106,5 @@ func endMaster(t *testing.T, pid int) {
 		return
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
-	until(t, "the old master to end", func() bool { return !alive(pid) })
+	testrig.Until(t, "the old master to end", func() bool { return !alive(pid) })
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // While nginx is accelerated, the rest of the namespace stays the kernel's:
@@ -26,7 +27,7 @@ func TestTheRestStaysWithTheKernel(t *testing.T) {
 		page, err := os.ReadFile(filepath.Join(other.Root(), "index.html"))
 		require.NoError(t, err)
 		url := fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, other.Port)
-		require.Equal(t, string(page), run(t, r.Client, "curl", "-sS", "-m", "60", url))
+		require.Equal(t, string(page), testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", url))
 	})
 	t.Run("UDP", func(t *testing.T) { udpExchange(t, r) })
 	res := load.finish()
@@ -38,12 +39,12 @@ func TestTheRestStaysWithTheKernel(t *testing.T) {
 // capture on the accelerated device.
 func sshUnderTcpdump(t *testing.T, r *rig) {
 	sshd := startSSHD(t, r)
-	dump := start(t, r.Server, nil, "tcpdump", "-i", r.Server.Device, "-nn", "-l", "tcp", "port", "22")
-	until(t, "tcpdump to listen", func() bool { return strings.Contains(dump.out.String(), "listening on") })
+	dump := testrig.Start(t, r.Server, nil, "tcpdump", "-i", r.Server.Device, "-nn", "-l", "tcp", "port", "22")
+	testrig.Until(t, "tcpdump to listen", func() bool { return strings.Contains(dump.Output(), "listening on") })
 	out := sshd.login(t, r, "echo through-the-kernel")
 	require.Equal(t, "through-the-kernel\n", out)
-	until(t, "packets of the session", func() bool { return strings.Count(dump.out.String(), ".22") > 10 })
-	dump.stop(syscall.SIGINT)
+	testrig.Until(t, "packets of the session", func() bool { return strings.Count(dump.Output(), ".22") > 10 })
+	dump.Stop(syscall.SIGINT)
 }
 
 type sshd struct{ key string }
@@ -56,24 +57,24 @@ func startSSHD(t *testing.T, r *rig) *sshd {
 
 func startSSHDUnder(t *testing.T, r *rig, env []string) *sshd {
 	t.Helper()
-	dir := filepath.Join(r.dir, "ssh")
+	dir := filepath.Join(r.Dir, "ssh")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	host, user := filepath.Join(dir, "host"), filepath.Join(dir, "user")
 	for _, key := range []string{host, user} {
-		run(t, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
+		testrig.Run(t, nil, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
 	}
 	require.NoError(t, os.MkdirAll("/run/sshd", 0o755))
-	d := start(t, r.Server, env, "/usr/sbin/sshd", "-D", "-e", "-p", "22", "-h", host, "-f", "/dev/null",
+	d := testrig.Start(t, r.Server, env, "/usr/sbin/sshd", "-D", "-e", "-p", "22", "-h", host, "-f", "/dev/null",
 		"-o", "AuthorizedKeysFile="+user+".pub", "-o", "StrictModes=no", "-o", "PidFile=none", "-o", "UsePAM=no",
 		"-o", "PermitRootLogin=yes")
-	t.Cleanup(func() { d.stop(syscall.SIGTERM) })
-	until(t, "sshd to listen", func() bool { return strings.Contains(r.listeners(), ":22 ") })
+	t.Cleanup(func() { d.Stop(syscall.SIGTERM) })
+	testrig.Until(t, "sshd to listen", func() bool { return strings.Contains(r.listeners(), ":22 ") })
 	return &sshd{key: user}
 }
 
 func (s *sshd) login(t *testing.T, r *rig, command string) string {
 	t.Helper()
-	return run(t, r.Client, "ssh", "-i", s.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+	return testrig.Run(t, r.Client, "ssh", "-i", s.key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
 		"-o", "LogLevel=ERROR", "-o", "BatchMode=yes", "root@"+r.Server.IPv4.String(), command)
 }
 
@@ -96,8 +97,8 @@ print(s.recv(2048).decode())
 
 func udpExchange(t *testing.T, r *rig) {
 	addr := r.Server.IPv4.String()
-	echo := start(t, r.Server, nil, "/usr/bin/python3", "-c", udpEcho, addr)
-	until(t, "the UDP server", func() bool { return strings.Contains(echo.out.String(), "bound") })
-	require.Equal(t, "slulce\n", run(t, r.Client, "/usr/bin/python3", "-c", udpAsk, addr))
-	require.NoError(t, echo.wait(patience))
+	echo := testrig.Start(t, r.Server, nil, "/usr/bin/python3", "-c", udpEcho, addr)
+	testrig.Until(t, "the UDP server", func() bool { return strings.Contains(echo.Output(), "bound") })
+	require.Equal(t, "slulce\n", testrig.Run(t, r.Client, "/usr/bin/python3", "-c", udpAsk, addr))
+	require.NoError(t, echo.Wait(testrig.Patience))
 }

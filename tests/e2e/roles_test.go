@@ -12,6 +12,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // backendMain is a web server on the kernel path: it answers with the
@@ -119,13 +121,13 @@ var errUnanswered = errors.New("closed before a byte of the answer")
 
 func (l *loader) once() error {
 	if l.conn == nil {
-		c, err := net.DialTimeout("tcp", l.addr, patience)
+		c, err := net.DialTimeout("tcp", l.addr, testrig.Patience)
 		if err != nil {
 			return err
 		}
 		l.conn, l.rd, l.used = c, bufio.NewReader(c), false
 	}
-	l.conn.SetDeadline(time.Now().Add(patience))
+	l.conn.SetDeadline(time.Now().Add(testrig.Patience))
 	mode := "close"
 	if l.keep {
 		mode = "keep-alive"

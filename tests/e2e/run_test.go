@@ -12,16 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // `sluice run` passes standard input, signals and the exit status through,
 // with a broker of its own.
 func TestRunIsTheCommandItself(t *testing.T) {
 	r := newRig(t, testbed.Config{})
-	sluice := built(t, "sluice")
+	sluice := testrig.Built(t, "sluice")
 	shell := func(script string) *exec.Cmd {
 		cmd := exec.Command(sluice, "run", "--", "/bin/sh", "-c", script)
-		cmd.Env = append(os.Environ(), r.env()...)
+		cmd.Env = append(os.Environ(), r.Env()...)
 		return cmd
 	}
 	t.Run("exit status", func(t *testing.T) {
@@ -64,20 +65,20 @@ func TestRunIsTheCommandItself(t *testing.T) {
 // the command and leaves nothing.
 func TestRunBringsItsOwnBroker(t *testing.T) {
 	r := newRig(t, testbed.Config{})
-	own := []string{"SLUICE_BROKER=" + r.dir + "/none.sock"}
-	x := r.nginx(own, []string{built(t, "sluice"), "run", "--"})
+	own := []string{"SLUICE_BROKER=" + r.Dir + "/none.sock"}
+	x := r.nginx(own, []string{testrig.Built(t, "sluice"), "run", "--"})
 	page, err := os.ReadFile(filepath.Join(x.Root(), "index.html"))
 	require.NoError(t, err)
 	socket := fmt.Sprintf("/run/sluice/run-%d.sock", x.Master())
-	until(t, "acceleration by the command's own broker", func() bool {
-		got := run(t, r.Client, "curl", "-sS", "-m", "60", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
+	testrig.Until(t, "acceleration by the command's own broker", func() bool {
+		got := testrig.Run(t, r.Client, "curl", "-sS", "-m", "60", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
 		require.Equal(t, string(page), got)
-		st, err := queryStatus(socket)
+		st, err := testrig.QueryStatus(socket)
 		rx, tx := st.Packets()
 		return err == nil && rx > 0 && tx > 0
 	})
 	x.quit()
-	until(t, "the command's broker to end", func() bool {
+	testrig.Until(t, "the command's broker to end", func() bool {
 		_, err := os.Stat(socket)
 		return os.IsNotExist(err)
 	})
@@ -90,18 +91,18 @@ func TestOutgoingConnections(t *testing.T) {
 	x := r.nginx(nil, nil)
 	sum1 := sum(t, x.file("file", 5<<20))
 	for _, addr := range []string{r.Server.IPv4.String(), "[" + r.Server.IPv6.String() + "]"} {
-		env := append(r.env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:80", "LD_PRELOAD="+built(t, "libsluice.so"))
+		env := append(r.Env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:80", "LD_PRELOAD="+testrig.Built(t, "libsluice.so"))
 		before := r.packets()
-		got := filepath.Join(r.dir, "got")
-		_, errs, err := try(r.Client, env, "curl", "-sS", "-m", "120", "-o", got, "http://"+addr+"/file")
+		got := filepath.Join(r.Dir, "got")
+		_, errs, err := testrig.Try(r.Client, env, "curl", "-sS", "-m", "120", "-o", got, "http://"+addr+"/file")
 		require.NoError(t, err, errs)
 		require.Equal(t, sum1, sum(t, got))
 		require.Empty(t, errs)
 		require.Greater(t, r.packets(), before, "packets through hidden queues")
 	}
-	env := append(r.env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=192.0.2.0/24:80", "LD_PRELOAD="+built(t, "libsluice.so"))
+	env := append(r.Env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=192.0.2.0/24:80", "LD_PRELOAD="+testrig.Built(t, "libsluice.so"))
 	before := r.packets()
-	_, errs, err := try(r.Client, env, "curl", "-sS", "-m", "60", "-o", "/dev/null", "http://"+r.Server.IPv4.String()+"/file")
+	_, errs, err := testrig.Try(r.Client, env, "curl", "-sS", "-m", "60", "-o", "/dev/null", "http://"+r.Server.IPv4.String()+"/file")
 	require.NoError(t, err, errs)
 	require.Equal(t, before, r.packets())
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-net/sluice/broker"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/wrk"
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 // Sixty-four connections for five seconds: no socket error, nothing of it in
@@ -24,13 +25,13 @@ func TestWrkSeesNoErrorAndTheKernelNoConnection(t *testing.T) {
 	x := r.accelerated(workers(2))
 	r.waitAccelerated(x)
 	before := r.packets()
-	w := start(t, r.Client, nil, "wrk", "-t2", "-c64", "-d5s", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
-	deadline := time.After(patience * 2)
+	w := testrig.Start(t, r.Client, nil, "wrk", "-t2", "-c64", "-d5s", fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
+	deadline := time.After(testrig.Patience * 2)
 	looks := 0
 watch:
 	for {
 		select {
-		case <-w.done:
+		case <-w.Done:
 			break watch
 		case <-deadline:
 			t.Fatal("wrk does not end")
@@ -40,11 +41,11 @@ watch:
 			looks++
 		}
 	}
-	require.NoError(t, w.wait(patience))
+	require.NoError(t, w.Wait(testrig.Patience))
 	require.Greater(t, looks, 5)
-	res, err := wrk.Parse(w.out.String())
+	res, err := wrk.Parse(w.Output())
 	require.NoError(t, err)
-	require.Zero(t, res.Errors, w.out.String())
+	require.Zero(t, res.Errors, w.Output())
 	require.NotZero(t, res.Requests)
 	// A request is a packet in and a packet out at least.
 	got := r.packets() - before
@@ -67,9 +68,9 @@ func requireUnprivileged(t *testing.T, pid int) {
 // waitAccelerated waits until every worker holds queues, and no queue is on
 // its way from one to another: new connections on such a one are the kernel's.
 func (r *rig) waitAccelerated(x *server) {
-	r.t.Helper()
-	until(r.t, "each worker to hold its share of the queues:\n"+x.errorLog(), func() bool {
-		st := r.status()
+	r.T.Helper()
+	testrig.Until(r.T, "each worker to hold its share of the queues:\n"+x.errorLog(), func() bool {
+		st := r.Status()
 		held := st.QueuesByPID()
 		for _, pid := range x.WorkerPids() {
 			if held[pid] == 0 {
@@ -101,15 +102,15 @@ func divided(st broker.Status) bool {
 
 // packets is what went in and out through hidden queues so far.
 func (r *rig) packets() uint64 {
-	rx, tx := r.status().Packets()
+	rx, tx := r.Status().Packets()
 	return rx + tx
 }
 
 // requireAccelerated fails unless the program's packets went through hidden
 // queues.
 func (r *rig) requireAccelerated(x *server) {
-	r.t.Helper()
+	r.T.Helper()
 	r.waitAccelerated(x)
-	require.NotZero(r.t, r.packets(), "packets through hidden queues; nginx says:\n%s", x.errorLog())
-	require.NotContains(r.t, strings.ToLower(x.errorLog()), "panic")
+	require.NotZero(r.T, r.packets(), "packets through hidden queues; nginx says:\n%s", x.errorLog())
+	require.NotContains(r.T, strings.ToLower(x.errorLog()), "panic")
 }
