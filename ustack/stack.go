@@ -129,6 +129,20 @@ func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Soc
 // Connect makes a connection and sends its SYN. An unspecified local address is replaced by the route's; the local
 // port must be set.
 func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket, error) {
+	return s.ConnectWith(now, local, remote, nil)
+}
+
+// ConnectWith is Connect with options other than a fresh socket's. The connection keeps no hold of o; nil is none.
+func (s *Stack) ConnectWith(now int64, local, remote netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
+	ipo := usock.DefaultIPOptions()
+	var opts *tcp.Options // nil: shared by all that have the defaults
+	if o != nil {
+		ipo = o.IP
+		if o.TCP != tcp.DefaultOptions() {
+			own := o.TCP
+			opts = &own
+		}
+	}
 	v6 := remote.Addr().Is6()
 	local, remote = unmap(local), unmap(remote)
 	src := local.Addr()
@@ -147,8 +161,8 @@ func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket,
 	if s.table.find(&k) != nil || s.host.Waits.Busy(now, &f) {
 		return nil, tcp.ErrNotAvail
 	}
-	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, nil)
-	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
+	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, opts)
+	e := s.newEndpoint(c, k, v6, true, ipo)
 	e.setHop(hop)
 	e.opened()
 	e.Turn(now)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/fallback/routes"
+	"github.com/sluice-net/sluice/ustack/usock"
 )
 
 // flow is what the broker steers for one active open.
@@ -34,12 +35,14 @@ func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six bool) (i
 	if six && to.Addr().Is4() {
 		to = netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
 	}
-	s, err := e.plane.stack.Connect(now, local, to)
+	o := usock.NewPreset() // before the SYN: it tells MSS, window and TOS
+	prm := e.plane.stack.Host().Params
+	copyOptions(kfd, func(level, name int, val []byte) { _ = o.SetOption(prm, level, name, val) })
+	s, err := e.plane.stack.ConnectWith(now, local, to, o)
 	if err != nil {
 		e.dropFlow(f)
 		return 0, fmt.Errorf("%w: %w", errRefused, err)
 	}
-	copyOptions(now, kfd, s)
 	h := e.bind(s)
 	if h < 0 {
 		s.Abort(now)

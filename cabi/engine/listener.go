@@ -77,7 +77,7 @@ func (e *Engine) serve(now int64, l *listener, kfd, backlog int, g *proto.Grant,
 	if l.sock, err = e.plane.stack.Listen(now, at, backlog); err != nil {
 		return fmt.Errorf("listen at %v: %w", at, err)
 	}
-	copyOptions(now, kfd, l.sock)
+	copyOptions(kfd, func(level, name int, val []byte) { _ = l.sock.SetOption(now, level, name, val) })
 	if l.h = e.bind(l.sock); l.h < 0 {
 		return fmt.Errorf("listen: %w", unix.ENFILE)
 	}

@@ -25,9 +25,9 @@ var inherited = []option{
 	{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}, {unix.IPPROTO_IPV6, unix.IPV6_TCLASS}, {unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS},
 }
 
-// copyOptions gives s what was changed on the kernel socket kfd: what differs there from a fresh socket of its family. What equals the
-// default is left alone, since setting a default can switch its automatic off.
-func copyOptions(now int64, kfd int, s *usock.Socket) {
+// copyOptions gives set what was changed on the kernel socket kfd: what differs there from a fresh socket of its family. What equals
+// the default is left alone, since setting a default can switch its automatic off.
+func copyOptions(kfd int, set func(level, name int, val []byte)) {
 	domain, err := unix.GetsockoptInt(kfd, unix.SOL_SOCKET, unix.SO_DOMAIN)
 	if err != nil {
 		return
@@ -42,22 +42,22 @@ func copyOptions(now int64, kfd int, s *usock.Socket) {
 		n, ok := getOption(kfd, o, a[:])
 		m, ok2 := getOption(fresh, o, b[:])
 		if ok && ok2 && !bytes.Equal(a[:n], b[:m]) {
-			_ = s.SetOption(now, o.level, o.name, a[:n])
+			set(o.level, o.name, a[:n])
 		}
 	}
-	copyBuffer(now, kfd, fresh, s, unix.SO_RCVBUF)
-	copyBuffer(now, kfd, fresh, s, unix.SO_SNDBUF)
+	copyBuffer(kfd, fresh, set, unix.SO_RCVBUF)
+	copyBuffer(kfd, fresh, set, unix.SO_SNDBUF)
 }
 
 // copyBuffer copies a buffer size: the kernel tells twice what was asked for.
-func copyBuffer(now int64, kfd, fresh int, s *usock.Socket, name int) {
+func copyBuffer(kfd, fresh int, set func(level, name int, val []byte), name int) {
 	v, err := unix.GetsockoptInt(kfd, unix.SOL_SOCKET, name)
 	def, err2 := unix.GetsockoptInt(fresh, unix.SOL_SOCKET, name)
 	if err != nil || err2 != nil || v == def {
 		return
 	}
 	v /= 2
-	_ = s.SetOption(now, unix.SOL_SOCKET, name, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
+	set(unix.SOL_SOCKET, name, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
 }
 
 // intOption reads an option of a socket of ours as an int; def when it has none such.

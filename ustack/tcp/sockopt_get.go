@@ -2,6 +2,17 @@ package tcp
 
 import "encoding/binary"
 
+// Get is getsockopt(2) on a socket that is neither connected nor listening: how many bytes of out it filled.
+func (o *Options) Get(p *Params, level, name int, out []byte) (int, error) {
+	if n, ok := o.text(p, level, name, out); ok {
+		return n, nil
+	}
+	if v, ok := o.get(p, level, name); ok {
+		return putInt(out, v), nil
+	}
+	return 0, ErrNoProtoOpt
+}
+
 // get is getsockopt(2) for what needs no connection. It says false for the rest.
 func (o *Options) get(p *Params, level, name int) (int, bool) {
 	if level == solSocket {
