@@ -52,7 +52,13 @@ func (q *acceptQueue) remove(c *Conn) bool {
 
 // Accept takes the oldest established connection, nil when there is none. It may have ended already: accept(2) returns
 // it all the same, and reading tells.
-func (l *Listener) Accept(now int64) *Conn { return l.done.pop() }
+func (l *Listener) Accept(now int64) *Conn {
+	c := l.done.pop()
+	if c != nil && c.halfFast() {
+		c.rare.accepted = true
+	}
+	return c
+}
 
 // Take takes a connection out of the accept queue that is to be given away instead; false when it is not there.
 func (l *Listener) Take(c *Conn) bool { return l.done.remove(c) }
@@ -106,6 +112,7 @@ func (l *Listener) HalfOpens() int { return l.half.n }
 func (l *Listener) Close(now int64, out Out) {
 	l.half.init()
 	l.half.recs, l.half.n, l.half.young = nil, 0, 0
+	l.fast = fastQueue{}
 	for c := l.done.pop(); c != nil; c = l.done.pop() {
 		c.Abort(now)
 		c.Output(now, out)

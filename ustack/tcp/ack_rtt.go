@@ -5,7 +5,8 @@ package tcp
 func (s *sender) synAcked(now int64) {
 	again := s.sb.total
 	s.tmr.retries = 0
-	s.state, s.undo, s.sb.hint = caOpen, undoState{}, nil
+	s.state, s.undo = caOpen, undoState{}
+	s.unmark()
 	s.cwnd, s.ssthresh = s.initCwnd(), infinite
 	if again > 1 {
 		s.cwnd = 1

@@ -34,6 +34,10 @@ func (c *Conn) Shutdown(now int64, how int) error {
 func (c *Conn) closeSend(now int64) {
 	switch c.state {
 	case SynReceived: // "queue for processing after entering ESTABLISHED state"
+		if c.halfFast() {
+			c.snd.queueFIN(now)
+			c.state = FinWait1
+		}
 	case Established:
 		c.snd.queueFIN(now)
 		c.state = FinWait1

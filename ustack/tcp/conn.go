@@ -60,6 +60,8 @@ type Conn struct {
 	segsOut  uint32
 	oooIn    uint32 // segments that came out of order
 	dataOut  uint32
+
+	rare *rare // nil for most
 }
 
 // connFlags are the yes-or-no facts of a connection.
@@ -78,6 +80,7 @@ const (
 	flagLastACK                       // an ACK of the peer's FIN must go out, Closed as we are
 	flagSYNACK                        // a SYN-ACK must go out (simultaneous open)
 	flagOwnOpt                        // opt is ours alone
+	flagSYNData                       // data on the SYN or SYN-ACK was taken: TCPI_OPT_SYN_DATA
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }
@@ -130,8 +133,11 @@ func (c *Conn) OnTimer(now int64, out Out) {
 		return
 	}
 	if at := c.snd.deadline(); at != 0 && at <= now {
-		if r := c.snd.onTimer(now); r.err != nil {
+		r := c.snd.onTimer(now)
+		if r.err != nil {
 			c.timedOut(now)
+		} else if r.synack {
+			c.set(flagSYNACK)
 		}
 	}
 	if c.ack.at != 0 && c.ack.at <= now {
@@ -168,6 +174,7 @@ func (c *Conn) done(now int64) {
 	if c.state.in(SynSent, SynReceived) {
 		c.h.MIB.AttemptFails++
 	}
+	c.leaveFast(now, false)
 	c.state, c.shut = Closed, shutBoth
 	c.ack = ackState{}
 	c.keepAt = 0

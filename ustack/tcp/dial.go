@@ -4,6 +4,17 @@ package tcp
 // segment of the form <SEQ=ISS><CTL=SYN> is sent. Set SND.UNA to ISS, SND.NXT to ISS+1, enter SYN-SENT state, and
 // return." RFC 9293 §3.10.1. o may be nil.
 func Dial(now int64, h *Host, f Flow, p Path, o *Options) *Conn {
+	c := newDial(now, h, f, p, o)
+	if c.opt.FastConnect && h.Params.FastOpen&fastClient != 0 {
+		c.deferSYN(now)
+	} else {
+		c.snd.queueSYN(now)
+	}
+	return c
+}
+
+// newDial makes a connection in SYN-SENT whose SYN is still to be queued.
+func newDial(now int64, h *Host, f Flow, p Path, o *Options) *Conn {
 	c := newConn(h, f, p, o)
 	c.state = SynSent
 	prm := h.Params
@@ -11,7 +22,6 @@ func Dial(now int64, h *Host, f Flow, p Path, o *Options) *Conn {
 	c.initWindow()
 	c.start(now, h.isn(now, &f), h.tsOffset(&f))
 	c.snd.active = true
-	c.snd.queueSYN(now)
 	h.MIB.ActiveOpens++
 	return c
 }

@@ -18,6 +18,7 @@ type Host struct {
 	secret     Secret
 	orphans    int // connections the program has closed
 	challenges challengeBudget
+	fastOpen   fastCache
 	head       Header   // see header
 	half       halfOpen // the SYN at hand, for the same reason
 }

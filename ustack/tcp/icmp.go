@@ -33,10 +33,14 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 // to the application" RFC 9293 §3.9.2.2 (MUST-56, SHLD-25); while connecting the attempt ends, as in the kernel, and
 // afterwards even a hard error is only what a timeout will be reported as (RFC 5927 §5.2).
 func (c *Conn) SoftError(now int64, err error, quoted Seq, hard bool) {
-	if c.state == Closed || c.is(flagFrozen) || quoted.LT(c.snd.una) || quoted.GT(c.snd.nxt) {
+	una := c.snd.una
+	if c.halfFast() {
+		una = c.snd.iss // the SYN-ACK may be quoted
+	}
+	if c.state == Closed || c.is(flagFrozen) || quoted.LT(una) || quoted.GT(c.snd.nxt) {
 		return // "TCP SHOULD check that the TCP sequence number [...] is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1
 	}
-	if c.state.in(SynSent, SynReceived) {
+	if c.connecting() || c.halfFast() && !c.rare.accepted {
 		c.fail(now, err)
 		return
 	}

@@ -53,6 +53,7 @@ const (
 	infoSACK       = 2
 	infoWScale     = 4
 	infoECN        = 8
+	infoSYNData    = 32
 )
 
 func (c *Conn) infoHead(b []byte) {
@@ -64,7 +65,7 @@ func (c *Conn) infoHead(b []byte) {
 	for _, f := range [...]struct {
 		have connFlags
 		bit  byte
-	}{{flagTS, infoTimestamps}, {flagSACK, infoSACK}, {flagWScale, infoWScale}, {flagECN, infoECN}} {
+	}{{flagTS, infoTimestamps}, {flagSACK, infoSACK}, {flagWScale, infoWScale}, {flagECN, infoECN}, {flagSYNData, infoSYNData}} {
 		if c.is(f.have) {
 			b[5] |= f.bit
 		}
@@ -72,6 +73,9 @@ func (c *Conn) infoHead(b []byte) {
 	b[6] = c.sndScale&15 | c.rcvScale<<4
 	if c.snd.rate.appLimited {
 		b[7] = 1
+	}
+	if c.rare != nil {
+		b[7] |= c.rare.failed << 1
 	}
 	usec := func(ns int64) uint32 { return uint32(ns / 1000) }
 	put32(b, infoRTO, usec(c.snd.rto()), usec(c.ack.ato), uint32(c.snd.mss), uint32(c.ack.rcvMSS))

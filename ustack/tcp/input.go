@@ -29,6 +29,9 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 // rcvArrived is "Otherwise" of RFC 9293 §3.10.7.4: the checks that all states behind SYN-SENT share, in the order of
 // the RFC, with what differs by state in one function each.
 func (c *Conn) rcvArrived(now int64, s *Segment, out Out) {
+	if c.halfFast() && !c.checkHalfFast(now, s, out) {
+		return
+	}
 	if !c.checkArrived(now, s) {
 		return
 	}
@@ -40,6 +43,7 @@ func (c *Conn) rcvArrived(now int64, s *Segment, out Out) {
 	case SynReceived:
 		c.ackSynReceived(now, s)
 	case FinWait1:
+		c.fastAcked(now)
 		c.ackFinWait1(now, s, out)
 	case Closing:
 		c.ackClosing(now)
@@ -125,7 +129,7 @@ func (c *Conn) answerOld(s *Segment) {
 
 // checkACK gives the ACK to the sender. It says whether the segment goes on.
 func (c *Conn) checkACK(now int64, s *Segment, out Out) bool {
-	if c.state == SynReceived && (s.Ack.LEQ(c.snd.una) || s.Ack.GT(c.snd.nxt)) {
+	if c.state == SynReceived && (s.Ack.LT(c.snd.una) || s.Ack == c.snd.una && !c.halfFast() || s.Ack.GT(c.snd.nxt)) {
 		// "If the segment acknowledgment is not acceptable, form a reset segment <SEQ=SEG.ACK><CTL=RST> and send it."
 		Reset(c.h, &c.Flow, s, out)
 		return false

@@ -16,6 +16,7 @@ type Listener struct {
 	backlog int
 	half    synQueue
 	done    acceptQueue
+	fast    fastQueue
 
 	overflow int64 // when the SYN queue was full last: cookies are believed for two minutes from then
 }
@@ -62,45 +63,50 @@ func (l *Listener) Input(now int64, f *Flow, s *Segment, p Path, isn Seq, out Ou
 		// An acceptable reset segment should be formed for any arriving ACK-bearing segment."
 		Reset(l.h, f, s, out)
 	case s.Flags.Any(wire.SYN) && !s.Flags.Any(wire.FIN):
-		l.rcvSYN(now, f, s, p, isn, out)
+		return l.rcvSYN(now, f, s, p, isn, out)
 	}
 	return nil
 }
 
 // rcvSYN: "Third, check for a SYN: [...] RCV.NXT is set to SEG.SEQ+1, IRS is set to SEG.SEQ [...]. ISS should be selected
 // and a SYN segment sent of the form <SEQ=ISS><ACK=RCV.NXT><CTL=SYN,ACK>", within the bounds of tcp_conn_request.
-func (l *Listener) rcvSYN(now int64, f *Flow, s *Segment, p Path, isn Seq, out Out) {
+func (l *Listener) rcvSYN(now int64, f *Flow, s *Segment, p Path, isn Seq, out Out) *Conn {
 	prm, mib := l.h.Params, &l.h.MIB
 	cookie := false
 	if prm.SYNCookies == 2 || isn == 0 && l.halfFull() {
 		if cookie = prm.SYNCookies > 0; !cookie {
 			mib.TCPReqQFullDrop++
 			mib.ListenDrops++
-			return
+			return nil
 		}
 		mib.TCPReqQFullDoCookies++
 	}
 	if l.acceptFull() {
 		mib.ListenOverflows++
 		mib.ListenDrops++
-		return
+		return nil
 	}
 	if prm.SYNCookies == 0 && isn == 0 && prm.MaxSYNBacklog-l.half.n < prm.MaxSYNBacklog>>2 {
 		mib.ListenDrops++ // the last quarter is for peers known to be alive, and none is known
-		return
+		return nil
 	}
 	r := &l.h.half
 	l.offer(now, f, s, p, r)
 	if cookie {
 		l.sendCookie(now, r, s, p, out)
-		return
+		return nil
 	}
 	r.iss = isn
 	if isn == 0 {
 		r.iss = l.h.isn(now, f)
 	}
+	open, fast := l.fastOpen(now, s, r)
+	if open {
+		return l.open(now, r, s, fast)
+	}
 	i := l.half.add(r)
-	l.sendSYNACK(now, &l.half.recs[i], out)
+	l.sendSYNACK(now, &l.half.recs[i], fast, out)
+	return nil
 }
 
 // offer makes a half-open connection of a SYN: what both ends want is agreed on.
@@ -148,9 +154,10 @@ func (l *Listener) mss(r *halfOpen) uint16 {
 // synackTimeout is the first wait for the last ACK: Linux' TCP_TIMEOUT_INIT.
 const synackTimeout = 1e9
 
-func (l *Listener) sendSYNACK(now int64, r *halfOpen, out Out) bool {
+func (l *Listener) sendSYNACK(now int64, r *halfOpen, fast fastCookie, out Out) bool {
 	h := l.h.header()
 	r.synack(now, h, l.mss(r))
+	fast.put(&h.Opts)
 	return out.Reply(&r.flow, h)
 }
 
@@ -183,7 +190,7 @@ func (l *Listener) expire(now int64, i int32, out Out) {
 	}
 	if resend {
 		l.h.MIB.RetransSegs++
-		l.sendSYNACK(now, r, out)
+		l.sendSYNACK(now, r, noCookie, out)
 	}
 	l.half.unlink(i)
 	if r.timeouts == 0 {

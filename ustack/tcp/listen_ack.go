@@ -63,7 +63,7 @@ func (l *Listener) mayAnswer(now int64, r *halfOpen) bool {
 // repeatSYNACK answers a SYN sent again: our answer got lost.
 func (l *Listener) repeatSYNACK(now int64, r *halfOpen, out Out) {
 	if l.mayAnswer(now, r) {
-		l.sendSYNACK(now, r, out)
+		l.sendSYNACK(now, r, noCookie, out)
 	}
 }
 
@@ -90,6 +90,18 @@ func (l *Listener) complete(now int64, i int32, s *Segment, out Out) *Conn {
 
 // newConn makes an established connection: "If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state".
 func (l *Listener) newConn(now int64, r *halfOpen, s *Segment) *Conn {
+	c := l.child(now, r, s)
+	c.establish(now)
+	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd)<<c.sndScale)
+	if r.timeouts == 0 && r.sentAt != 0 {
+		c.snd.rtt.sample(c.snd.p, max(now-r.sentAt, 1e3), c.snd.una, c.snd.nxt)
+	}
+	l.h.MIB.PassiveOpens++
+	return c
+}
+
+// child makes a connection in SYN-RECEIVED of what was agreed on.
+func (l *Listener) child(now int64, r *halfOpen, s *Segment) *Conn {
 	c := newConn(l.h, r.flow, Path{int(r.mtu)}, l.opt)
 	c.Ifindex, c.Queue = int32(s.Ifindex), int32(s.Queue)
 	c.flags = r.flags
@@ -106,12 +118,6 @@ func (l *Listener) newConn(now int64, r *halfOpen, s *Segment) *Conn {
 	c.snd.skipSYN(now)
 	c.sndUp = c.snd.una
 	c.agree(now)
-	c.establish(now)
-	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd)<<c.sndScale)
-	if r.timeouts == 0 && r.sentAt != 0 {
-		c.snd.rtt.sample(c.snd.p, max(now-r.sentAt, 1e3), c.snd.una, c.snd.nxt)
-	}
-	l.h.MIB.PassiveOpens++
 	return c
 }
 

@@ -20,5 +20,8 @@ type MIB struct {
 	TCPWantZeroWindowAdv, PruneCalled, OfoPruned                           uint64
 	TCPAbortOnSyn, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory       uint64
 	TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPKeepAlive      uint64
+	TCPFastOpenActive, TCPFastOpenActiveFail                               uint64
+	TCPFastOpenPassive, TCPFastOpenPassiveFail, TCPFastOpenPassiveAltKey   uint64
+	TCPFastOpenListenOverflow, TCPFastOpenCookieReqd                       uint64
 	TCPHPHits, TCPPureAcks, TCPAckCompressed                               uint64
 }

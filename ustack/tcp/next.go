@@ -22,7 +22,7 @@ func (s *sender) next(now int64) (txSeg, bool) {
 		}
 		s.frto = frto{}
 	}
-	if s.sb.hint != nil {
+	if s.sb.hint != nil && !s.synackOut {
 		if t, ok := s.nextLost(now); ok {
 			return t, true
 		}
@@ -38,6 +38,9 @@ func (s *sender) nextLost(now int64) (txSeg, bool) {
 	}
 	if r != nil && !r.has(recSent) {
 		r = nil
+	}
+	if s.synOut && r != nil && !r.has(recSYN) {
+		return txSeg{}, false // the SYN's data waits for the SYN-ACK
 	}
 	if s.sb.hint = r; r == nil || s.inFlight() >= s.cwnd || !s.pace.ready(now) {
 		return txSeg{}, false
@@ -76,7 +79,7 @@ func (s *sender) nextNew(now int64) (txSeg, bool) {
 	case r == nil:
 		return txSeg{}, false
 	case r.has(recSYN):
-		return s.segment(r), true
+		return s.synSegment(r), true
 	case s.synOut:
 		return txSeg{}, false
 	case s.inFlight() >= s.cwnd:
@@ -114,6 +117,15 @@ func (s *sender) newSegment(r *txRec) txSeg {
 	return t
 }
 
+// synSegment is the SYN, with data on it in Fast Open.
+func (s *sender) synSegment(r *txRec) txSeg {
+	t := s.segment(r)
+	if d := r.next; s.synData && d != nil {
+		t.buf, t.off, t.n = d.buf, int(d.off), int(d.n)
+	}
+	return t
+}
+
 func (s *sender) segment(r *txRec) txSeg {
 	return txSeg{seq: r.seq, buf: r.buf, off: int(r.off), n: int(r.n), rec: r,
 		syn: r.has(recSYN), fin: r.has(recFIN), psh: r.has(recPSH)}
@@ -131,6 +143,9 @@ func (s *sender) sent(now int64, t *txSeg) {
 		s.sentAgain(now, r)
 	default:
 		s.sentNew(now, r, t)
+		if t.syn && t.n > 0 {
+			s.sentNew(now, r.next, t)
+		}
 		if t.mtu {
 			s.probeSent(t)
 		}

@@ -20,6 +20,11 @@ type Options struct {
 	MaxPacing  uint64 // bytes a second, 0 none
 	Congestion string // "" the host's
 
+	FastOpen int           // TCP_FASTOPEN: a listener's bound of pending ones
+	FastKeys *FastOpenKeys // TCP_FASTOPEN_KEY, nil: the host's
+
+	FastConnect, FastNoCookie bool // TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE
+
 	NoDelay, Cork, KeepAlive, OOBInline, Linger bool
 }
 

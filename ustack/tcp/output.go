@@ -33,6 +33,9 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 	switch {
 	case t.syn && c.state == SynSent:
 		c.fillSYN(now, h, wire.SYN)
+		if c.rare != nil && !t.rexmit { // "when the SYN timer fires, the client SHOULD retransmit a SYN packet without data and Fast Open options" RFC 7413 §4.2.2
+			c.rare.cookie.put(&h.Opts)
+		}
 	case t.syn:
 		c.fillSYN(now, h, wire.SYN|wire.ACK)
 	default:
@@ -146,6 +149,9 @@ func (c *Conn) fillSYN(now int64, h *Header, f wire.Flags) {
 func (c *Conn) sendSYNACK(now int64, out Out) bool {
 	h := c.h.header()
 	c.fillSYN(now, h, wire.SYN|wire.ACK)
+	if c.halfFast() && c.snd.tmr.retries == 0 {
+		c.rare.cookie.put(&h.Opts)
+	}
 	if !c.emit(now, h, nil, 0, 0, out) {
 		return false
 	}

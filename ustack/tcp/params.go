@@ -53,6 +53,9 @@ type Params struct {
 
 	ProbeInterval time.Duration // probe_interval: then the search begins anew
 
+	FastOpen     int          // fastopen
+	FastOpenKeys FastOpenKeys // fastopen_key
+
 	RTOMin time.Duration // rto_min_us
 	RTOMax time.Duration // rto_max_ms
 }
@@ -69,6 +72,7 @@ func DefaultParams() *Params {
 		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1,
 		BaseMSS: 1024, MTUProbeFloor: 48, MinSndMSS: 48, ModerateRcvbuf: true, AdvWinScale: 1,
 		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
-		RTOMin: 200 * time.Millisecond, RTOMax: 120 * time.Second,
+		FastOpen: fastClient,
+		RTOMin:   200 * time.Millisecond, RTOMax: 120 * time.Second,
 	}
 }

@@ -21,7 +21,7 @@ func (c *Conn) Poll() uint32 {
 	if c.shut&shutRecv != 0 {
 		m |= pollIn | pollRdNrm | pollRdHup
 	}
-	if !c.state.in(SynSent, SynReceived) {
+	if !c.connecting() {
 		if c.readable() {
 			m |= pollIn | pollRdNrm
 		}
@@ -31,6 +31,9 @@ func (c *Conn) Poll() uint32 {
 		if c.urg.have == urgValid {
 			m |= pollPri
 		}
+	}
+	if c.rare != nil && c.rare.deferred && c.state == SynSent {
+		m |= pollOut | pollWrNrm // the write makes the SYN
 	}
 	if c.err != nil {
 		m |= pollErr
@@ -46,7 +49,10 @@ func (c *Conn) TakeError() error {
 }
 
 // Connected says whether the handshake is over, well or not (what connect(2) waits for).
-func (c *Conn) Connected() bool { return !c.state.in(SynSent, SynReceived) }
+func (c *Conn) Connected() bool { return !c.connecting() }
+
+// Deferred says whether the SYN waits for the program's first bytes (TCP_FASTOPEN_CONNECT).
+func (c *Conn) Deferred() bool { return c.state == SynSent && c.rare != nil && c.rare.deferred }
 
 // OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD.
 func (c *Conn) OutQ() int    { return c.snd.queued() }

@@ -7,6 +7,8 @@ const (
 	msgTrunc = 0x20
 	msgMore  = 0x8000
 
+	msgFastOpen = 0x20000000
+
 	shutRD   = 0
 	shutWR   = 1
 	shutRDWR = 2
@@ -98,7 +100,7 @@ func (c *Conn) readStream(iov [][]byte, want, flags int) int {
 
 // InQ is SIOCINQ: how many bytes Read would give before urgent data.
 func (c *Conn) InQ() int {
-	if c.state.in(SynSent, SynReceived) {
+	if c.connecting() {
 		return 0
 	}
 	if at := c.urg.seq.Sub(c.copied); c.urg.have != urgNone && !c.opt.OOBInline && at >= 0 && at < c.rq.bytes {

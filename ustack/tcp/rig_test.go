@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -203,6 +204,12 @@ func (r *rig) option(o *wire.TCPOptions, f []string) {
 		if e := num(f[2]); e != 0 {
 			o.TSEcr = uint32(e) + r.tsOff()
 		}
+	case "FO", "FOEXP":
+		b := cookieBytes(r.t, f[1:])
+		o.Set, o.CookieLen = o.Set|wire.HasFastOpen, uint8(copy(o.Cookie[:], b))
+		if f[0] == "FOEXP" {
+			o.Set |= wire.FastOpenExp
+		}
 	case "sack":
 		for _, b := range f[1:] {
 			left, right, _ := strings.Cut(b, ":")
@@ -210,6 +217,16 @@ func (r *rig) option(o *wire.TCPOptions, f []string) {
 			o.NSACK++
 		}
 	}
+}
+
+// cookieBytes reads a Fast Open cookie; none is a request.
+func cookieBytes(t *testing.T, f []string) []byte {
+	if len(f) == 0 {
+		return nil
+	}
+	b, err := hex.DecodeString(f[0])
+	require.NoError(t, err)
+	return b
 }
 
 func num(s string) int {
@@ -250,6 +267,8 @@ func (r *rig) text(s *sentSeg, like string) string {
 	return b.String()
 }
 
+var foName = map[bool]string{false: "FO", true: "FOEXP"}
+
 func (r *rig) optText(o *wire.TCPOptions) string {
 	var l []string
 	if o.Has(wire.HasMSS) {
@@ -263,6 +282,9 @@ func (r *rig) optText(o *wire.TCPOptions) string {
 	}
 	if o.Has(wire.HasWScale) {
 		l = append(l, fmt.Sprint("ws ", o.WScale))
+	}
+	if o.Has(wire.HasFastOpen) {
+		l = append(l, strings.TrimSuffix(fmt.Sprintf("%s %x", foName[o.Has(wire.FastOpenExp)], o.Cookie[:o.CookieLen]), " "))
 	}
 	if o.NSACK > 0 {
 		s := "sack"

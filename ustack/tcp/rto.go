@@ -11,6 +11,7 @@ const (
 	timerTLP               // a tail loss probe, RFC 8985 §7
 	timerReorder           // RACK's reordering window, RFC 8985 §6.2
 	timerProbe             // zero-window probe, RFC 9293 §3.8.6.1
+	timerSYNACK            // a SYN-ACK that is not in the queue
 )
 
 // sendTimer is the sender's timer, and a short one for "try again soon".
@@ -47,6 +48,9 @@ func (s *sender) rto() int64 {
 // will expire after RTO seconds" RFC 6298, and (5.2) "When all outstanding data has been acknowledged, turn off".
 // Coming from a loss probe or RACK's timer, the time counts from when the first segment was sent.
 func (s *sender) rearmRTO(now int64) {
+	if s.synackOut {
+		return // the timer is the SYN-ACK's
+	}
 	if s.sb.out == 0 {
 		if s.tmr.kind != timerProbe {
 			s.tmr.stop()
@@ -118,6 +122,9 @@ func (s *sender) onTimer(now int64) timerOut {
 		s.onReorderTimer(now)
 	case timerProbe:
 		o.err = s.onProbeTimer(now)
+	case timerSYNACK:
+		o.err = s.onSYNACKTimer(now)
+		o.synack = o.err == nil
 	}
 	return o
 }

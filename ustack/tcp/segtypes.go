@@ -73,6 +73,8 @@ type timerOut struct {
 	send  bool  // call next
 	space bool  // the program may write again
 	err   error // the connection has failed: ErrTimeout
+	// synack says that the SYN-ACK of a connection that the SYN alone opened is to be sent again.
+	synack bool
 	// bad says that a retransmission timer went off often enough to doubt the route (Linux' tcp_retries1).
 	bad bool
 }

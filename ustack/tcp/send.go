@@ -3,6 +3,12 @@ package tcp
 // Write queues bytes and returns how many fitted; ErrAgain for none. flags are those of send(2) (MSG_MORE, MSG_OOB).
 // Output must follow.
 func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
+	if c.Deferred() && !c.is(flagFrozen) {
+		return c.openFast(now, iov), nil
+	}
+	if flags&msgFastOpen != 0 {
+		return 0, c.fastTwice()
+	}
 	if err := c.mayWrite(); err != nil {
 		return 0, err
 	}
@@ -47,8 +53,21 @@ func (c *Conn) mayWrite() error {
 		return c.TakeError()
 	case c.shut&shutSend != 0, !c.state.in(Established, CloseWait, SynSent, SynReceived):
 		return ErrPipe
-	case c.state.in(SynSent, SynReceived):
+	case c.connecting():
 		return ErrAgain
 	}
 	return nil
+}
+
+// fastTwice is what MSG_FASTOPEN gets on a socket that is connected, or about to be.
+func (c *Conn) fastTwice() error {
+	switch {
+	case c.is(flagFrozen):
+		return ErrFrozen
+	case c.h.Params.FastOpen&fastClient == 0:
+		return ErrNotSupp
+	case c.connecting():
+		return ErrAlready
+	}
+	return ErrIsConn
 }

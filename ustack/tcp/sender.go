@@ -64,6 +64,8 @@ type sender struct {
 	lastSent int64 // when new data was sent last
 
 	synOut    bool // our SYN is queued and not acknowledged
+	synData   bool // data leaves, or left, with it
+	synackOut bool // our SYN-ACK, which is not in the queue, is not acknowledged: see openSYNACK
 	finQueued bool
 
 	// Set by the state machine, at any time.

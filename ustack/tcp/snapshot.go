@@ -42,7 +42,7 @@ func (c *Conn) Freeze(now int64) (*Snapshot, error) {
 	switch {
 	case c.is(flagFrozen):
 		return nil, ErrFrozen
-	case !c.state.synchronized(), c.urg.have != urgNone && c.urg.seq.GEQ(c.copied), c.err != nil:
+	case !c.state.synchronized(), c.halfFast(), c.urg.have != urgNone && c.urg.seq.GEQ(c.copied), c.err != nil:
 		return nil, ErrCannotMove
 	}
 	c.set(flagFrozen)

@@ -32,7 +32,11 @@ const (
 	tcpQuickAck     = 12
 	tcpCongestion   = 13
 	tcpUserTimeout  = 18
+	tcpFastOpen     = 23
 	tcpNotsentLowat = 25
+	tcpFastConnect  = 30
+	tcpFastKey      = 33
+	tcpFastNoCookie = 34
 	tcpInq          = 36
 )
 
@@ -45,6 +49,9 @@ func (o *Options) Set(p *Params, level, name int, val []byte) error { return o.s
 func (o *Options) set(p *Params, level, name int, val []byte) error {
 	if level == solTCP && name == tcpCongestion {
 		return o.setCongestion(val)
+	}
+	if level == solTCP && name == tcpFastKey {
+		return o.setFastKeys(val)
 	}
 	if level == solSocket && name == soLinger {
 		return o.setLinger(val)
@@ -132,6 +139,18 @@ func (o *Options) setTCP(p *Params, name, v int) error {
 		o.UserTimeout = int64(v) * millisecond
 	case tcpNotsentLowat:
 		o.NotsentLowat = uint32OrMax(v)
+	case tcpFastOpen:
+		if v < 0 {
+			return ErrInval
+		}
+		o.FastOpen = min(v, p.Somaxconn)
+	case tcpFastConnect:
+		if p.FastOpen&fastClient == 0 {
+			return ErrNotSupp
+		}
+		return zeroOrOne(&o.FastConnect, v)
+	case tcpFastNoCookie:
+		return zeroOrOne(&o.FastNoCookie, v)
 	default:
 		return ErrNoProtoOpt
 	}
@@ -143,6 +162,14 @@ func seconds(to *int64, v, limit int) error {
 		return ErrInval
 	}
 	*to = int64(v) * second
+	return nil
+}
+
+func zeroOrOne(to *bool, v int) error {
+	if v < 0 || v > 1 {
+		return ErrInval
+	}
+	*to = v == 1
 	return nil
 }
 

@@ -14,6 +14,9 @@ func (c *Conn) SetOption(now int64, level, name int, val []byte) error {
 	if level == solTCP && name == tcpWindowClamp && len(val) >= 4 && binary.NativeEndian.Uint32(val) == 0 && c.state != Closed {
 		return ErrInval
 	}
+	if level == solTCP && (name == tcpFastOpen || name == tcpFastConnect || name == tcpFastNoCookie) {
+		return ErrInval // before connect(2) and listen(2) only
+	}
 	o := *c.opt
 	if err := o.set(c.h.Params, level, name, val); err != nil {
 		return err
@@ -104,6 +107,8 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 		return n, nil
 	}
 	switch {
+	case level == solTCP && name == tcpFastKey:
+		return c.fastKeys().text(out), nil
 	case level == solSocket && name == soError:
 		return 0, ErrNoProtoOpt // the caller takes it with TakeError
 	case level == solSocket && name == soSndBuf:
@@ -146,6 +151,9 @@ func (l *Listener) Option(now int64, level, name int, out []byte) (int, error) {
 	if level == solTCP && name == tcpInfo {
 		return l.info(out), nil
 	}
+	if level == solTCP && name == tcpFastKey {
+		return l.fastKeys().text(out), nil
+	}
 	if v, ok := l.opt.get(l.h.Params, level, name); ok {
 		return putInt(out, v), nil
 	}
@@ -155,4 +163,11 @@ func (l *Listener) Option(now int64, level, name int, out []byte) (int, error) {
 func (o *Options) clone() *Options {
 	n := *o
 	return &n
+}
+
+func (c *Conn) fastKeys() *FastOpenKeys {
+	if c.opt.FastKeys != nil {
+		return c.opt.FastKeys
+	}
+	return c.h.fastKeys()
 }

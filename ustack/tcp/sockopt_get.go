@@ -49,6 +49,12 @@ func (o *Options) get(p *Params, level, name int) (int, bool) {
 		return int(o.UserTimeout / millisecond), true
 	case tcpNotsentLowat:
 		return o.NotsentLowat, true
+	case tcpFastOpen:
+		return o.FastOpen, true
+	case tcpFastConnect:
+		return boolInt(o.FastConnect), true
+	case tcpFastNoCookie:
+		return boolInt(o.FastNoCookie), true
 	}
 	return 0, false
 }

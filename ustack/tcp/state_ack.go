@@ -4,7 +4,12 @@ package tcp
 
 // ackSynReceived: "If SND.UNA < SEG.ACK =< SND.NXT, then enter ESTABLISHED state and continue processing".
 func (c *Conn) ackSynReceived(now int64, s *Segment) {
-	c.establish(now)
+	if c.halfFast() {
+		c.state = Established
+		c.fastAcked(now)
+	} else {
+		c.establish(now)
+	}
 	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd)<<c.sndScale)
 	if c.shut&shutSend != 0 {
 		c.snd.queueFIN(now)

@@ -32,10 +32,12 @@ func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
 	if c.is(flagECN) && !(s.Flags.Any(wire.ECE) && !s.Flags.Any(wire.CWR)) {
 		c.clear(flagECN)
 	}
+	mss := c.peerMSS
 	c.agree(now)
 	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd))
 	c.giveACK(now, s)
 	c.establish(now)
+	c.fastSYNACK(now, s, cookieOf(&s.Opts), mss)
 	// "form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it. Data or controls that were queued for
 	// transmission MAY be included": in the interactive mode the program's first write carries it, as in the kernel.
 	c.ack.pending |= ackScheduled | ackNow

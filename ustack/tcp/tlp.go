@@ -16,7 +16,7 @@ const maxAckDelay = 200e6
 // PTO += TLP.max_ack_delay; else PTO = 1 s; if Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()"
 // §7.2 TLP_calc_PTO. False: no probe fits here, and the retransmission timer is to be set instead.
 func (s *sender) armTailProbe(now int64, advanced bool) bool {
-	if s.p.EarlyRetrans < 3 || !s.sackOK || s.sb.out == 0 || s.state != caOpen && s.state != caCWR || s.tlp.active {
+	if s.p.EarlyRetrans < 3 || !s.sackOK || s.sb.out == 0 || s.state != caOpen && s.state != caCWR || s.tlp.active || s.synackOut {
 		return false
 	}
 	pto := int64(initialRTO)

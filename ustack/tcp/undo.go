@@ -53,15 +53,7 @@ func (s *sender) originalArrived(a *ackWork) bool {
 // takeBack restores cwnd and ssthresh. With unmark, the segments deemed lost are in flight again.
 func (s *sender) takeBack(now int64, unmark bool) {
 	if unmark {
-		for r := s.q.head; r != nil && r.has(recSent); r = r.next {
-			if r.has(recLost) {
-				r.flags &^= recLost
-				if !r.inFlightList(&s.q) {
-					s.q.stampByAge(r)
-				}
-			}
-		}
-		s.sb.lost, s.sb.hint = 0, nil
+		s.unmark()
 	}
 	if s.undo.ssthresh != 0 {
 		s.cc.event(s, now, ccUndo)
@@ -77,6 +69,19 @@ func (s *sender) takeBack(now int64, unmark bool) {
 	s.undo.on = false
 	s.rack.advanced = true
 	s.mem.Stats.Undos++
+}
+
+// unmark makes what was deemed lost be in flight again.
+func (s *sender) unmark() {
+	for r := s.q.head; r != nil && r.has(recSent); r = r.next {
+		if r.has(recLost) {
+			r.flags &^= recLost
+			if !r.inFlightList(&s.q) {
+				s.q.stampByAge(r)
+			}
+		}
+	}
+	s.sb.lost, s.sb.hint = 0, nil
 }
 
 // stampByAge puts r back into the order of transmission by its own time, walking from the oldest end.

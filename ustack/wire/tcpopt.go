@@ -10,6 +10,9 @@ const (
 	optSACK      = 5  // RFC 2018 §3
 	optTimestamp = 8  // RFC 7323 §3.2
 	optFastOpen  = 34 // RFC 7413 §4.1.1
+
+	optExperiment = 254    // RFC 6994 §3
+	expFastOpen   = 0xf989 // "TCP Fast Open" in IANA's list of experiment identifiers
 )
 
 // MaxSACK is how many SACK blocks the option space can hold: "8*n+2 bytes, therefore the 40 bytes available for
@@ -26,6 +29,7 @@ const (
 	HasSACKPerm
 	HasTimestamp
 	HasFastOpen // CookieLen 0 asks for a cookie
+	FastOpenExp // Fast Open in the form it had before RFC 7413: kind 254
 )
 
 // SACKBlock is one received range: Left is its first sequence number, Right the one after its last.
@@ -88,8 +92,20 @@ func (o *TCPOptions) one(kind byte, v []byte) {
 		for i := range int(o.NSACK) {
 			o.SACK[i] = SACKBlock{be.Uint32(v[8*i:]), be.Uint32(v[8*i+4:])}
 		}
-	case kind == optFastOpen && len(v)%2 == 0 && (len(v) == 0 || len(v) >= 4) && len(v) <= len(o.Cookie):
-		o.Set, o.CookieLen = o.Set|HasFastOpen, uint8(copy(o.Cookie[:], v))
+	case kind == optFastOpen:
+		o.fastOpen(v, 0)
+	case kind == optExperiment && len(v) >= 2 && be.Uint16(v) == expFastOpen:
+		o.fastOpen(v[2:], FastOpenExp)
+	}
+}
+
+// fastOpen takes a cookie, or the wish for one: "Length 1 byte: range 2 to 18 (bytes); limited by remaining space in the
+// options field. The number MUST be even. Cookie 0, or 4 to 16 bytes in length (Length - 2)" RFC 7413 §4.1.1 with
+// erratum 4238.
+func (o *TCPOptions) fastOpen(v []byte, form OptSet) {
+	if len(v)%2 == 0 && (len(v) == 0 || len(v) >= 4) && len(v) <= len(o.Cookie) {
+		o.Set = o.Set&^FastOpenExp | HasFastOpen | form
+		o.CookieLen = uint8(copy(o.Cookie[:], v))
 	}
 }
 
@@ -108,7 +124,7 @@ func (o *TCPOptions) Len() int {
 		n += 4
 	}
 	if o.Has(HasFastOpen) {
-		n += (2 + int(o.CookieLen) + 3) &^ 3
+		n += (o.fastOpenHead() + int(o.CookieLen) + 3) &^ 3
 	}
 	if o.NSACK > 0 {
 		n += 4 + 8*int(o.NSACK)
@@ -149,13 +165,26 @@ func (o *TCPOptions) putFastOpen(b []byte) int {
 	if !o.Has(HasFastOpen) {
 		return 0
 	}
-	n := 2 + int(o.CookieLen)
+	head := o.fastOpenHead()
+	n := head + int(o.CookieLen)
 	b[0], b[1] = optFastOpen, byte(n)
-	copy(b[2:n], o.Cookie[:o.CookieLen])
+	if head == 4 {
+		b[0] = optExperiment
+		be.PutUint16(b[2:], expFastOpen)
+	}
+	copy(b[head:n], o.Cookie[:o.CookieLen])
 	for ; n%4 != 0; n++ {
 		b[n] = optNOP
 	}
 	return n
+}
+
+// fastOpenHead is the length of the option in front of the cookie.
+func (o *TCPOptions) fastOpenHead() int {
+	if o.Has(FastOpenExp) {
+		return 4
+	}
+	return 2
 }
 
 func (o *TCPOptions) putSACK(b []byte) int {

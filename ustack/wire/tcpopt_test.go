@@ -17,6 +17,8 @@ func TestOptionsRoundTrip(t *testing.T) {
 			SACK: [MaxSACK]SACKBlock{{1, 2}, {3, 4}, {5, 6}}},
 		"four blocks":    {NSACK: 4, SACK: [MaxSACK]SACKBlock{{1, 2}, {3, 4}, {5, 6}, {7, 8}}},
 		"cookie request": {Set: HasFastOpen},
+		"old request":    {Set: HasFastOpen | FastOpenExp},
+		"old cookie":     {Set: HasFastOpen | FastOpenExp, CookieLen: 6, Cookie: [16]byte{1, 2, 3, 4, 5, 6}},
 		"cookie":         {Set: HasFastOpen | HasMSS, MSS: 536, CookieLen: 8, Cookie: [16]byte{1, 2, 3, 4, 5, 6, 7, 8}},
 	} {
 		b := make([]byte, TCPMaxOptions)
