@@ -126,49 +126,6 @@ func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Soc
 	return &e.Socket, nil
 }
 
-// Connect makes a connection and sends its SYN. An unspecified local address is replaced by the route's; the local
-// port must be set.
-func (s *Stack) Connect(now int64, local, remote netip.AddrPort) (*usock.Socket, error) {
-	return s.ConnectWith(now, local, remote, nil)
-}
-
-// ConnectWith is Connect with options other than a fresh socket's. The connection keeps no hold of o; nil is none.
-func (s *Stack) ConnectWith(now int64, local, remote netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
-	ipo := usock.DefaultIPOptions()
-	var opts *tcp.Options // nil: shared by all that have the defaults
-	if o != nil {
-		ipo = o.IP
-		if o.TCP != tcp.DefaultOptions() {
-			own := o.TCP
-			opts = &own
-		}
-	}
-	v6 := remote.Addr().Is6()
-	local, remote = unmap(local), unmap(remote)
-	src := local.Addr()
-	if src.IsUnspecified() {
-		src = netip.Addr{}
-	}
-	hop, err := s.routes.Route(remote.Addr(), src)
-	if err != nil {
-		return nil, tcp.ErrNetUnreach
-	}
-	if s.portFor(hop.Ifindex, nil) == nil {
-		return nil, tcp.ErrHostUnreach
-	}
-	f := tcp.Flow{Local: netip.AddrPortFrom(hop.Src, local.Port()), Remote: remote}
-	k := keyOf(f)
-	if s.table.find(&k) != nil || s.host.Waits.Busy(now, &f) {
-		return nil, tcp.ErrNotAvail
-	}
-	c := tcp.Dial(now, s.host, f, tcp.Path{MTU: hop.MTU}, opts)
-	e := s.newEndpoint(c, k, v6, true, ipo)
-	e.setHop(hop)
-	e.opened()
-	e.Turn(now)
-	return &e.Socket, nil
-}
-
 // Adopt makes a connection from what it was in the kernel. v6 says that the program's socket is AF_INET6.
 func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, error) {
 	k := keyOf(snap.Flow)
@@ -210,5 +167,3 @@ func (s *Stack) Waiting(l *usock.Socket, f func(*usock.Socket)) {
 
 // Conns is the number of connections.
 func (s *Stack) Conns() int { return s.table.n }
-
-func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

@@ -40,6 +40,7 @@ type Conn struct {
 	rcvWup Seq    // rcvNxt when the window was last told
 	rcvWnd uint32 // the window then told
 	copied Seq    // next byte the program reads
+	oooIn  uint32 // segments that came out of order
 	rq     recvQueue
 	ooo    *reassembly // nil while nothing is out of order
 	dsack  dsackBlock
@@ -58,7 +59,6 @@ type Conn struct {
 	segsIn   uint32
 	dataIn   uint32 // segments with data
 	segsOut  uint32
-	oooIn    uint32 // segments that came out of order
 	dataOut  uint32
 
 	rare *rare // nil for most

@@ -43,7 +43,9 @@ const (
 const second = int64(1e9)
 
 // Set is setsockopt(2) on a socket that is neither connected nor listening yet.
-func (o *Options) Set(p *Params, level, name int, val []byte) error { return o.set(p, level, name, val) }
+func (o *Options) Set(p *Params, level, name int, val []byte) error {
+	return o.set(p, level, name, val)
+}
 
 // set is setsockopt(2) for what needs no connection; ErrNoProtoOpt for the rest.
 func (o *Options) set(p *Params, level, name int, val []byte) error {
