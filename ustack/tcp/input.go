@@ -179,13 +179,12 @@ func (c *Conn) rcvText(now int64, s *Segment, out Out) {
 			return
 		}
 	}
-	end := s.Seq.Add(len(s.Payload))
-	if c.shut&shutRecv != 0 && len(s.Payload) > 0 && end.GT(c.rcvNxt) && c.state.in(FinWait1, FinWait2) {
+	if c.shut&shutRecv != 0 && c.state != Established && s.len() > 0 && s.Seq.Add(len(s.Payload)).GT(c.rcvNxt) {
 		// "If data is received after CLOSE is called, or if the application has not read it, the TCP SHOULD send a
-		// RST" RFC 1122 §4.2.2.13.
+		// RST" RFC 1122 §4.2.2.13. Data behind the peer's FIN is the same to the kernel.
 		c.h.MIB.TCPAbortOnData++
 		Reset(c.h, &c.Flow, s, out)
-		c.fail(now, ErrReset)
+		c.peerReset(now)
 		return
 	}
 	if s.len() == 0 {

@@ -24,7 +24,7 @@ import (
 //
 // In a wanted segment, win, urg and the options are compared only when they are written.
 type rig struct {
-	t    *testing.T
+	t    testing.TB
 	now  int64
 	h    *Host
 	c    *Conn
@@ -32,13 +32,19 @@ type rig struct {
 	flow Flow
 	out  []sentSeg
 	full bool // the device takes nothing
+	sink sink // takes what is sent instead of out
 
-	iss, irs       Seq
-	in, outEdges   int // events the watcher got
-	issKnown       bool
-	acceptedEvents int
-	mtu            int
-	pool           *pbuf.Pool
+	iss, irs     Seq
+	in, outEdges int // events the watcher got
+	issKnown     bool
+	line         string // of the script being run
+	wrote        int    // bytes of our stream
+	mtu          int
+	pool         *pbuf.Pool
+}
+
+type sink interface {
+	sent(c *Conn, h *Header, payload *pbuf.Buf, off, n int)
 }
 
 type sentSeg struct {
@@ -48,14 +54,17 @@ type sentSeg struct {
 
 const rigFrames = 512
 
-func newRig(t *testing.T, change ...func(*Params)) *rig {
+func newRig(t testing.TB, change ...func(*Params)) *rig {
+	return rigOver(t, pbuf.New(make([]byte, rigFrames*4096), 4096), change...)
+}
+
+func rigOver(t testing.TB, pool *pbuf.Pool, change ...func(*Params)) *rig {
 	p := DefaultParams()
 	p.Timestamps = false // most traces are easier to read without
 	for _, f := range change {
 		f(p)
 	}
-	r := &rig{t: t, now: 1e12, irs: 0x7fffff00, mtu: 1500}
-	r.pool = pbuf.New(make([]byte, rigFrames*4096), 4096)
+	r := &rig{t: t, now: 1e12, irs: 0x7fffff00, mtu: 1500, pool: pool}
 	n := uint64(1)
 	r.h = NewHost(p, r.pool, func() uint64 { n = n*6364136223846793005 + 1442695040888963407; return n })
 	r.flow = Flow{Local: netip.MustParseAddrPort("10.0.0.1:80"), Remote: netip.MustParseAddrPort("10.0.0.2:4000")}
@@ -79,6 +88,11 @@ func (r *rig) Segment(c *Conn, h *Header, payload *pbuf.Buf, off, n int) bool {
 	if r.full {
 		return false
 	}
+	r.learn(h)
+	if r.sink != nil {
+		r.sink.sent(c, h, payload, off, n)
+		return true
+	}
 	s := sentSeg{h: *h}
 	if payload != nil {
 		s.data = append([]byte(nil), payload.Frame()[off:off+n]...)
@@ -92,8 +106,18 @@ func (r *rig) Reply(f *Flow, h *Header) bool {
 		return false
 	}
 	require.Equal(r.t, r.flow, *f)
-	r.out = append(r.out, sentSeg{h: *h})
+	r.learn(h)
+	if r.sink == nil {
+		r.out = append(r.out, sentSeg{h: *h})
+	}
 	return true
+}
+
+// learn takes our initial number from our first SYN.
+func (r *rig) learn(h *Header) {
+	if h.Flags.Any(wire.SYN) && !r.issKnown {
+		r.iss, r.issKnown = h.Seq, true
+	}
 }
 
 // pattern is the stream both sides send: a byte tells its place.
@@ -243,9 +267,6 @@ func (r *rig) tsOff() uint32 { return r.h.tsOffset(&r.flow) + uint32(int64(1e12)
 // text writes a segment that we sent, with as much as like has.
 func (r *rig) text(s *sentSeg, like string) string {
 	h := &s.h
-	if h.Flags.Any(wire.SYN) && !r.issKnown {
-		r.iss, r.issKnown = h.Seq, true
-	}
 	seq := h.Seq.Sub(r.iss)
 	if h.Flags.Any(wire.RST) && !h.Flags.Any(wire.ACK) && !r.issKnown {
 		seq = int(h.Seq)
@@ -315,30 +336,37 @@ func (r *rig) wantIdle() {
 	require.Empty(r.t, l, "unexpected segments")
 }
 
+// next is when the next timer goes off, 0 for never.
+func (r *rig) next() int64 {
+	at := r.h.Waits.Deadline()
+	if r.c != nil {
+		at = earlier(at, r.c.Deadline())
+	}
+	if r.l != nil {
+		at = earlier(at, r.l.Deadline())
+	}
+	return at
+}
+
+// fire lets the timers go off that are due.
+func (r *rig) fire() {
+	r.h.Waits.OnTimer(r.now)
+	if r.c != nil {
+		if at := r.c.Deadline(); at != 0 && at <= r.now {
+			r.c.OnTimer(r.now, r)
+		}
+	}
+	if r.l != nil {
+		r.l.OnTimer(r.now, r)
+	}
+}
+
 // advance lets time pass, with every timer on the way.
 func (r *rig) advance(d time.Duration) {
 	end := r.now + int64(d)
-	for {
-		at := r.h.Waits.Deadline()
-		if r.c != nil {
-			at = earlier(at, r.c.Deadline())
-		}
-		if r.l != nil {
-			at = earlier(at, r.l.Deadline())
-		}
-		if at == 0 || at > end {
-			break
-		}
+	for at := r.next(); at != 0 && at <= end; at = r.next() {
 		r.now = max(r.now, at)
-		r.h.Waits.OnTimer(r.now)
-		if r.c != nil {
-			if at := r.c.Deadline(); at != 0 && at <= r.now {
-				r.c.OnTimer(r.now, r)
-			}
-		}
-		if r.l != nil {
-			r.l.OnTimer(r.now, r)
-		}
+		r.fire()
 	}
 	r.now = end
 }
@@ -400,7 +428,7 @@ func (r *rig) listen(backlog int) {
 
 // established is a rig whose connection was opened by the peer, with SACK but neither timestamps nor scaling unless
 // Params say so. The ACK mode is the interactive one.
-func established(t *testing.T, change ...func(*Params)) *rig {
+func established(t testing.TB, change ...func(*Params)) *rig {
 	r := newRig(t, append([]func(*Params){func(p *Params) { p.WindowScaling = false }}, change...)...)
 	r.listen(10)
 	syn, ack := "S 0:0(0) win 65535 <mss 1460,sackOK,ws 7>", ". 1:1(0) ack 1"

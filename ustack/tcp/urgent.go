@@ -45,7 +45,7 @@ func (c *Conn) urgentPointer(s *Segment) {
 		return
 	}
 	// The byte read last was urgent and is still to be skipped: skip it now.
-	if c.urg.have != urgNone && c.urg.seq == c.copied && !c.opt.OOBInline && c.copied != c.rcvNxt {
+	if c.urg.have != urgNone && c.urg.seq == c.copied && !c.opt.OOBInline && c.rq.bytes > 0 {
 		c.copied++
 		c.rq.skip(1)
 	}
