@@ -244,7 +244,7 @@ func (r *rig) option(o *wire.TCPOptions, f []string) {
 }
 
 // cookieBytes reads a Fast Open cookie; none is a request.
-func cookieBytes(t *testing.T, f []string) []byte {
+func cookieBytes(t testing.TB, f []string) []byte {
 	if len(f) == 0 {
 		return nil
 	}
