@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test demo check clean
+.PHONY: all help install-deps test demo packetdrill check clean
 
 all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(BUILD)/pingpong ## Build the preload object, the engine and the command
 
@@ -25,6 +25,11 @@ $(BUILD)/libsluice.so: $(SHIM_SRC) $(SHIM_HDR) shim/exports.map
 $(BUILD)/libsluice_engine.so: $(GO_SRC) cabi/cabi.h cabi/exports.map
 	@mkdir -p $(BUILD)
 	go build -buildmode=c-shared -o $@ -ldflags "-X runtime.godebugDefault=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0 -extldflags '-Wl,--version-script=$(CURDIR)/cabi/exports.map'" ./cabi
+
+# Our stack as google/packetdrill's --so_filename wants it. Only what packetdrill looks up leaves it.
+$(BUILD)/libsluice_packetdrill.so: $(GO_SRC) $(wildcard drill/*.[ch]) drill/exports.map
+	@mkdir -p $(BUILD)
+	go build -buildmode=c-shared -o $@ -ldflags "-extldflags '-Wl,--version-script=$(CURDIR)/drill/exports.map'" ./drill
 
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)
@@ -42,6 +47,8 @@ test: install-deps all ## Run every test
 
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo
+
+packetdrill: $(BUILD)/libsluice_packetdrill.so ## Build the plug-in that runs packetdrill's scripts against our stack
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated

@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"broker":       {"afxdp", "efvi", "fallback", "broker"},
 	"testbed":      {"afxdp", "efvi", "testbed"},
 	"cabi":         {"afxdp", "efvi", "fallback", "ustack", "cabi", "broker/proto", "knobs"},
+	"drill":        {"cabi/engine", "drill", "efvi", "ustack"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

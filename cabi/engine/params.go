@@ -45,6 +45,16 @@ var sysctls = []struct {
 	{"ipv4/tcp_min_snd_mss", func(p *tcp.Params, v []string) { number(&p.MinSndMSS, v) }},
 	{"ipv4/tcp_probe_threshold", func(p *tcp.Params, v []string) { number(&p.ProbeThreshold, v) }},
 	{"ipv4/tcp_probe_interval", func(p *tcp.Params, v []string) { seconds(&p.ProbeInterval, v) }},
+	{"ipv4/tcp_frto", func(p *tcp.Params, v []string) { flag(&p.FRTO, v) }},
+	{"ipv4/tcp_recovery", func(p *tcp.Params, v []string) { number(&p.Recovery, v) }},
+	{"ipv4/tcp_early_retrans", func(p *tcp.Params, v []string) { number(&p.EarlyRetrans, v) }},
+	{"ipv4/tcp_reordering", func(p *tcp.Params, v []string) { number(&p.Reordering, v) }},
+	{"ipv4/tcp_max_reordering", func(p *tcp.Params, v []string) { number(&p.MaxReordering, v) }},
+	{"ipv4/tcp_notsent_lowat", func(p *tcp.Params, v []string) { number(&p.LimitNotsent, v) }},
+	{"ipv4/tcp_rto_min_us", func(p *tcp.Params, v []string) { scaled(&p.RTOMin, v, time.Microsecond) }},
+	{"ipv4/tcp_rto_max_ms", func(p *tcp.Params, v []string) { scaled(&p.RTOMax, v, time.Millisecond) }},
+	{"core/rmem_max", func(p *tcp.Params, v []string) { number(&p.RmemMax, v) }},
+	{"core/wmem_max", func(p *tcp.Params, v []string) { number(&p.WmemMax, v) }},
 	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
 	{"ipv4/tcp_congestion_control", func(p *tcp.Params, v []string) {
 		if tcp.KnownCongestion(v[0]) {
@@ -91,9 +101,11 @@ func flag(to *bool, v []string) {
 	}
 }
 
-func seconds(to *time.Duration, v []string) {
+func seconds(to *time.Duration, v []string) { scaled(to, v, time.Second) }
+
+func scaled(to *time.Duration, v []string, unit time.Duration) {
 	if n, err := strconv.Atoi(v[0]); err == nil {
-		*to = time.Duration(n) * time.Second
+		*to = time.Duration(n) * unit
 	}
 }
 

@@ -2,8 +2,8 @@ package tcp
 
 import "encoding/binary"
 
-// infoLen is the size of struct tcp_info as far as Linux 6.1 knows it (through tcpi_snd_wnd).
-const infoLen = 232
+// infoLen is the size of struct tcp_info as Linux 6.18 knows it.
+const infoLen = 280
 
 // Offsets in struct tcp_info, <linux/tcp.h>.
 const (
@@ -22,7 +22,7 @@ const (
 	infoBytesSent = 200
 	infoDSACKDups = 216
 	infoRcvOOO    = 224
-	infoSndWnd    = 228
+	infoSndWnd    = 228 // also tcpi_rcv_wnd
 )
 
 // info fills struct tcp_info and returns how many bytes of out that took. Where this stack does not count what a field
@@ -107,7 +107,7 @@ func (c *Conn) infoSender(now int64, b []byte) {
 	put32(b, infoDelivered, s.rate.delivered, 0)
 	put64(b, infoBytesSent, c.bytesOut+uint64(s.nxt.Sub(s.una))+s.sb.bytesAgain, s.sb.bytesAgain)
 	put32(b, infoDSACKDups, s.sb.dsacks, s.sb.reorders)
-	put32(b, infoSndWnd, s.wnd)
+	put32(b, infoSndWnd, s.wnd, uint32(c.offered()))
 }
 
 func (c *Conn) infoReceiver(now int64, b []byte) {

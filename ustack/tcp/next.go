@@ -112,6 +112,9 @@ func (s *sender) windowFits(r *txRec, mss int) bool {
 }
 
 func (s *sender) newSegment(r *txRec) txSeg {
+	if s.couple(r) {
+		r.flags |= recPSH
+	}
 	t := s.segment(r)
 	t.ect, t.cwr = s.ecn.mark(r)
 	return t

@@ -16,6 +16,7 @@ func (c *Conn) Output(now int64, out Out) {
 	case c.is(flagSYNACK) && !c.sendSYNACK(now, out):
 		return
 	}
+	c.snd.train = train{}
 	for t, ok := c.snd.next(now); ok; t, ok = c.snd.next(now) {
 		if !c.sendSegment(now, &t, out) {
 			return

@@ -134,9 +134,5 @@ func (s *sender) quantum() int {
 
 // burst is quantum in bytes, and more on a short path, as Linux' tcp_tso_rtt_log: there a burst disturbs nobody.
 func (s *sender) burst() int {
-	n := s.quantum() * s.mss
-	if r := s.rtt.min.get() / 1000 >> 9; r < 32 && s.rtt.min.get() > 0 {
-		n = min(n+quantumMost>>r, max(n, quantumMost))
-	}
-	return n
+	return max(s.quantum()*s.mss, s.autosize(s.pace.rate))
 }

@@ -32,19 +32,20 @@ type sender struct {
 	tsOff  uint32 // offset of our timestamp clock
 	mss    int    // payload bytes of a full segment, after options: see pmtuState
 
-	q    sendQueue
-	sb   scoreboard
-	rtt  rttEstimator
-	buf  sendBuffer
-	tmr  sendTimer
-	rack rack
-	tlp  tlp
-	prr  prr
-	undo undoState
-	frto frto
-	rate rateSampler
-	cwv  cwv
-	pace *pacer // nil: nothing is paced
+	q     sendQueue
+	sb    scoreboard
+	rtt   rttEstimator
+	buf   sendBuffer
+	tmr   sendTimer
+	rack  rack
+	tlp   tlp
+	prr   prr
+	undo  undoState
+	frto  frto
+	rate  rateSampler
+	cwv   cwv
+	pace  *pacer // nil: nothing is paced
+	train train
 
 	state    caState
 	cwnd     uint32 // segments

@@ -140,7 +140,7 @@ func (o *Options) setTCP(p *Params, name, v int) error {
 		}
 		o.UserTimeout = int64(v) * millisecond
 	case tcpNotsentLowat:
-		o.NotsentLowat = uint32OrMax(v)
+		o.NotsentLowat = int(uint32(v))
 	case tcpFastOpen:
 		if v < 0 {
 			return ErrInval

@@ -76,7 +76,7 @@ func TestInfo(t *testing.T) {
 	r := established(t, withTS, func(p *Params) { p.WindowScaling = true })
 	r.send("P. 1:101(100) ack 1 <ts 110 1>")
 	r.write(1000)
-	var b [256]byte
+	var b [infoLen + 8]byte
 	n, err := r.c.Option(r.now, solTCP, tcpInfo, b[:])
 	require.NoError(t, err)
 	require.Equal(t, infoLen, n)

@@ -1,0 +1,134 @@
+package machine
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// Received is what recvmsg(2) tells besides the bytes.
+type Received struct{ Flags int }
+
+// Recv is recvmsg(2) and the calls that are special cases of it.
+func (m *Machine) Recv(c Caller, fd int, iov [][]byte, flags int, info *Received) {
+	s, err := m.socket(fd)
+	switch {
+	case err == nil && flags&unix.MSG_ERRQUEUE != 0:
+		err = tcp.ErrAgain // nothing is ever there: see docs/packetdrill.md
+	case err == nil && (s.s == nil || s.s.Listener() != nil):
+		err = tcp.ErrNotConn
+	}
+	if err != nil {
+		c.Reply(result(0, err))
+		return
+	}
+	want, had := total(iov), 0
+	target := 1
+	if want == 0 {
+		target = 0
+	}
+	if flags&unix.MSG_WAITALL != 0 && flags&unix.MSG_PEEK == 0 {
+		target = want
+	} else if low := s.number(unix.SOL_SOCKET, unix.SO_RCVLOWAT); low > 1 && flags&unix.MSG_PEEK == 0 {
+		target = min(low, want)
+	}
+	wait := !s.nonblock && flags&unix.MSG_DONTWAIT == 0
+	m.blocking(c, wait, s.rcvTimeo, func() (int, error) {
+		for {
+			n, i, err := s.s.Recv(m.now, skip(iov, had), flags&^(unix.MSG_WAITALL|unix.MSG_DONTWAIT))
+			info.Flags |= i.Flags
+			had += n
+			over := err != nil && err != tcp.ErrAgain || err == nil && n == 0
+			switch {
+			case had > 0 && (had >= target || over || !wait):
+				return had, nil
+			case err != nil:
+				return 0, err
+			case over:
+				return 0, nil
+			}
+		}
+	})
+}
+
+// Send is sendmsg(2) and the calls that are special cases of it.
+func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int) {
+	s, err := m.socket(fd)
+	if err == nil && (s.s == nil || s.s.Listener() != nil) {
+		err = tcp.ErrPipe
+	}
+	if err != nil {
+		c.Reply(result(0, err))
+		return
+	}
+	want, had := total(iov), 0
+	wait := !s.nonblock && flags&unix.MSG_DONTWAIT == 0
+	m.blocking(c, wait, s.sndTimeo, func() (int, error) {
+		n, err := s.s.Send(m.now, skip(iov, had), flags&^unix.MSG_DONTWAIT)
+		had += max(n, 0)
+		switch {
+		case had > 0 && (had == want || !wait || err != nil && err != tcp.ErrAgain):
+			return had, nil
+		case err != nil:
+			return 0, err
+		case had == want:
+			return had, nil
+		}
+		return 0, tcp.ErrAgain
+	})
+}
+
+func total(iov [][]byte) (n int) {
+	for _, b := range iov {
+		n += len(b)
+	}
+	return n
+}
+
+// skip leaves out the first n bytes.
+func skip(iov [][]byte, n int) [][]byte {
+	for n > 0 && len(iov) > 0 {
+		if n < len(iov[0]) {
+			rest := append([][]byte{iov[0][n:]}, iov[1:]...)
+			return rest
+		}
+		n -= len(iov[0])
+		iov = iov[1:]
+	}
+	return iov
+}
+
+// Ioctl is ioctl(2): SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK and FIONBIO. in is the argument's value.
+func (m *Machine) Ioctl(fd int, req uint, in int32) (out int32, ret int) {
+	const siocOutQNSD, siocAtMark, fionbio = 0x894b, 0x8905, 0x5421
+	s, err := m.socket(fd)
+	if err != nil {
+		return 0, result(0, err)
+	}
+	if req == fionbio {
+		s.nonblock = in != 0
+		return in, 0
+	}
+	u := s.s
+	if u != nil && u.Listener() != nil {
+		return 0, -int(unix.EINVAL)
+	}
+	if u == nil {
+		u = &usock.Socket{} // no connection: all queues are empty
+	}
+	switch req {
+	case unix.SIOCINQ:
+		return int32(u.InQ()), 0
+	case unix.SIOCOUTQ:
+		return int32(u.OutQ()), 0
+	case siocOutQNSD:
+		return int32(u.OutQNSD()), 0
+	case siocAtMark:
+		if u.AtMark() {
+			return 1, 0
+		}
+		return 0, 0
+	}
+	return 0, -int(unix.EINVAL)
+}
