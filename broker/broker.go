@@ -37,6 +37,7 @@ type Broker struct {
 	spaces  map[uint64]*space
 	held    []*heldOrphan
 	count   Counters
+	spare   spare
 	past    [proto.NumCounters]uint64 // counters of processes that ended
 	grace   map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
 }
@@ -65,6 +66,9 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	} else {
 		b.startGrace()
+	}
+	if _, real := cfg.backend.(kernel); real {
+		b.makeSpare()
 	}
 	b.goDo(b.acceptLoop)
 	context.AfterFunc(ctx, b.Close)
@@ -104,6 +108,7 @@ func (b *Broker) Close() {
 		s.close()
 	}
 	b.spaces = map[uint64]*space{}
+	b.dropSpare()
 	b.mu.Unlock()
 	if err := b.pins.close(); err != nil {
 		b.log.Errorf("broker: %v", err)

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,6 +23,7 @@ type device struct {
 	adopted bool // found after a restart; its owners may still come back
 	dead    bool // vanished
 	retry   *time.Timer
+	kept    *time.Timer   // until the XDP program is taken off an unused device
 	delay   time.Duration // before the next retry
 	closed  bool          // detached: nobody needs it any more
 }
@@ -80,8 +82,10 @@ func newDevice(s *space, n netDevice, prog program) *device {
 
 // close takes the program off the device.
 func (d *device) close() {
-	if d.retry != nil {
-		d.retry.Stop()
+	for _, t := range []*time.Timer{d.retry, d.kept} {
+		if t != nil {
+			t.Stop()
+		}
 	}
 	for _, q := range d.queues {
 		d.free(q)
@@ -123,6 +127,10 @@ func (d *device) join(c *client) {
 		}
 	}
 	d.members = append(d.members, c)
+	if d.kept != nil {
+		d.kept.Stop()
+		d.kept = nil
+	}
 }
 
 // leave ends a membership without a word to the client.
@@ -150,16 +158,34 @@ func (d *device) owns(c *client) (n int, all bool) {
 	return n, all && n > 0
 }
 
-// reap closes the device when nobody needs it, and lets the namespace go with its last user.
+// needed tells whether anybody has to do with the device.
+func (d *device) needed() bool {
+	return len(d.members) > 0 || d.adopted || slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner != nil })
+}
+
+// reap closes the device when nobody needs it, and lets the namespace go with its last user. It stays for a while: taking the XDP program
+// off and on again costs 50 ms, and short programs come one after the other.
 func (d *device) reap() {
-	if d.closed || len(d.members) > 0 || d.adopted {
+	b := d.space.b
+	if d.closed || d.needed() {
 		return
 	}
-	for _, q := range d.queues {
-		if q.owner != nil {
-			return
+	if !d.dead && !b.drains && b.cfg.Keep > 0 {
+		if d.kept == nil {
+			d.kept = b.after(b.cfg.Keep, func() {
+				d.kept = nil
+				if !d.closed && !d.needed() {
+					d.end()
+				}
+			})
 		}
+		return
 	}
+	d.end()
+}
+
+// end takes the device out of use.
+func (d *device) end() {
 	if d.space.devices[d.Ifindex] == d {
 		delete(d.space.devices, d.Ifindex)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/efvi"
 )
@@ -23,7 +22,7 @@ func (c *client) giveMemory() error {
 	if c.umem != nil {
 		return nil
 	}
-	umem, err := afxdp.NewMemory("sluice-umem", c.frames)
+	umem, err := c.b.newMemory(c.frames)
 	if err != nil {
 		return err
 	}

@@ -105,8 +105,10 @@ func (e *Engine) steer(now int64, f *flow, kfd int) error {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	e.flows = append(e.flows, f)
-	if err = e.granted(now, &g, fds); err == nil {
-		e.ready(now, 0)
+	if err = e.granted(now, &g, fds); err == nil && len(g.VIs) > 0 {
+		err = e.readyNow(now)
+	}
+	if err == nil {
 		f.kfd, err = unix.FcntlInt(uintptr(kfd), unix.F_DUPFD_CLOEXEC, e.boot.FDMin)
 	}
 	if err != nil {

@@ -104,10 +104,7 @@ func (e *Engine) tellReady(now int64) {
 		return
 	}
 	e.readyAt = 0
-	r := proto.Ready{}
-	for _, l := range e.plane.lanes {
-		r.Queues = append(r.Queues, l.ref)
-	}
+	r := e.readyLanes()
 	for _, c := range e.unready[:max(len(e.unready)-1, 0)] {
 		e.tell(now, proto.OpReady, proto.Ready{Cookie: c})
 	}
@@ -116,6 +113,20 @@ func (e *Engine) tellReady(now int64) {
 	}
 	e.unready = e.unready[:0]
 	e.tell(now, proto.OpReady, r)
+}
+
+func (e *Engine) readyLanes() (r proto.Ready) {
+	for _, l := range e.plane.lanes {
+		r.Queues = append(r.Queues, l.ref)
+	}
+	return r
+}
+
+// readyNow has packets come before anything else happens: an answer to a SYN that found the queue closed would meet the kernel, which
+// has no such connection and resets it; the SYN would be repeated a second later.
+func (e *Engine) readyNow(now int64) error {
+	_, err := e.call(now, proto.OpReady, e.readyLanes(), nil, nil)
+	return err
 }
 
 // passKernel gives a kernel socket from the accept queue to another owner of the listener. It stays what it is: without it for a
