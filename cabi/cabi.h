@@ -40,7 +40,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 1 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 2 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -54,6 +54,8 @@
 
 /* Set in a result of sl_accept (and sl_close): the low bits are a kernel descriptor, not a handle. */
 #define SL_KERNEL_FD 0x40000000
+/* Set in a result of sl_connect: TCP_FASTOPEN_CONNECT, and a cookie is known: the SYN leaves with the first sl_send. */
+#define SL_DEFERRED 0x20000000
 
 /* words[h].moved */
 #define SL_GONE 0xffffffffu /* lost with the engine: reads and writes fail with ECONNRESET, a listener goes on in the kernel */
@@ -185,12 +187,16 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len);
  * ...), as with a non-blocking connect; SL_KERNEL: use the kernel's connect on kfd (reason noted); -errno: final, as connect(2). */
 int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len);
 
+/* sl_connect_data: sendmsg with MSG_FASTOPEN: as sl_connect, with as much of iov on the SYN as fits (RFC 7413). *took: how many octets it
+ * took, 0 without a cookie of the peer's, which the SYN asks for. The rest is for sl_send once the handshake is over. */
+int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const struct iovec *iov, int n, size_t *took);
+
 /* sl_recv: as recvmsg. flags: MSG_PEEK, MSG_TRUNC (discard), MSG_OOB, others ignored. info may be NULL.
  * Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;
  * -EINVAL: MSG_OOB without urgent data; SL_MOVED. */
 ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
 
-/* sl_send: as sendmsg. flags: MSG_MORE, MSG_OOB, others ignored.
+/* sl_send: as sendmsg. flags: MSG_MORE, MSG_OOB, MSG_FASTOPEN (refused: -EISCONN, -EALREADY, -EOPNOTSUPP), others ignored.
  * Octets taken (maybe fewer than offered); -EAGAIN: no room; -EPIPE: closed for sending (the C side raises SIGPIPE); -ECONNRESET, ...; -ENOTCONN;
  * SL_MOVED. */
 ssize_t sl_send(int h, const struct iovec *iov, int n, int flags);

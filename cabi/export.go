@@ -76,6 +76,18 @@ func sl_connect(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t) C.int {
 	return C.int(the.SLConnect(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128))))
 }
 
+//export sl_connect_data
+func sl_connect_data(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t, iov *C.struct_iovec, n C.int, took *C.size_t) C.int {
+	if sa == nil || took == nil {
+		return -C.int(unix.EFAULT)
+	}
+	var store [16][]byte
+	sent := 0
+	ret := the.SLConnectData(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128)), vectors(iov, n, store[:0]), &sent)
+	*took = C.size_t(sent)
+	return C.int(ret)
+}
+
 //export sl_recv
 func sl_recv(h C.int, iov *C.struct_iovec, n, flags C.int, info *C.struct_sl_recvinfo) C.ssize_t {
 	var store [16][]byte

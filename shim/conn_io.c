@@ -189,6 +189,8 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
     ssize_t want = iov_total(iov, n), done = 0;
     if (want < 0)
         return finish(f, 0, -EINVAL);
+    if (__builtin_expect(f->deferred, 0))
+        return send_deferred(fd, f, iov, n, flags);
     struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };
     for (;;) {
@@ -197,7 +199,7 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         int more = rest.n > count ? MSG_MORE : 0;
         if (done > 0 && error_waits(f))
             return finish(f, done, 0);
-        ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), piece, count, (flags & (MSG_MORE | MSG_OOB)) | more);
+        ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), piece, count, (flags & (MSG_MORE | MSG_OOB | MSG_FASTOPEN)) | more);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);

@@ -11,4 +11,9 @@
 ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
 ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags);
 
+// TCP Fast Open (connect.c). connect_data: sendmsg with MSG_FASTOPEN on a socket that is not connected: false: the kernel's, else *ret is
+// the result. send_deferred: the first send after a connect with TCP_FASTOPEN_CONNECT.
+bool connect_data(int fd, const struct sockaddr *sa, socklen_t n, const struct iovec *iov, size_t count, int flags, ssize_t *ret);
+ssize_t send_deferred(int fd, struct file *f, const struct iovec *iov, int n, int flags);
+
 #endif

@@ -3,7 +3,9 @@
 #include <netinet/in.h>
 
 #include "clock.h"
+#include "conn_io.h"
 #include "engine.h"
+#include "iov.h"
 #include "knobs.h"
 #include "ours.h"
 #include "raw.h"
@@ -93,14 +95,24 @@ static bool selected(int fd, const struct sockaddr *sa, socklen_t n)
         && fd_load(fd) == 0 && option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0;
 }
 
+// What a SYN may take with it.
+struct cargo {
+    const struct iovec *iov;
+    int n;
+    size_t took;
+};
+
 // start gives the attempt to the engine: its file, referenced, or NULL with *ret as connect's result (SL_KERNEL: the kernel's turn).
-static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int *ret)
+static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, struct cargo *c, int *ret)
 {
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     *ret = SL_KERNEL;
     if (flags < 0 || !engine_need())
         return NULL;
-    int h = ENGINE(sl_connect, fd, sa, n);
+    int h = c ? ENGINE(sl_connect_data, fd, sa, n, c->iov, c->n, &c->took) : ENGINE(sl_connect, fd, sa, n);
+    bool deferred = h > 0 && h & SL_DEFERRED;
+    if (deferred)
+        h &= ~SL_DEFERRED;
     if (h < 0) {
         *ret = h > -4096 ? (int)raw_result(h) : SL_KERNEL;
         return NULL;
@@ -110,7 +122,8 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int *r
         *ret = (int)raw_result(-ENOMEM);
         return NULL;
     }
-    f->connecting = true;
+    f->deferred = deferred;
+    f->connecting = !deferred;
     atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
     atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
     int lowat = option(fd, SO_RCVLOWAT);
@@ -127,8 +140,8 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
     if (!selected(fd, sa, n))
         return real.connect(fd, sa, n);
     int ret;
-    f = start(fd, sa, n, &ret);
-    if (f && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
+    f = start(fd, sa, n, NULL, &ret);
+    if (f && !f->deferred && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
         file_put(f);
         errno = EINPROGRESS;
         return -1;
@@ -136,4 +149,55 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
     if (f)
         return finish(fd, f);
     return ret == SL_KERNEL ? real.connect(fd, sa, n) : ret;
+}
+
+// after_syn ends a send whose first took octets went with the SYN: a blocking one waits for the handshake and sends the rest, as the kernel's
+// does. f's reference is given back.
+static ssize_t after_syn(int fd, struct file *f, const struct iovec *iov, int n, int flags, size_t took)
+{
+    bool wait = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock);
+    if (!wait)
+        file_put(f);
+    if (!wait || finish(fd, f) < 0) {
+        if (wait && errno != EINPROGRESS)
+            return -1;
+        errno = EINPROGRESS;
+        return took > 0 ? (ssize_t)took : -1;
+    }
+    struct iov_rest rest = { iov, n, 0 };
+    size_t done = took;
+    for (iov_advance(&rest, took); rest.n > 0;) {
+        struct iovec piece[64];
+        struct msghdr m = { .msg_iov = piece, .msg_iovlen = (size_t)iov_view(&rest, piece, 64) };
+        ssize_t r = sendmsg(fd, &m, flags & ~MSG_FASTOPEN);
+        if (r <= 0)
+            return done > 0 ? (ssize_t)done : r;
+        done += (size_t)r;
+        iov_advance(&rest, (size_t)r);
+    }
+    return (ssize_t)done;
+}
+
+bool connect_data(int fd, const struct sockaddr *sa, socklen_t n, const struct iovec *iov, size_t count, int flags, ssize_t *ret)
+{
+    if (!sa || count > IOV_MAX || !selected(fd, sa, n))
+        return false;
+    struct cargo c = { iov, (int)count, 0 };
+    int r;
+    struct file *f = start(fd, sa, n, &c, &r);
+    if (!f && r == SL_KERNEL)
+        return false;
+    *ret = f ? after_syn(fd, f, iov, (int)count, flags, c.took) : r;
+    return true;
+}
+
+ssize_t send_deferred(int fd, struct file *f, const struct iovec *iov, int n, int flags)
+{
+    f->deferred = false;
+    f->connecting = true;
+    ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), iov, n, flags & ~MSG_FASTOPEN);
+    if (r >= 0)
+        return after_syn(fd, f, iov, n, flags, (size_t)r);
+    file_put(f);
+    return raw_result(r > -4096 ? r : -ENOTCONN);
 }

@@ -53,7 +53,11 @@ INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
 INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
 {
     struct file *f = conn_get(fd);
-    return f ? conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, flags) : real.sendto(fd, b, n, flags, sa, len);
+    struct iovec v = { (void *)b, n };
+    ssize_t r;
+    if (!f && flags & MSG_FASTOPEN && connect_data(fd, sa, len, &v, 1, flags, &r))
+        return r;
+    return f ? conn_send(fd, f, &v, 1, flags) : real.sendto(fd, b, n, flags, sa, len);
 }
 
 // A socket has no position: only the offset -1 is allowed, and of the flags only "do not wait".

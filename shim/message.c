@@ -79,8 +79,12 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
         errno = EMSGSIZE;
         return -1;
     }
+    ssize_t r;
     if (f)
         return conn_send(fd, f, m->msg_iov, (int)m->msg_iovlen, flags);
+    if (flags & MSG_FASTOPEN && m->msg_controllen == 0
+        && connect_data(fd, m->msg_name, m->msg_namelen, m->msg_iov, m->msg_iovlen, flags, &r))
+        return r;
     if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
         sent_fds(m);
     return real.sendmsg(fd, m, flags);

@@ -93,7 +93,27 @@ func (e *Engine) SLConnect(kfd int, sa []byte) int {
 		if err != nil {
 			return result(0, err)
 		}
-		return e.kernelOr(e.Connect(now, kfd, to, six))
+		h, err := e.Connect(now, kfd, to, six)
+		if err == nil && e.tab.objects[h].sock.Conn().Deferred() {
+			h |= Deferred
+		}
+		return e.kernelOr(h, err)
+	})
+}
+
+// SLConnectData is sl_connect_data; *sent is how much of data the SYN took.
+func (e *Engine) SLConnectData(kfd int, sa []byte, data [][]byte, sent *int) int {
+	return e.guard(Kernel, func(now int64) int {
+		if e.stopped {
+			return Kernel
+		}
+		to, six, err := parseSockaddr(sa)
+		if err != nil {
+			return result(0, err)
+		}
+		h, n, err := e.ConnectFast(now, kfd, to, six, data)
+		*sent = n
+		return e.kernelOr(h, err)
 	})
 }
 

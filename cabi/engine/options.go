@@ -20,7 +20,8 @@ var inherited = []option{
 	{unix.IPPROTO_TCP, unix.TCP_KEEPIDLE}, {unix.IPPROTO_TCP, unix.TCP_KEEPINTVL}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT},
 	{unix.IPPROTO_TCP, unix.TCP_SYNCNT}, {unix.IPPROTO_TCP, unix.TCP_LINGER2}, {unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT},
 	{unix.IPPROTO_TCP, unix.TCP_WINDOW_CLAMP}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT}, {unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT},
-	{unix.IPPROTO_TCP, unix.TCP_CONGESTION},
+	{unix.IPPROTO_TCP, unix.TCP_CONGESTION}, {unix.IPPROTO_TCP, unix.TCP_FASTOPEN}, {unix.IPPROTO_TCP, unix.TCP_FASTOPEN_CONNECT},
+	{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_NO_COOKIE},
 	{unix.IPPROTO_IP, unix.IP_TOS}, {unix.IPPROTO_IP, unix.IP_TTL}, {unix.IPPROTO_IP, unix.IP_MTU_DISCOVER},
 	{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY}, {unix.IPPROTO_IPV6, unix.IPV6_TCLASS}, {unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS},
 }
@@ -44,6 +45,10 @@ func copyOptions(kfd int, set func(level, name int, val []byte)) {
 		if ok && ok2 && !bytes.Equal(a[:n], b[:m]) {
 			set(o.level, o.name, a[:n])
 		}
+	}
+	// The keys of the kernel's Fast Open cookies, which it tells to everybody: a client may present its cookie to either of us.
+	if n, ok := getOption(kfd, option{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY}, a[:]); ok && n > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY, a[:n])
 	}
 	copyBuffer(kfd, fresh, set, unix.SO_RCVBUF)
 	copyBuffer(kfd, fresh, set, unix.SO_SNDBUF)

@@ -56,6 +56,12 @@ var sysctls = []struct {
 	{"core/rmem_max", func(p *tcp.Params, v []string) { number(&p.RmemMax, v) }},
 	{"core/wmem_max", func(p *tcp.Params, v []string) { number(&p.WmemMax, v) }},
 	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
+	{"ipv4/tcp_fastopen", func(p *tcp.Params, v []string) { number(&p.FastOpen, v) }},
+	{"ipv4/tcp_fastopen_key", func(p *tcp.Params, v []string) { // readable by root only
+		if k := new(tcp.FastOpenKeys); k.Parse(v[0]) == nil {
+			p.FastOpenKeys = *k
+		}
+	}},
 	{"ipv4/tcp_congestion_control", func(p *tcp.Params, v []string) {
 		if tcp.KnownCongestion(v[0]) {
 			p.Congestion = v[0]

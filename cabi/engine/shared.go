@@ -22,6 +22,7 @@ const (
 	Moved    = -10000
 	Kernel   = -10001
 	KernelFD = 0x40000000
+	Deferred = 0x20000000
 )
 
 // Word is struct sl_word.

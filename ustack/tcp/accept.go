@@ -92,9 +92,9 @@ func (l *Listener) Each(f func(*Conn) bool) {
 func (l *Listener) Backlog() int { return l.backlog }
 
 // HalfOpen is how many connections that came in over a device's queue wait for the handshake's last ACK. A queue can be
-// given up without a client noticing once there are none.
+// given up without a client noticing once there are none. Those that a SYN alone opened count for every queue.
 func (l *Listener) HalfOpen(ifindex, queue int) int {
-	n := 0
+	n := l.fast.n - len(l.fast.rst)
 	for _, head := range l.half.head {
 		for i := head; i >= 0; i = l.half.recs[i].next {
 			if r := &l.half.recs[i]; int(r.ifindex) == ifindex && int(r.queue) == queue {

@@ -189,6 +189,13 @@ int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len)
     return r;
 }
 
+int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const struct iovec *iov, int n, size_t *took)
+{
+    (void)iov, (void)n;
+    *took = 0; // as without a cookie
+    return sl_connect(kfd, sa, len);
+}
+
 ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)
 {
     struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
