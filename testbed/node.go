@@ -114,22 +114,6 @@ func bear(path string) error {
 	return err
 }
 
-// join makes the veth pair, one end in each namespace from the start.
-func (b *Bed) join(cfg Config) error {
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.TxQLen = b.Server.Device, cfg.MTU, 1000
-	attrs.NumTxQueues, attrs.NumRxQueues = cfg.Queues, cfg.Queues
-	attrs.Namespace = netlink.NsFd(b.Server.fd)
-	veth := &netlink.Veth{
-		LinkAttrs: attrs, PeerName: b.Client.Device, PeerNamespace: netlink.NsFd(b.Client.fd), PeerMTU: uint32(cfg.MTU),
-		PeerNumTxQueues: uint32(cfg.Queues), PeerNumRxQueues: uint32(cfg.Queues), PeerTxQLen: 1000,
-	}
-	if err := netlink.LinkAdd(veth); err != nil {
-		return fmt.Errorf("make veth pair: %w", err)
-	}
-	return nil
-}
-
 // configure runs in the namespace: addresses, then up, then the node's own data.
 func (n *Node) configure() error {
 	// No duplicate address detection: the address is to be of use at once.
@@ -142,6 +126,9 @@ func (n *Node) configure() error {
 		ip   netip.Addr
 		bits int
 	}{{n.IPv4, 24}, {n.IPv6, 64}} {
+		if a.ip.Is6() && link.Attrs().MTU < 1280 {
+			continue // "IPv6 requires that every link in the Internet have an MTU of 1280 octets or greater" RFC 8200 §5
+		}
 		addr := &netlink.Addr{IPNet: &net.IPNet{IP: a.ip.AsSlice(), Mask: net.CIDRMask(a.bits, a.ip.BitLen())}, Flags: unix.IFA_F_NODAD}
 		if err := netlink.AddrAdd(link, addr); err != nil {
 			return fmt.Errorf("add address %s: %w", a.ip, err)

@@ -5,6 +5,9 @@
 //	│ Server  10.77.0.1       │   │ Client  10.77.0.2       │
 //	│         fd77::1   veth0 ╪═══╪ veth0   fd77::2         │
 //	└─────────────────────────┘   └─────────────────────────┘
+//
+// With Config.Middle a third namespace lies between the two, whose devices toServer and toClient nothing joins: see
+// package path.
 package testbed
 
 import (
@@ -19,6 +22,7 @@ import (
 type Config struct {
 	Queues int // receive and transmit queues at both ends; default 4
 	MTU    int // bytes; default 1500
+	Middle bool
 }
 
 func (c Config) withDefaults() Config {
@@ -31,8 +35,8 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Bed is a pair of namespaces, Server and Client.
-type Bed struct{ Server, Client *Node }
+// Bed is a pair of namespaces, Server and Client, and one between them if it was asked for.
+type Bed struct{ Server, Client, Middle *Node }
 
 // Prefix begins the name of every namespace this package makes.
 const Prefix = "slt-"
@@ -54,6 +58,9 @@ func New(cfg Config) (*Bed, error) {
 			IPv4: netip.MustParseAddr("10.77.0.2"), IPv6: netip.MustParseAddr("fd77::2"),
 		},
 	}
+	if cfg.Middle {
+		b.Middle = &Node{Name: Prefix + "m-" + id, Device: ToServer, fd: -1}
+	}
 	if err := b.build(cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("make testbed: %w", err), b.Close())
 	}
@@ -61,7 +68,7 @@ func New(cfg Config) (*Bed, error) {
 }
 
 func (b *Bed) build(cfg Config) error {
-	for _, n := range []*Node{b.Server, b.Client} {
+	for _, n := range b.nodes() {
 		if err := n.create(); err != nil {
 			return err
 		}
@@ -81,8 +88,26 @@ func (b *Bed) build(cfg Config) error {
 // called twice.
 func (b *Bed) Close() error {
 	var errs []error
-	for _, n := range []*Node{b.Server, b.Client} {
+	for _, n := range b.nodes() {
 		errs = append(errs, n.endConnections())
 	}
-	return errors.Join(append(errs, b.Server.remove(), b.Client.remove())...)
+	for _, n := range b.nodes() {
+		errs = append(errs, n.remove())
+	}
+	return errors.Join(errs...)
+}
+
+func (b *Bed) nodes() []*Node {
+	if b.Middle == nil {
+		return []*Node{b.Server, b.Client}
+	}
+	return []*Node{b.Server, b.Client, b.Middle}
+}
+
+// Names are those of the bed's namespaces, for WaitClean.
+func (b *Bed) Names() (names []string) {
+	for _, n := range b.nodes() {
+		names = append(names, n.Name)
+	}
+	return names
 }

@@ -27,7 +27,7 @@ func New(t testing.TB, cfg testbed.Config) *testbed.Bed {
 		if err := b.Close(); err != nil {
 			t.Errorf("close testbed: %v", err)
 		}
-		if err := testbed.WaitClean(CleanLimit, b.Server.Name, b.Client.Name); err != nil {
+		if err := testbed.WaitClean(CleanLimit, b.Names()...); err != nil {
 			t.Errorf("testbed: %v", err)
 		}
 	})

@@ -1,0 +1,204 @@
+package lab
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sluice-net/sluice/broker"
+)
+
+// Transfer is one file over one connection. "Ours" is the end under test.
+type Transfer struct {
+	Fast       bool // ours is accelerated
+	Call       bool // ours is the client
+	Send       bool // ours sends
+	V6         bool
+	Congestion string
+	Size       int
+	Limit      time.Duration // after which it has failed
+}
+
+// Result is what the receiving program measured, from the connection to the end of the stream.
+type Result struct {
+	Seconds float64
+	Mbit    float64 // of payload per second
+}
+
+const port = 7001
+
+// Transfer moves Size random bytes and compares the SHA-256 of what came.
+func (l *Lab) Transfer(t Transfer) (res Result, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), t.Limit+patience)
+	defer cancel()
+	from, want, err := l.source(t.Size)
+	if err != nil {
+		return res, err
+	}
+	to, size := filepath.Join(l.dir, "to"), strconv.Itoa(t.Size)
+	send, receive := []string{"send", from}, []string{"receive", to, size}
+	ours, theirs := receive, send
+	if t.Send {
+		ours, theirs = send, receive
+	}
+	before := l.packets()
+	server, client, err := l.run(ctx, t, ours, theirs)
+	if err != nil {
+		return res, err
+	}
+	receiver := client
+	if t.Call == t.Send { // ours calls and sends, or serves and receives
+		receiver = server
+	}
+	if err := checkAccelerated(t, l.packets()-before); err != nil {
+		return res, err
+	}
+	if got, err := fileSum(to); err != nil || got != want {
+		return res, fmt.Errorf("what came is not what was sent (%v)", err)
+	}
+	return parse(receiver.out.String(), t.Size)
+}
+
+// run runs the serving and the calling program to their ends.
+func (l *Lab) run(ctx context.Context, t Transfer, ours, theirs []string) (server, client *program, err error) {
+	host := l.Server.IPv4
+	switch {
+	case t.Call && t.V6:
+		host = l.Client.IPv6
+	case t.Call:
+		host = l.Client.IPv4
+	case t.V6:
+		host = l.Server.IPv6
+	}
+	if t.Call {
+		server, err = l.theirs(ctx, "serve", host, port, t.Congestion, theirs)
+	} else {
+		server, err = l.ours(ctx, t.Fast, "serve", host, port, t.Congestion, ours)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = server.stop() }()
+	if err := l.ready(server, t.Fast && !t.Call, t.Call, port); err != nil {
+		return nil, nil, err
+	}
+	if t.Call {
+		client, err = l.ours(ctx, t.Fast, "call", host, port, t.Congestion, ours)
+	} else {
+		client, err = l.theirs(ctx, "call", host, port, t.Congestion, theirs)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = client.stop() }()
+	if err := client.wait(); err != nil {
+		return nil, nil, err
+	}
+	return server, client, server.wait()
+}
+
+func arguments(role string, host netip.Addr, port int, congestion string, action []string) []string {
+	return append([]string{role, host.String(), strconv.Itoa(port), congestion}, action...)
+}
+
+func (l *Lab) ours(ctx context.Context, fast bool, role string, host netip.Addr, port int, congestion string, action []string) (*program, error) {
+	prog, args := filepath.Join(l.cfg.Bin, "transfer"), arguments(role, host, port, congestion, action)
+	if !fast {
+		return start(ctx, l.Server, nil, prog, args...)
+	}
+	env := []string{"SLUICE_BROKER=" + l.socket(), "SLUICE_CONNECT=none", "SLUICE_LISTEN=" + strconv.Itoa(port)}
+	if role == "call" {
+		env[1], env[2] = "SLUICE_CONNECT=0.0.0.0/0:"+strconv.Itoa(port), "SLUICE_LISTEN=none"
+		if host.Is6() {
+			env[1] = "SLUICE_CONNECT=[::/0]:" + strconv.Itoa(port)
+		}
+	}
+	return start(ctx, l.Server, env, filepath.Join(l.cfg.Bin, "sluice"), append([]string{"run", "--", prog}, args...)...)
+}
+
+func (l *Lab) theirs(ctx context.Context, role string, host netip.Addr, port int, congestion string, action []string) (*program, error) {
+	return start(ctx, l.Client, nil, filepath.Join(l.cfg.Bin, "transfer"), arguments(role, host, port, congestion, action)...)
+}
+
+// ready waits until a server listens and, accelerated, has its queues.
+func (l *Lab) ready(server *program, fast, theirs bool, port int) error {
+	node := l.Server
+	if theirs {
+		node = l.Client
+	}
+	return server.until(func() bool {
+		out, _ := node.Run("ss", "-Hltn", "sport", "=", ":"+strconv.Itoa(port))
+		if strings.TrimSpace(out) == "" {
+			return false
+		}
+		if !fast {
+			return true
+		}
+		st, err := broker.Query(l.socket(), patience)
+		return err == nil && st.Queues() > 0
+	})
+}
+
+// checkAccelerated: the packets went where they should.
+func checkAccelerated(t Transfer, packets uint64) error {
+	least := uint64(t.Size / 9000)
+	if t.Fast && packets < least {
+		return fmt.Errorf("was to be accelerated, but only %d packets went through a hidden queue", packets)
+	}
+	if !t.Fast && packets > 0 {
+		return fmt.Errorf("was to go by the kernel, but %d packets went through a hidden queue", packets)
+	}
+	return nil
+}
+
+// source is a file of n random bytes, and its sum.
+func (l *Lab) source(n int) (name string, sum [32]byte, err error) {
+	name = filepath.Join(l.dir, "from"+strconv.Itoa(n))
+	if _, err := os.Stat(name); err != nil {
+		f, err := os.Create(name)
+		if err != nil {
+			return "", sum, err
+		}
+		defer f.Close()
+		if _, err := io.CopyN(f, rand.NewChaCha8([32]byte{1}), int64(n)); err != nil {
+			return "", sum, err
+		}
+	}
+	sum, err = fileSum(name)
+	return name, sum, err
+}
+
+func fileSum(name string) (sum [32]byte, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return sum, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// parse reads "bytes nanoseconds".
+func parse(out string, size int) (res Result, err error) {
+	var n, ns int64
+	if _, err := fmt.Sscan(out, &n, &ns); err != nil || ns <= 0 {
+		return res, fmt.Errorf("the receiver printed %q", out)
+	}
+	if size >= 0 && n != int64(size) {
+		return res, fmt.Errorf("%d bytes of %d came", n, size)
+	}
+	res.Seconds = float64(ns) / 1e9
+	res.Mbit = float64(n) * 8 / 1e6 / res.Seconds
+	return res, nil
+}
