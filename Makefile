@@ -9,9 +9,9 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test demo packetdrill check clean
+.PHONY: all help install-deps test demo interop packetdrill check clean
 
-all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(BUILD)/pingpong ## Build the preload object, the engine and the command
+all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(BUILD)/pingpong $(BUILD)/transfer ## Build the preload object, the engine and the command
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,10 @@ $(BUILD)/pingpong: bench/pingpong.c
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -o $@ $<
 
+$(BUILD)/transfer: bench/transfer.c
+	@mkdir -p $(BUILD)
+	$(CC) $(CFLAGS) -o $@ $<
+
 install-deps: ## Install the Debian packages that tests and demo use
 	@scripts/install-deps
 
@@ -49,6 +53,12 @@ demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print o
 	$(BUILD)/sluice demo
 
 packetdrill: $(BUILD)/libsluice_packetdrill.so ## Build the plug-in that runs packetdrill's scripts against our stack
+
+CELLS ?= *
+ROUNDS ?= 3
+SIZE ?= 100000000
+interop: install-deps all ## Transfer over impaired paths beside the kernel (CELLS=cubic/loss1/*, ROUNDS, SIZE); see docs/interop.md
+	go run ./tests/interop/matrix -cells '$(CELLS)' -rounds $(ROUNDS) -size $(SIZE)
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated

@@ -36,6 +36,8 @@ var sysctls = []struct {
 	{"ipv4/tcp_timestamps", func(p *tcp.Params, v []string) { flag(&p.Timestamps, v) }},
 	{"ipv4/tcp_sack", func(p *tcp.Params, v []string) { flag(&p.SACK, v) }},
 	{"ipv4/tcp_dsack", func(p *tcp.Params, v []string) { flag(&p.DSACK, v) }},
+	{"ipv4/tcp_comp_sack_nr", func(p *tcp.Params, v []string) { number(&p.CompSackNr, v) }},
+	{"ipv4/tcp_comp_sack_delay_ns", func(p *tcp.Params, v []string) { nanoseconds(&p.CompSackDelay, v) }},
 	{"ipv4/tcp_window_scaling", func(p *tcp.Params, v []string) { flag(&p.WindowScaling, v) }},
 	{"ipv4/tcp_ecn", func(p *tcp.Params, v []string) { number(&p.ECN, v) }},
 	{"ipv4/tcp_slow_start_after_idle", func(p *tcp.Params, v []string) { flag(&p.SlowStartIdle, v) }},
@@ -112,6 +114,12 @@ func seconds(to *time.Duration, v []string) { scaled(to, v, time.Second) }
 func scaled(to *time.Duration, v []string, unit time.Duration) {
 	if n, err := strconv.Atoi(v[0]); err == nil {
 		*to = time.Duration(n) * unit
+	}
+}
+
+func nanoseconds(to *time.Duration, v []string) {
+	if n, err := strconv.Atoi(v[0]); err == nil {
+		*to = time.Duration(n)
 	}
 }
 

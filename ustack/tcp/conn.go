@@ -116,7 +116,11 @@ func (c *Conn) Deadline() int64 {
 	if c.is(flagFrozen) || c.state == Closed {
 		return 0
 	}
-	return earlier(earlier(c.snd.deadline(), c.ack.at), c.keepAt)
+	d := earlier(earlier(c.snd.deadline(), c.ack.at), c.keepAt)
+	if c.ooo != nil {
+		d = earlier(d, c.ooo.comp.at)
+	}
+	return d
 }
 
 // earlier is the earlier of two deadlines, where 0 is never.
@@ -142,6 +146,9 @@ func (c *Conn) OnTimer(now int64, out Out) {
 	}
 	if c.ack.at != 0 && c.ack.at <= now {
 		c.delackTimer(now)
+	}
+	if c.ooo != nil && c.ooo.comp.at != 0 && c.ooo.comp.at <= now {
+		c.compTimer()
 	}
 	if c.keepAt != 0 && c.keepAt <= now && c.state != Closed {
 		c.keepTimer(now, out)

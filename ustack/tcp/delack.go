@@ -111,14 +111,22 @@ func (c *Conn) ackDue(now int64) bool {
 	if a.pending&ackScheduled == 0 {
 		return false
 	}
-	if c.rcvNxt.Sub(c.rcvWup) > int(a.rcvMSS) &&
-		(c.rcvNxt.Sub(c.copied) < c.opt.RcvLowat || c.windowToOffer() >= int(c.rcvWnd)) {
+	if c.manyIn() {
 		return true
 	}
-	if a.quick > 0 && !a.pingpong || a.pending&ackNow != 0 || c.ooo != nil {
+	if a.quick > 0 && !a.pingpong || a.pending&ackNow != 0 {
 		return true
+	}
+	if c.ooo != nil {
+		return c.ooo.comp.at == 0
 	}
 	return c.delayAck(now)
+}
+
+// manyIn: more than one full segment came in order, and the window need not wait for the program.
+func (c *Conn) manyIn() bool {
+	return c.rcvNxt.Sub(c.rcvWup) > int(c.ack.rcvMSS) &&
+		(c.rcvNxt.Sub(c.copied) < c.opt.RcvLowat || c.windowToOffer() >= int(c.rcvWnd))
 }
 
 // delayAck sets the timer, as tcp_send_delayed_ack. It says true when the ACK had better leave now.
@@ -173,6 +181,7 @@ func (c *Conn) acked() {
 	}
 	a.pending, a.at = 0, 0
 	c.dsack.due = false
+	c.ackedAhead()
 }
 
 // dataSent is called when data left: an answer within the ato of a request means that the two alternate.

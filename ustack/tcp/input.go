@@ -192,6 +192,9 @@ func (c *Conn) rcvText(now int64, s *Segment, out Out) {
 	}
 	c.rcvECN(s)
 	c.rcvData(now, s)
+	if c.ooo != nil {
+		c.ackAhead(now)
+	}
 }
 
 // rcvECN: "When TCP receives a CE data packet at the destination end-system, the TCP data receiver sets the ECN-Echo flag

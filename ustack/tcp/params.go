@@ -32,6 +32,7 @@ type Params struct {
 	Timestamps     bool   // timestamps
 	SACK           bool   // sack
 	DSACK          bool   // dsack
+	CompSackNr     int    // comp_sack_nr: 0 never holds an ACK, at most 255
 	WindowScaling  bool   // window_scaling
 	ECN            int    // ecn: 0 never, 1 ask and answer, 2 answer only
 	Congestion     string // congestion_control
@@ -56,6 +57,8 @@ type Params struct {
 	FastOpen     int          // fastopen
 	FastOpenKeys FastOpenKeys // fastopen_key
 
+	CompSackDelay time.Duration // comp_sack_delay_ns
+
 	RTOMin time.Duration // rto_min_us
 	RTOMax time.Duration // rto_max_ms
 }
@@ -72,7 +75,7 @@ func DefaultParams() *Params {
 		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1,
 		BaseMSS: 1024, MTUProbeFloor: 48, MinSndMSS: 48, ModerateRcvbuf: true, AdvWinScale: 1,
 		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
-		FastOpen: fastClient,
-		RTOMin:   200 * time.Millisecond, RTOMax: 120 * time.Second,
+		FastOpen: fastClient, CompSackNr: 44, CompSackDelay: time.Millisecond,
+		RTOMin: 200 * time.Millisecond, RTOMax: 120 * time.Second,
 	}
 }

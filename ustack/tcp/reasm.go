@@ -18,6 +18,8 @@ type reassembly struct {
 	recent [wire.MaxSACK]Seq // a number in each of the runs that changed last, newest first
 	nrec   int
 
+	comp sackComp // ACKs held back
+
 	fin    bool // the FIN came before the data in front of it
 	finSeq Seq
 }
@@ -184,15 +186,18 @@ func (r *reassembly) touch(seq Seq) {
 		return
 	}
 	u := &r.runs[i]
-	n := 0
+	n, news := 0, uint8(1)
 	keep := [wire.MaxSACK]Seq{u.seq}
-	for _, s := range r.recent[:r.nrec] {
+	for i, s := range r.recent[:r.nrec] {
 		if n+1 < len(keep) && (s.LT(u.seq) || s.GEQ(u.end)) {
 			n++
 			keep[n] = s
+			if i < int(r.comp.news) {
+				news++
+			}
 		}
 	}
-	r.recent, r.nrec = keep, n+1
+	r.recent, r.nrec, r.comp.news = keep, n+1, news
 }
 
 // deliver moves what has become in order to the receive queue, and says whether holes remain.

@@ -102,7 +102,7 @@ func TestHoleIsReportedAndFilled(t *testing.T) {
 func TestSackOrderIsNewestFirst(t *testing.T) {
 	// "The first SACK block MUST specify the contiguous block of data containing the segment which triggered this ACK"
 	// RFC 2018 §4
-	r := established(t)
+	r := established(t, func(p *Params) { p.CompSackNr = 0 })
 	r.send(". 1001:1101(100) ack 1")
 	r.want(". 1:1(0) ack 1 <sack 1001:1101>")
 	r.send(". 3001:3101(100) ack 1")

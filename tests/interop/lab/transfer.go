@@ -3,6 +3,7 @@ package lab
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -31,12 +32,25 @@ type Transfer struct {
 type Result struct {
 	Seconds float64
 	Mbit    float64 // of payload per second
+	Peer    string  // what the other end's kernel counted, for whoever asks why
 }
 
 const port = 7001
 
-// Transfer moves Size random bytes and compares the SHA-256 of what came.
+// Transfer moves Size random bytes and compares the SHA-256 of what came. It is repeated if the program waited in vain for
+// the broker and went by the kernel, as it should: other namespaces that go away hold the kernel's lock of all devices.
 func (l *Lab) Transfer(t Transfer) (res Result, err error) {
+	for range 3 {
+		if res, err = l.try(t); !errors.Is(err, errNoBroker) {
+			break
+		}
+	}
+	return res, err
+}
+
+var errNoBroker = errors.New("stayed with the kernel, as the broker did not answer in time")
+
+func (l *Lab) try(t Transfer) (res Result, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), t.Limit+patience)
 	defer cancel()
 	from, want, err := l.source(t.Size)
@@ -50,6 +64,7 @@ func (l *Lab) Transfer(t Transfer) (res Result, err error) {
 		ours, theirs = send, receive
 	}
 	before := l.packets()
+	l.count()
 	server, client, err := l.run(ctx, t, ours, theirs)
 	if err != nil {
 		return res, err
@@ -58,13 +73,27 @@ func (l *Lab) Transfer(t Transfer) (res Result, err error) {
 	if t.Call == t.Send { // ours calls and sends, or serves and receives
 		receiver = server
 	}
-	if err := checkAccelerated(t, l.packets()-before); err != nil {
+	if err := checkAccelerated(t, l.packets()-before, server.err.String()+client.err.String()); err != nil {
 		return res, err
 	}
 	if got, err := fileSum(to); err != nil || got != want {
 		return res, fmt.Errorf("what came is not what was sent (%v)", err)
 	}
-	return parse(receiver.out.String(), t.Size)
+	res, err = parse(receiver.out.String(), t.Size)
+	res.Peer = l.count()
+	return res, err
+}
+
+// count is what the client's kernel has counted of TCP since the last time.
+func (l *Lab) count() string {
+	out, _ := l.Client.Run("nstat", "Ip*InReceives", "Tcp*Segs", "TcpExtTCP*")
+	var words []string
+	for _, line := range strings.Split(out, "\n") {
+		if f := strings.Fields(line); len(f) == 3 && f[0] != "#kernel" {
+			words = append(words, f[0]+"="+f[1])
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // run runs the serving and the calling program to their ends.
@@ -148,10 +177,13 @@ func (l *Lab) ready(server *program, fast, theirs bool, port int) error {
 }
 
 // checkAccelerated: the packets went where they should.
-func checkAccelerated(t Transfer, packets uint64) error {
+func checkAccelerated(t Transfer, packets uint64, said string) error {
+	if t.Fast && packets == 0 && strings.Contains(said, "no answer in time") {
+		return errNoBroker
+	}
 	least := uint64(t.Size / 9000)
 	if t.Fast && packets < least {
-		return fmt.Errorf("was to be accelerated, but only %d packets went through a hidden queue", packets)
+		return fmt.Errorf("was to be accelerated, but only %d packets went through a hidden queue: %s", packets, said)
 	}
 	if !t.Fast && packets > 0 {
 		return fmt.Errorf("was to go by the kernel, but %d packets went through a hidden queue", packets)

@@ -22,6 +22,7 @@ type options struct {
 	rounds      int
 	resume      bool
 	list        bool
+	verbose     bool
 }
 
 // outcome is a line of the report.
@@ -46,6 +47,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 3, "pairs of transfers for a cell")
 	flag.BoolVar(&o.resume, "resume", false, "leave out cells that the report has")
 	flag.BoolVar(&o.list, "list", false, "only list the cells")
+	flag.BoolVar(&o.verbose, "v", false, "print what path and peer counted in each transfer")
 	flag.Parse()
 	if err := run(o, patterns); err != nil {
 		fmt.Fprintln(os.Stderr, "matrix:", err)
@@ -115,6 +117,9 @@ func measure(o options, l *lab.Lab, c cell) (r outcome) {
 		l.Path.Set(link, link, seed)
 		res, err := l.Transfer(lab.Transfer{Fast: fast, Call: c.call, Send: c.send, V6: c.v6, Congestion: c.congestion,
 			Size: size, Limit: 60 * time.Second})
+		if o.verbose {
+			fmt.Printf("  fast=%v %d bytes %.0f Mbit/s %+v\n    %s\n", fast, size, res.Mbit, l.Path.Counters(), res.Peer)
+		}
 		return res.Mbit, err
 	}
 	r.Bytes = o.size
