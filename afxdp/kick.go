@@ -6,6 +6,9 @@ import (
 	"github.com/sluice-net/sluice/efvi"
 )
 
+// LeaveKicks says that somebody else looks at TXRing after each Flush and wakes the kernel, or that nobody does any more.
+func (v *VI) LeaveKicks(left bool) { v.left = left }
+
 // Flush shows the kernel what Send queued, and wakes it if it asks for that. It returns
 // efvi.ErrBusy if the device could not take all of it now.
 func (v *VI) Flush() error {
@@ -15,6 +18,14 @@ func (v *VI) Flush() error {
 	if v.tx.head != v.tx.shared.Load() {
 		v.tx.publish()
 	}
+	if v.left {
+		return nil
+	}
+	return v.Kick()
+}
+
+// Kick wakes the kernel if it has to be woken for what Flush showed it. It returns efvi.ErrBusy as Flush does.
+func (v *VI) Kick() error {
 	// A copy-mode socket stops when its budget for one call is used up, and is called again as
 	// long as that makes the ring shorter.
 	for left := ^uint32(0); ; {

@@ -12,7 +12,7 @@ import (
 type mapping struct {
 	mem     []byte
 	layout  Ring
-	watched bool // somebody may look at the indexes without asking: see RXRing
+	watched bool // somebody may look at the indexes without asking: see RXRing, TXRing
 }
 
 // retire lets go of the socket's memory but leaves empty pages in its place, on which both indexes read 0 for ever.
@@ -84,4 +84,11 @@ func newConsumer[T any](m mapping) consumer[T] {
 // call. They may be read for ever: after Close both are 0.
 func (v *VI) RXRing() (producer, consumer unsafe.Pointer) {
 	return unsafe.Pointer(v.rx.peer), unsafe.Pointer(v.rx.shared)
+}
+
+// TXRing returns where our producer index, the kernel's consumer index and the flags of the TX ring are mapped, each 32
+// bits wide. The kernel has to be woken (sendto on FD with nothing in it) when the indexes differ and bit 0 of the flags,
+// XDP_RING_NEED_WAKEUP, is set. They may be read for ever: after Close all are 0.
+func (v *VI) TXRing() (producer, consumer, flags unsafe.Pointer) {
+	return unsafe.Pointer(v.tx.shared), unsafe.Pointer(v.tx.peer), unsafe.Pointer(v.tx.flags)
 }

@@ -19,6 +19,7 @@ type VI struct {
 	rx       consumer[desc]
 	tx       producer[desc]
 	zeroCopy bool
+	left     bool // kicks are somebody else's: see LeaveKicks
 }
 
 var _ efvi.VI = (*VI)(nil)
@@ -49,7 +50,7 @@ func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) 
 	if err != nil {
 		return fmt.Errorf("map %s ring: %w", name, err)
 	}
-	m.watched = pgoff == unix.XDP_PGOFF_RX_RING
+	m.watched = pgoff == unix.XDP_PGOFF_RX_RING || pgoff == unix.XDP_PGOFF_TX_RING
 	v.maps = append(v.maps, m)
 	use(m)
 	return nil

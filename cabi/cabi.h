@@ -13,7 +13,8 @@
  *  - Any thread may call; one lock inside the engine orders the calls. A signal handler that interrupted a thread
  *    inside an sl_ function must not call one: the C side keeps a thread-local "inside" mark for this.
  *  - The engine wakes nobody. After each call (of any sl_ function) the C side drains the ring of changed handles and
- *    wakes whoever sleeps on them, and logs what is new in the ring of messages.
+ *    wakes whoever sleeps on them, and logs what is new in the ring of messages. If it started the engine with SL_KICKS it also kicks
+ *    the transmit rings (struct sl_ring), at once or, when more is about to follow, soon.
  *  - Every descriptor that the engine keeps is close-on-exec, numbered high (>= boot.fd_min; two of the Go runtime may lie lower when
  *    fd_min is very large) and listed in own[]. Descriptors that it gives to
  *    the C side (SL_KERNEL_FD, moved) are close-on-exec, O_NONBLOCK and numbered anyhow: the C side dup2s them to their
@@ -81,12 +82,20 @@ struct sl_word {
 	SL_ATOMIC(uint32_t) moved;
 };
 
-/* One receive ring to spin on: there is work when *prod != *cons. The pointers of a ring that goes away
- * are set to two equal words first, and its memory stays mapped while the process lives, so a spinner may read at any time. */
+/* The rings of one queue. There is something to receive when *prod != *cons: a spinner looks there.
+ *
+ * With SL_KICKS the engine only puts packets into the transmit ring, and kicks are the C side's. Packets wait for the kernel to be woken when *tx_prod != *tx_cons
+ * and bit 0 of *tx_flags (XDP_RING_NEED_WAKEUP) is set: then sendto(tx_fd, NULL, 0, MSG_DONTWAIT, NULL, 0), again while that makes the ring
+ * shorter. A kick is counted in kickers before tx_fd is read until it is over: the engine closes the descriptor only when there is none.
+ *
+ * The pointers of a queue that goes away are set to equal words first (tx_fd to -1), and the memory they pointed to stays mapped while the
+ * process lives, so both may be read at any time. */
 typedef SL_ATOMIC(uint32_t) *sl_index; /* an index in mapped ring memory, advanced by the kernel or the engine */
 struct sl_ring {
-	SL_ATOMIC(sl_index) prod;
-	SL_ATOMIC(sl_index) cons;
+	SL_ATOMIC(sl_index) prod, cons;
+	SL_ATOMIC(sl_index) tx_prod, tx_cons, tx_flags;
+	SL_ATOMIC(int32_t) tx_fd;
+	SL_ATOMIC(uint32_t) kickers;
 };
 
 /* What went wrong or is worth knowing, to be logged by the C side once, in its own words' order. */
@@ -115,7 +124,8 @@ struct sl_shared {
 	SL_ATOMIC(uint32_t) queued[SL_MAX_HANDLES];
 
 	SL_ATOMIC(uint64_t) deadline_ns; /* call sl_poll at this time at the latest; 0: no timer is armed */
-	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine last took a turn (sl_poll's work, done by any function) */
+	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine last took a turn (sl_poll's work): only that takes packets in and runs timers */
+	SL_ATOMIC(uint64_t) left_ns;     /* the clock as the last call of any function read it */
 
 	/* Readable when a ring has packets or the engine has other business (broker, routes): for sleepers. Level-triggered:
 	 * after it fires, sl_poll makes it quiet. Valid after sl_start. */
@@ -149,7 +159,10 @@ struct sl_boot {
 	int32_t fd_min;  /* the engine's own descriptors are numbered from here on */
 	const char *const *env; /* "SLUICE_X=value" strings, NULL-terminated: the knobs, instead of the environment (which the
 	                           program may have changed); copied */
+	uint32_t flags; /* SL_KICKS */
+	uint32_t pad;
 };
+#define SL_KICKS 1 /* the C side wakes the kernel for packets to send: struct sl_ring */
 
 /* What sl_recv tells beside the bytes. */
 struct sl_recvinfo {

@@ -42,7 +42,7 @@ func sl_start(shared *C.struct_sl_shared, boot *C.struct_sl_boot) C.int {
 		return -C.int(unix.EINVAL)
 	}
 	e, err := engine.Start(engine.SharedAt(unsafe.Pointer(shared)), engine.Boot{
-		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env),
+		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env), Kicks: boot.flags&C.SL_KICKS != 0,
 	})
 	if err != nil {
 		return engine.Kernel

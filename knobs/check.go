@@ -58,6 +58,20 @@ func checkSpin(v string) error {
 	return nil
 }
 
+func checkFast(v string) error {
+	if v == "all" || v == "none" {
+		return nil
+	}
+	for _, name := range strings.Split(v, ",") {
+		switch name {
+		case "batch", "peek", "epoll":
+		default:
+			return fmt.Errorf("%q is none of batch, peek, epoll", name)
+		}
+	}
+	return nil
+}
+
 func checkDevices(v string) error {
 	if v == "all" {
 		return nil

@@ -71,6 +71,7 @@ func TestBadValues(t *testing.T) {
 		"SLUICE_LISTEN":    {"", "0", "65536", "80-", "90-80", "http", "1.2.3:80", "::1:80", "[::1]", "80,", "[1.2.3.4]:80", "+80"},
 		"SLUICE_CONNECT":   {"", "80", "10.0.0.0/33:80", "10.0.0.0/8", "2001:db8::/32:80"},
 		"SLUICE_DEVICES":   {"", "eth0,", "a/b", "averyverylongname"},
+		"SLUICE_FAST":      {"", "batch,", "none,batch", "Batch"},
 		"SLUICE_SPIN_USEC": {"", "-1", "+1", "1000001", "20us"},
 		"SLUICE_LOG":       {"", "loud", "relative/path"},
 		"SLUICE_BROKER":    {"", "relative.sock"},

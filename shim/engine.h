@@ -7,6 +7,7 @@
 
 #include "../cabi/cabi.h"
 #include "fdmap.h"
+#include "kick.h"
 #include "notes.h"
 #include "own.h"
 #include "sigstack.h"
@@ -72,12 +73,14 @@ static inline void engine_leave(void)
 {
     if (__builtin_expect(!engine_met, 0))
         engine_part();
-    engine_inside = 0;
     struct sl_shared *s = shared();
+    engine_inside = 0;
     if (s && __builtin_expect(atomic_load_explicit(&s->own_changes, memory_order_relaxed) != atomic_load_explicit(&own_seen, memory_order_relaxed), 0))
         own_sync(s);
     if (__builtin_expect(signals_held, 0))
         signals_release();
+    if (s)
+        kick_after(s);
     after_engine();
     if (s)
         notes_check(s);

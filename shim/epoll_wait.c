@@ -114,6 +114,7 @@ static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s
     };
     w.wait.fds = w.fds;
     int r = wait_run(&w.wait);
+    kick_batch(r);
     return r < 0 ? (errno = -r, -1) : r;
 }
 

@@ -45,10 +45,10 @@ static void tick(void)
 }
 
 // park rests until the last keeper leaves.
-static void park(void)
+static void park(struct sl_shared *s)
 {
     atomic_store(&state.parked, 1);
-    if (atomic_load(&keeper_until) != 0) // under parked = 1: whoever ends as keeper after this sees it
+    if (atomic_load(&keeper_until) != 0 && !kick_pending(s)) // under parked = 1: whoever ends as keeper, or keeps packets, after this sees it
         futex(&state.parked, FUTEX_WAIT, 1, NULL);
     atomic_store(&state.parked, 0);
 }
@@ -88,8 +88,10 @@ static void *helper_main(void *arg)
         uint64_t until = atomic_load(&keeper_until);
         quiet = entered == seen ? quiet + 1 : 0;
         seen = entered;
+        if (quiet > 0 && kick_pending(s)) // the program computes between two calls
+            kick_now(s);
         if (until != 0 && quiet >= QUIET_TICKS) {
-            park();
+            park(s);
             quiet = 0;
         } else if (until != 0 || !away(s)) {
             tick();

@@ -5,6 +5,7 @@
 
 #include "ours.h"
 #include "raw.h"
+#include "ready.h"
 
 // conn_ioctl: 0 or -errno; SL_MOVED: the kernel's turn.
 static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
@@ -17,6 +18,7 @@ static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
     case SIOCOUTQ:
     case SIOCOUTQNSD:
     case SIOCATMARK:
+        engine_turn(shared(), now_ns(), false); // who asks again and again sees what comes in
         return ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, arg);
     case FIOASYNC:
     case FIOSETOWN:

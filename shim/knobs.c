@@ -12,6 +12,7 @@ struct knobs knobs = {
     .broker = "/run/sluice/broker.sock",
     .listen = { .n = 1, .rule = { { .low = 1, .top = 65535 } } },
     .spin_usec = 20,
+    .fast = FAST_ALL,
     .log_level = 1,
 };
 
@@ -58,6 +59,36 @@ static const char *set_spin(struct knobs *k, const char *v)
     return NULL;
 }
 
+static unsigned fast_bit(const char *name, size_t len)
+{
+    static const char *const names[] = { "batch", "peek", "epoll" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strlen(names[i]) == len && strncmp(name, names[i], len) == 0)
+            return 1u << i;
+    return 0;
+}
+
+static const char *set_fast(struct knobs *k, const char *v)
+{
+    unsigned bits = 0;
+    if (strcmp(v, "all") == 0 || strcmp(v, "none") == 0) {
+        k->fast = *v == 'a' ? FAST_ALL : 0;
+        return NULL;
+    }
+    for (const char *s = v;; s++) {
+        size_t len = strcspn(s, ",");
+        unsigned bit = fast_bit(s, len);
+        if (!bit)
+            return "want all, none or some of batch, peek, epoll, comma-separated";
+        bits |= bit;
+        s += len;
+        if (*s == 0)
+            break;
+    }
+    k->fast = bits;
+    return NULL;
+}
+
 static const char *set_log(struct knobs *k, const char *v)
 {
     static const char *const levels[] = { "off", "error", "info", "debug" };
@@ -81,6 +112,7 @@ static const struct {
     { "SLUICE_BROKER", set_broker },
     { "SLUICE_CONNECT", set_connect },
     { "SLUICE_DEVICES", set_devices },
+    { "SLUICE_FAST", set_fast },
     { "SLUICE_LISTEN", set_listen },
     { "SLUICE_LOG", set_log },
     { "SLUICE_SPIN_USEC", set_spin },

@@ -22,12 +22,21 @@ struct rules {
     struct rule rule[RULES_MAX];
 };
 
+// The short cuts that SLUICE_FAST names.
+enum {
+    FAST_BATCH = 1, // batch: one kick for what a batch of events sends
+    FAST_PEEK = 2,  // peek: "nothing there" is answered from shared memory
+    FAST_EPOLL = 4, // epoll: the kernel's part of a busy set is asked only every so often
+    FAST_ALL = 7,
+};
+
 struct knobs {
     bool on;
     char broker[108];
     struct rules connect;
     struct rules listen;
     unsigned spin_usec;
+    unsigned fast; // FAST_* bits
     int log_level; // 0 off, 1 error, 2 info, 3 debug
     char log_path[256];
     const char *env[16]; // the SLUICE_* variables that count, as they stood when the program started; for the engine

@@ -11,6 +11,7 @@
 #include "ours.h"
 #include "own.h"
 #include "raw.h"
+#include "ready.h"
 #include "wait.h"
 
 INTERPOSE int socket(int domain, int type, int proto)
@@ -58,7 +59,12 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     struct sl_shared *s = shared();
     int lh = atomic_load(&l->handle);
     errno = EAGAIN;
-    if (!s || lh < 0 || !(atomic_load(&s->words[lh].ready) & POLLIN))
+    if (!s || lh < 0)
+        return -1;
+    if (!(atomic_load(&s->words[lh].ready) & POLLIN))
+        engine_turn(s, now_ns(), false);
+    errno = EAGAIN;
+    if (!(atomic_load(&s->words[lh].ready) & POLLIN))
         return -1;
     int fd = placeholder_dup(l, flags & SOCK_CLOEXEC);
     if (fd < 0)

@@ -130,6 +130,7 @@ static int sleep_armed(struct wait *w, const struct signals *before)
 int wait_run(struct wait *w)
 {
     struct signals before = { sig_any, sig_plain };
+    kick_end(w->shared);
     int r = look(w, false);
     if (r != 0)
         return r;

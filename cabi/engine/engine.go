@@ -18,6 +18,7 @@ type Boot struct {
 	Door  int // a connection to the broker, or -1
 	FDMin int
 	Env   []string // SLUICE_X=value
+	Kicks bool     // the C side wakes the kernel for packets to send
 }
 
 func (b *Boot) knob(name, def string) string {

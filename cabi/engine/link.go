@@ -87,6 +87,7 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 		return nil, errNoBroker
 	}
 	e.nextLook = now // for the events that were kept
+	e.kick()         // the program's data need not wait for the broker
 	got, err := e.link.client.Call(op, body, fds, reply, callTime)
 	if took := nanotime() - now; took > slowCall {
 		e.debug("%s took the broker %v", op, time.Duration(took).Round(time.Millisecond))

@@ -169,6 +169,7 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 	e.plane.stack.AddVI(l.vi)
 	e.plane.lanes = append(e.plane.lanes, l)
 	e.sh.setRing(l.ring, l.vi)
+	l.vi.LeaveKicks(e.boot.Kicks)
 	e.debug("queue %d of %s: native XDP %v, zero copy %v", info.Queue, info.Device, info.Native, l.vi.Info().ZeroCopy)
 	return nil
 }
@@ -195,6 +196,7 @@ func (e *Engine) removeLane(p *plane, l *lane) {
 			break
 		}
 	}
+	_ = l.vi.Kick()
 	e.sh.clearRing(l.ring)
 	fd := l.vi.FD()
 	e.unwatch(fd)
@@ -205,6 +207,16 @@ func (e *Engine) removeLane(p *plane, l *lane) {
 	}
 	// The broker still has the socket, for a moment: frames in its rings are not ours before that.
 	e.reclaimAt = nanotime() + reclaimAfter
+}
+
+// kick wakes the kernel for what is in the transmit rings, when the C side will not do so soon.
+func (e *Engine) kick() {
+	if e.plane == nil {
+		return
+	}
+	for _, l := range e.plane.lanes {
+		_ = l.vi.Kick() // what the device can't take now, the next kick tries again
+	}
 }
 
 func (p *plane) lane(ref proto.QueueRef) *lane {

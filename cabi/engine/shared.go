@@ -29,7 +29,12 @@ const (
 type Word struct{ Ready, EdgeIn, EdgeOut, Moved atomic.Uint32 }
 
 // Ring is struct sl_ring: addresses of mapped ring memory.
-type Ring struct{ Prod, Cons atomic.Uintptr }
+type Ring struct {
+	Prod, Cons              atomic.Uintptr
+	TxProd, TxCons, TxFlags atomic.Uintptr
+	TxFD                    atomic.Int32
+	Kickers                 atomic.Uint32
+}
 
 // Note is struct sl_note.
 type Note struct {
@@ -44,7 +49,7 @@ type Shared struct {
 	ChangedHead, ChangedTail atomic.Uint32
 	Changed, Queued          [MaxHandles]atomic.Uint32
 
-	Deadline, Entered atomic.Int64
+	Deadline, Entered, Left atomic.Int64
 
 	WakeFD int32
 	Rings  atomic.Uint32

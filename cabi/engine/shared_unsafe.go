@@ -1,26 +1,39 @@
 package engine
 
 import (
+	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"github.com/sluice-net/sluice/afxdp"
 )
 
-// setRing shows a receive ring to the C side's spinner.
+// setRing shows a queue's rings to the C side, which spins on one and kicks the other.
 func (s *Shared) setRing(i int, v *afxdp.VI) {
 	prod, cons := v.RXRing()
-	s.Ring[i].Cons.Store(uintptr(cons))
-	s.Ring[i].Prod.Store(uintptr(prod))
+	r := &s.Ring[i]
+	r.Cons.Store(uintptr(cons))
+	r.Prod.Store(uintptr(prod))
+	prod, cons, flags := v.TXRing()
+	r.TxFlags.Store(uintptr(flags))
+	r.TxCons.Store(uintptr(cons))
+	r.TxProd.Store(uintptr(prod))
+	r.TxFD.Store(int32(v.FD()))
 	if n := uint32(i) + 1; s.Rings.Load() < n {
 		s.Rings.Store(n)
 	}
 }
 
-// clearRing shows two words that never differ instead: one and the same.
+// clearRing shows words that never differ instead, one and the same, and waits for the end of kicks under way.
 func (s *Shared) clearRing(i int) {
-	never := uintptr(unsafe.Pointer(&s.WakeFD))
-	s.Ring[i].Prod.Store(never)
-	s.Ring[i].Cons.Store(never)
+	r, never := &s.Ring[i], uintptr(unsafe.Pointer(&s.WakeFD))
+	for _, p := range []*atomic.Uintptr{&r.Prod, &r.Cons, &r.TxProd, &r.TxCons} {
+		p.Store(never)
+	}
+	r.TxFD.Store(-1)
+	for r.Kickers.Load() != 0 {
+		runtime.Gosched()
+	}
 }
 
 // SharedAt is the shared memory at an address that C allocated.

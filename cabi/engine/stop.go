@@ -31,6 +31,7 @@ func (e *Engine) Stop(now int64) {
 		e.moveAll(now, func(*usock.Socket) bool { return true })
 		for end := now + stopTime; len(p.lanes) > 0 && e.link.client != nil && now < end; now = nanotime() {
 			p.stack.Poll(now, budget)
+			e.kick()
 			if e.look(now) == 0 {
 				e.rest()
 			}

@@ -26,6 +26,7 @@ func (e *Engine) turn(now int64) int {
 		n += e.look(now)
 	}
 	e.sh.Turns++
+	e.sh.Entered.Store(now)
 	return n
 }
 
@@ -78,7 +79,7 @@ func (e *Engine) leave(now int64) {
 		d = earlier(d, now)
 	}
 	e.sh.Deadline.Store(d)
-	e.sh.Entered.Store(now)
+	e.sh.Left.Store(now)
 }
 
 func earlier(a, b int64) int64 {
