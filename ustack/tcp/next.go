@@ -22,7 +22,7 @@ func (s *sender) next(now int64) (txSeg, bool) {
 		}
 		s.frto = frto{}
 	}
-	if s.sb.hint != nil && !s.synackOut {
+	if s.sb.waits.head != nil && !s.synackOut {
 		if t, ok := s.nextLost(now); ok {
 			return t, true
 		}
@@ -32,20 +32,10 @@ func (s *sender) next(now int64) (txSeg, bool) {
 
 // nextLost is the first lost segment that was not sent again.
 func (s *sender) nextLost(now int64) (txSeg, bool) {
-	r := s.sb.hint
-	for r != nil && r.has(recSent) && (!r.has(recLost) || r.flags&(recRexmit|recSacked) != 0) {
-		r = r.next
-	}
-	if r != nil && !r.has(recSent) {
-		r = nil
-	}
-	if s.synOut && r != nil && !r.has(recSYN) {
-		return txSeg{}, false // the SYN's data waits for the SYN-ACK
-	}
-	if s.sb.hint = r; r == nil || s.inFlight() >= s.cwnd || !s.pace.ready(now) {
+	if s.inFlight() >= s.cwnd || !s.pace.ready(now) {
 		return txSeg{}, false
 	}
-	return s.again(now, r)
+	return s.again(now, s.sb.waits.head)
 }
 
 // again prepares a record for its retransmission.
@@ -171,6 +161,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 	r.txAt, r.flags = now, r.flags|recSent
 	s.q.unsent = r.next
 	s.q.stamp(r)
+	s.q.link(r)
 	s.nxt = r.end()
 	s.sb.out++
 	s.lastSent = now
@@ -199,10 +190,8 @@ func (s *sender) sentAgain(now int64, r *txRec) {
 		r.flags |= recRexmit
 		s.sb.rexmit++
 	}
+	s.sb.waits.remove(r)
 	s.q.stamp(r)
-	if s.sb.hint == r {
-		s.sb.hint = r.next
-	}
 	s.undo.sentAgain(now)
 	s.pmtu.probe = 0 // inconclusive
 	s.sb.total++

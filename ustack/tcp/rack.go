@@ -31,6 +31,14 @@ func (s *sender) rackAdvance(a *ackWork, r *txRec) {
 	k.rtt = rtt
 	if sentAfter(r.txAt, k.xmitAt, r.end(), k.end) {
 		k.xmitAt, k.end = r.txAt, r.end()
+		s.q.mark = nil
+		if r.has(recTimed) {
+			s.q.mark = r.tprev
+		}
+		for s.q.mark != nil && !s.rackOlder(s.q.mark) { // sent at the same time
+			s.q.mark = s.q.mark.tprev
+			s.mem.Stats.Looked++
+		}
 	}
 }
 
@@ -59,23 +67,36 @@ func (s *sender) rackLeft(now int64, r *txRec, wnd int64) int64 {
 // stillFlying says whether a segment is too young to be lost.
 func (k *rack) stillFlying(now int64, r *txRec) bool { return k.rtt-(now-r.txAt) > 0 }
 
-// rackDetect is step 5, RACK_detect_loss: it marks lost segments and returns the time until the next would be, 0 none.
-// Only segments older than the newest delivered one are looked at.
+// rackDetect is step 5, RACK_detect_loss: it marks lost segments and returns the time until the last one that may be
+// would be, 0 none. Only segments older than the newest delivered one are looked at; they are in the order in which they
+// become lost.
 func (s *sender) rackDetect(now int64) int64 {
-	wnd, wait := s.rackWindow(), int64(0)
-	for r := s.q.old; r != nil; {
-		next := r.tnext
-		if !sentAfter(s.rack.xmitAt, r.txAt, s.rack.end, r.end()) {
-			break
+	wnd := s.rackWindow()
+	for r := s.q.old; r != nil && s.rackOlder(r); r = s.q.old {
+		s.mem.Stats.Looked++
+		if s.rackLeft(now, r, wnd) > 0 {
+			return s.rackLeft(now, s.rackYoungest(r), wnd)
 		}
-		if left := s.rackLeft(now, r, wnd); left <= 0 {
-			s.markLost(r)
-		} else {
-			wait = max(wait, left)
-		}
-		r = next
+		s.markLost(r)
 	}
-	return wait
+	return 0
+}
+
+// rackOlder says whether r left before the newest delivered segment.
+func (s *sender) rackOlder(r *txRec) bool {
+	return sentAfter(s.rack.xmitAt, r.txAt, s.rack.end, r.end())
+}
+
+// rackYoungest is the youngest segment that left before the newest delivered one; r is one that did.
+func (s *sender) rackYoungest(r *txRec) *txRec {
+	if s.q.mark == nil {
+		s.q.mark = r
+	}
+	for n := s.q.mark.tnext; n != nil && s.rackOlder(n); n = n.tnext {
+		s.q.mark = n
+		s.mem.Stats.Looked++
+	}
+	return s.q.mark
 }
 
 // rackMarkLost looks for losses after an ACK; true when it set the reordering timer.

@@ -265,10 +265,11 @@ func (s *sender) timeoutMarkLost(now int64) {
 	} else if !s.sackOK {
 		s.resetReno()
 	}
-	s.sb.hint = head
 	for r := head; r != nil && r.has(recSent); r = r.next {
+		s.mem.Stats.Looked++
 		if renege && r.has(recSacked) {
 			r.flags &^= recSacked
+			r.tnext = nil
 			s.sb.sacked--
 			s.q.stamp(r)
 		} else if s.sackOK && r != head && s.rack.stillFlying(now, r) {

@@ -11,9 +11,9 @@ type scoreboard struct {
 	lost   uint32 // of these: deemed lost
 	rexmit uint32 // retransmissions on their way
 
-	high Seq    // end of the highest SACKed segment, una if there is none
-	hint *txRec // where to look for the first lost segment that was not sent again, nil: there is none
-	walk *txRec // where the last SACK walk ended
+	high  Seq      // end of the highest SACKed segment, una if there is none
+	waits lostList // lost, and not sent again
+	walk  *txRec   // where the last block was marked: the next is mostly near
 
 	cache *sackRanges // blocks of the last ACK that was processed; nil: none came yet
 
@@ -63,9 +63,7 @@ func (s *sender) uncount(r *txRec) {
 	if r.has(recRexmit) {
 		b.rexmit--
 	}
-	if b.hint == r {
-		b.hint = r.next
-	}
+	b.waits.remove(r)
 	if b.walk == r {
 		b.walk = r.next
 	}
@@ -92,9 +90,7 @@ func (s *sender) markLost(r *txRec) {
 	if !s.sackOK {
 		s.limitReno()
 	}
-	if s.sb.hint == nil || r.seq.LT(s.sb.hint.seq) {
-		s.sb.hint = r
-	}
+	s.mem.Stats.Looked += s.sb.waits.add(r)
 }
 
 // sackTag takes the blocks of an ACK. "When an acknowledgment segment arrives containing a SACK option, the data
@@ -151,41 +147,73 @@ func (s *sender) isDSACK(a *ackWork, in []wire.SACKBlock) bool {
 	return len(in) > 1 && hi.LEQ(Seq(in[1].Right)) && lo.GEQ(Seq(in[1].Left))
 }
 
-// tagBlock marks the segments that lie wholly in the block. What the last ACK told already is not walked again, so an
-// ACK costs what is new in it.
+// dsackWalk bounds how many segments a duplicate's block is looked for in: it names one segment, or what a receiver
+// merged into one (64 KB).
+const dsackWalk = 64
+
+// tagBlock marks the segments that lie wholly in the block. What is marked already is stepped over by runs, so an ACK
+// costs what is new in it.
 func (s *sender) tagBlock(a *ackWork, b sackRange) {
-	from := b.lo
-	for i := 0; s.sb.cache != nil && i < len(s.sb.cache); i++ {
+	from, dup := b.lo, a.dup == b
+	for i := 0; s.sb.cache != nil && i < len(s.sb.cache) && !dup; i++ {
 		c := &s.sb.cache[i]
-		if c.lo.LEQ(from) && c.hi.GT(from) && a.dup != b {
+		if c.lo.LEQ(from) && c.hi.GT(from) {
 			from = c.hi
 		}
 	}
 	if !b.hi.GT(from) {
 		return
 	}
-	r := s.find(from)
+	r, looked := s.near(from)
 	for ; r != nil && r.has(recSent) && r.seq.LT(b.hi); r = r.next {
-		if r.end().LEQ(b.hi) && r.seq.GEQ(b.lo) {
-			s.tag(a, r, a.dup == b)
+		if looked++; dup && looked > dsackWalk {
+			break
+		}
+		if r.has(recSacked) && !dup {
+			r, looked = r.lastOfRun(looked)
+		} else if r.end().LEQ(b.hi) && r.seq.GEQ(b.lo) {
+			s.tag(a, r, dup)
 		}
 		s.sb.walk = r
 	}
+	s.mem.Stats.Looked += looked
 }
 
-// find is the first sent record that ends behind seq, looked for from where the last walk ended.
-func (s *sender) find(seq Seq) *txRec {
-	r := s.sb.walk
-	if r == nil || seq.Sub(s.una) < r.seq.Sub(seq) {
-		r = s.q.head
+// near is the first sent record that ends behind seq: a step or two from where the last block was, or anywhere.
+func (s *sender) near(seq Seq) (*txRec, uint64) {
+	if r := s.sb.walk; r != nil && r.seq.LEQ(seq) {
+		for looked := range uint64(3) {
+			if !r.has(recSent) || r.end().GT(seq) {
+				return r, looked
+			}
+			if r = r.next; r == nil {
+				return nil, looked
+			}
+		}
 	}
-	for r.prev != nil && r.seq.GT(seq) {
-		r = r.prev
+	return s.q.find(seq)
+}
+
+// lastOfRun is the last of the SACKed records that follow r without one between that is not. The way gets shorter for
+// the next time.
+func (r *txRec) lastOfRun(looked uint64) (*txRec, uint64) {
+	for ; r.tnext != nil; looked++ {
+		if r.tnext.tnext != nil {
+			r.tnext = r.tnext.tnext
+		}
+		r = r.tnext
 	}
-	for r != nil && r.has(recSent) && r.end().LEQ(seq) {
-		r = r.next
+	return r, looked
+}
+
+// joinRuns makes a record that was just SACKed part of the runs beside it.
+func (r *txRec) joinRuns() {
+	if r.next != nil && r.next.has(recSacked) {
+		r.tnext = r.next
 	}
-	return r
+	if r.prev != nil && r.prev.has(recSacked) {
+		r.prev.tnext = r
+	}
 }
 
 // tag marks one segment as delivered by SACK.
@@ -229,8 +257,10 @@ func (s *sender) tag(a *ackWork, r *txRec, dup bool) {
 			s.sb.lost--
 		}
 	}
-	r.flags |= recSacked
 	s.q.unstamp(r)
+	s.sb.waits.remove(r)
+	r.flags |= recSacked
+	r.joinRuns()
 	s.sb.sacked++
 	a.sacked++
 	s.sb.high = maxSeq(s.sackHigh(), r.end())

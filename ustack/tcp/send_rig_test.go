@@ -151,8 +151,36 @@ func checkSender(t testing.TB, s *sender) {
 		flying--
 	}
 	must(t, s.q.young == last && flying == 0, "the list by time holds what is in flight")
+	checkIndex(t, s)
 	must(t, s.cwnd >= 1, "no window")
 	must(t, s.sb.out == 0 || s.tmr.kind != timerNone, "something is out and no timer runs")
+}
+
+// checkIndex checks what finds records quickly: the list of those that wait to be sent again, the runs of SACKed ones, the
+// jumps, and RACK's mark.
+func checkIndex(t testing.TB, s *sender) {
+	t.Helper()
+	n, last := uint32(0), (*txRec)(nil)
+	for r := s.sb.waits.head; r != nil; last, r = r, r.tnext {
+		must(t, r.has(recWaits) && r.tprev == last && (last == nil || last.seq.LT(r.seq)), "those that wait are in order")
+		n++
+	}
+	must(t, n == s.sb.waits.n && last == s.sb.waits.tail, "%d wait to be sent again, counted %d", n, s.sb.waits.n)
+	i, stride := uint32(0), s.sb.out/8+1 // some, so that a check does not cost too much
+	for r := s.q.head; r != nil && r.has(recSent); r = r.next {
+		if i++; (i+uint32(s.nxt))%stride == 0 {
+			found, _ := s.q.find(r.seq)
+			must(t, found == r, "a search for %d does not find it", r.seq-s.iss)
+		}
+		if r.has(recSacked) && r.tnext != nil {
+			for x := r; x != r.tnext; x = x.next {
+				must(t, x != nil && x.has(recSacked), "a run of SACKed segments has a hole")
+			}
+		}
+	}
+	if m := s.q.mark; m != nil {
+		must(t, m.has(recTimed) && s.rackOlder(m), "RACK's mark is a segment in flight that left before the newest delivered")
+	}
 }
 
 // countRec counts one sent record and says whether it is in flight.
@@ -167,11 +195,10 @@ func countRec(t testing.TB, s *sender, b *scoreboard, r *txRec) bool {
 	if r.has(recLost) {
 		b.lost++
 		must(t, !r.has(recSacked), "SACKed is not lost")
-		waits := !r.has(recRexmit)
-		must(t, !waits || s.sb.hint != nil && !r.seq.LT(s.sb.hint.seq), "what waits to be sent again lies behind the hint")
 	}
+	must(t, r.has(recWaits) == (r.has(recLost) && !r.has(recRexmit)), "what is lost and not sent again waits for it: %x", r.flags)
 	flying := !r.has(recSacked) && (!r.has(recLost) || r.has(recRexmit))
-	must(t, flying == r.inFlightList(&s.q), "in flight means listed by time: %x", r.flags)
+	must(t, flying == r.has(recTimed), "in flight means listed by time: %x", r.flags)
 	return flying
 }
 

@@ -23,22 +23,31 @@ const (
 	recRexmit                       // a retransmission is on its way
 	recEver                         // was retransmitted at some time
 	recLimited                      // was sent while the application limited the rate
+	recTimed                        // in the list in order of transmission
+	recWaits                        // in the list of those to be sent again
 )
 
 // txRec describes one segment of the queue: what it carries, when it left and what became of it. The frame of the
 // record is the only copy of its bytes until they are acknowledged.
+//
+// tnext and tprev are its neighbours in the list that its fate puts it in: in flight, it is in order of transmission;
+// lost and not sent again, in the list of those that wait for it; delivered by SACK, tnext is a later record of the same
+// run, nil in the run's last.
 type txRec struct {
 	next, prev   *txRec // neighbours in sequence space
-	tnext, tprev *txRec // neighbours in order of (re)transmission; only records in flight are in that list
+	tnext, tprev *txRec
+	jump         *txRec // an earlier record, to find one quickly: see index.go
 	buf          *pbuf.Buf
 	txAt         int64 // last transmission
 	first        int64 // delivery-rate sampling: start of the flight it was sent in
 	delivAt      int64 // time of the delivery that the connection knew of when the record was sent
 	deliv        uint32
 	seq          Seq
+	jumpSeq      Seq // of jump, which may be gone
 	off, n       uint16
 	flags        recFlags
 	rexmits      uint8
+	jumpRank     uint8
 }
 
 func (r *txRec) has(f recFlags) bool { return r.flags&f != 0 }
@@ -63,6 +72,7 @@ type sendQueue struct {
 	head, tail *txRec
 	unsent     *txRec // first record that never left
 	old, young *txRec // ends of the list in order of transmission: least recently sent, most recently sent
+	mark       *txRec // the youngest in that list that left before RACK's newest delivered one; nil: not known, or none
 	charge     int    // bytes the queue costs
 }
 
@@ -91,7 +101,7 @@ func (q *sendQueue) insertAfter(at, r *txRec) {
 		q.tail = r
 	}
 	at.next = r
-	if at.inFlightList(q) {
+	if at.has(recTimed) {
 		r.tprev, r.tnext = at, at.tnext
 		if at.tnext != nil {
 			at.tnext.tprev = r
@@ -102,12 +112,11 @@ func (q *sendQueue) insertAfter(at, r *txRec) {
 	}
 }
 
-func (r *txRec) inFlightList(q *sendQueue) bool { return r.tprev != nil || q.old == r }
-
 // stamp makes r the most recently sent record.
 func (q *sendQueue) stamp(r *txRec) {
 	q.unstamp(r)
-	r.tprev = q.young
+	r.flags |= recTimed
+	r.tprev, r.tnext = q.young, nil
 	if q.young != nil {
 		q.young.tnext = r
 	} else {
@@ -118,8 +127,12 @@ func (q *sendQueue) stamp(r *txRec) {
 
 // unstamp takes r out of the order of transmission: it was delivered or is lost.
 func (q *sendQueue) unstamp(r *txRec) {
-	if !r.inFlightList(q) {
+	if !r.has(recTimed) {
 		return
+	}
+	r.flags &^= recTimed
+	if q.mark == r {
+		q.mark = r.tprev
 	}
 	if r.tprev != nil {
 		r.tprev.tnext = r.tnext
@@ -233,7 +246,22 @@ func (s *sender) split(r *txRec, at int) {
 	r.flags &^= recFIN | recPSH
 	s.q.insertAfter(r, x)
 	s.q.charge += recCharge
+	s.splitLists(r, x)
 	s.sb.splitCounts(r)
+}
+
+// splitLists puts the second part of a record where the first is.
+func (s *sender) splitLists(r, x *txRec) {
+	if !r.has(recSent) {
+		return
+	}
+	x.linkPart(r)
+	switch {
+	case r.has(recWaits):
+		s.sb.waits.insertAfter(r, x)
+	case r.has(recSacked):
+		x.tnext, r.tnext = r.tnext, x
+	}
 }
 
 // drop gives all frames back.

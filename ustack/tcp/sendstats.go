@@ -15,4 +15,6 @@ type SendStats struct {
 	SpuriousRTOs      uint64 // TcpExtTCPSpuriousRTOs
 	WinProbes         uint64 // TcpExtTCPWinProbe
 	AbortOnTimeout    uint64 // TcpExtTCPAbortOnTimeout
+
+	Looked uint64 // records of the queues that were looked at while judging ACKs and timeouts: what those cost
 }

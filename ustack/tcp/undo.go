@@ -71,38 +71,6 @@ func (s *sender) takeBack(now int64, unmark bool) {
 	s.mem.Stats.Undos++
 }
 
-// unmark makes what was deemed lost be in flight again.
-func (s *sender) unmark() {
-	for r := s.q.head; r != nil && r.has(recSent); r = r.next {
-		if r.has(recLost) {
-			r.flags &^= recLost
-			if !r.inFlightList(&s.q) {
-				s.q.stampByAge(r)
-			}
-		}
-	}
-	s.sb.lost, s.sb.hint = 0, nil
-}
-
-// stampByAge puts r back into the order of transmission by its own time, walking from the oldest end.
-func (q *sendQueue) stampByAge(r *txRec) {
-	at := q.old
-	for at != nil && (at.txAt < r.txAt || at.txAt == r.txAt && at.seq.LT(r.seq)) {
-		at = at.tnext
-	}
-	if at == nil {
-		q.stamp(r)
-		return
-	}
-	r.tnext, r.tprev = at, at.tprev
-	if at.tprev != nil {
-		at.tprev.tnext = r
-	} else {
-		q.old = r
-	}
-	at.tprev = r
-}
-
 // undoRecovery ends an episode whose every segment is acknowledged, taking it back if it was a mistake. It says true
 // when a sender without SACK has to stay in the state until one more ACK comes: duplicate ACKs caused by its own
 // retransmissions must not start a new episode ("careful variant", RFC 6582 §4).
