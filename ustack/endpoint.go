@@ -51,6 +51,7 @@ func (e *endpoint) Short() {
 	if e.flags&inHungry == 0 && e.st.pool.Available() == 0 {
 		e.flags |= inHungry
 		e.st.hungry = append(e.st.hungry, e)
+		e.Changed() // POLLOUT goes away
 	}
 }
 

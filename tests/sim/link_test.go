@@ -18,6 +18,9 @@ type Link struct {
 	Reorder float64 // chance that it is held back by Hold
 	Hold    int64   // ns
 	Corrupt float64 // chance that a bit of it flips
+	Cut     float64 // chance that its end is missing
+	Pad     float64 // chance that bytes that mean nothing follow it, as on Ethernet
+	Mark    float64 // chance that a router marks it Congestion Experienced instead of dropping it, RFC 3168 §5
 }
 
 // packet is one frame on the wire.
@@ -26,6 +29,7 @@ type packet struct {
 	seq  uint64 // keeps the order of packets that arrive at the same time
 	to   *nic
 	data []byte
+	seg  *segment // what the watcher made of it when it was sent; nil: nobody watches, or it was damaged on the way
 }
 
 type wireHeap []packet
@@ -46,6 +50,7 @@ func (h *wireHeap) Pop() any {
 // nic is an efvi.VI whose wire is the world's heap of packets.
 type nic struct {
 	w      *world
+	side   int
 	info   efvi.Info
 	mem    []byte
 	peer   *nic
@@ -61,6 +66,9 @@ type nic struct {
 	tooBig func(frame []byte)
 	pipe   []slot                        // not nil: what is sent waits here for exchange
 	tap    func(now int64, frame []byte) // sees what is sent, before the link's faults
+	stuck  bool                          // the transmit ring, of four frames now, does not move
+	deaf   bool                          // what arrives is lost
+	intake func(data []byte)             // takes what arrives in the stack's place
 }
 
 func (n *nic) Info() efvi.Info { return n.info }
@@ -80,7 +88,7 @@ func (n *nic) Poll(ev []efvi.Event) int {
 }
 
 func (n *nic) Send(frame, off, size uint32) bool {
-	if len(n.tx) == 128 {
+	if len(n.tx) == 128 || n.stuck && len(n.tx) >= 4 {
 		return false
 	}
 	n.tx = append(n.tx, efvi.Event{Kind: efvi.EventTX, Frame: frame, Off: off, Len: size})
@@ -88,6 +96,9 @@ func (n *nic) Send(frame, off, size uint32) bool {
 }
 
 func (n *nic) Flush() error {
+	if n.stuck {
+		return nil
+	}
 	for _, t := range n.tx {
 		if n.pipe != nil {
 			n.pipe = append(n.pipe, slot{})
@@ -109,56 +120,90 @@ func (n *nic) Flush() error {
 
 // transmit puts a frame through the bottleneck and the faults.
 func (n *nic) transmit(data []byte) {
+	p := packet{to: n.peer, data: data}
+	if n.w.watch != nil {
+		p.seg = n.w.watch.sent(n.w.now, n.side, data)
+	}
 	if n.narrow > 0 && len(data) > n.narrow+14 {
 		n.tooBig(data)
 		return
 	}
 	l, r := &n.link, n.w.rng
-	out := n.w.now
-	if l.Rate > 0 {
-		for len(n.inside) > 0 && n.inside[0] <= n.w.now {
-			n.inside = n.inside[1:]
-		}
-		if l.Queue > 0 && len(n.inside) >= l.Queue {
-			n.w.dropped++
-			return
-		}
-		out = max(out, n.free) + int64(len(data)+24)*8*1_000_000_000/l.Rate
-		n.free = out
-		n.inside = append(n.inside, out)
-	}
-	if l.Loss > 0 && r.Float64() < l.Loss {
+	out, ok := n.bottleneck(len(data))
+	if !ok || l.Loss > 0 && r.Float64() < l.Loss {
 		n.w.dropped++
 		return
 	}
-	at := out + l.Delay
+	p.at = out + l.Delay
 	if l.Jitter > 0 {
-		at += r.Int64N(l.Jitter)
+		p.at += r.Int64N(l.Jitter)
 	}
-	at = max(at, n.last)
-	n.last = at
+	p.at = max(p.at, n.last)
+	n.last = p.at
 	if l.Reorder > 0 && r.Float64() < l.Reorder {
-		at += l.Hold
+		p.at += l.Hold
 	}
-	if l.Corrupt > 0 && r.Float64() < l.Corrupt {
-		data[r.IntN(len(data))] ^= 1 << r.IntN(8)
-	}
-	n.w.put(packet{at: at, to: n.peer, data: data})
+	n.damage(&p)
+	n.w.put(p)
 	if l.Dup > 0 && r.Float64() < l.Dup {
-		n.w.put(packet{at: at + l.Hold, to: n.peer, data: append([]byte(nil), data...)})
+		p.at, p.data = p.at+l.Hold, append([]byte(nil), p.data...)
+		n.w.put(p)
+	}
+}
+
+// bottleneck is when a packet of size bytes leaves the queue in front of the link; false: there was no room in it.
+func (n *nic) bottleneck(size int) (out int64, ok bool) {
+	l, now := &n.link, n.w.now
+	if l.Rate <= 0 {
+		return now, true
+	}
+	for len(n.inside) > 0 && n.inside[0] <= now {
+		n.inside = n.inside[1:]
+	}
+	if l.Queue > 0 && len(n.inside) >= l.Queue {
+		return 0, false
+	}
+	out = max(now, n.free) + int64(size+24)*8*1_000_000_000/l.Rate
+	n.free = out
+	n.inside = append(n.inside, out)
+	return out, true
+}
+
+// damage does to a packet's bytes what the link does. One that has changed where a checksum would tell must not arrive.
+func (n *nic) damage(p *packet) {
+	l, r := &n.link, n.w.rng
+	if l.Corrupt > 0 && r.Float64() < l.Corrupt {
+		p.data[r.IntN(len(p.data))] ^= 1 << r.IntN(8)
+		p.seg = n.w.reparse(p)
+	}
+	if l.Cut > 0 && r.Float64() < l.Cut {
+		p.data, p.seg = p.data[:r.IntN(len(p.data))], nil
+	}
+	if l.Pad > 0 && r.Float64() < l.Pad {
+		p.data = append(p.data, make([]byte, 1+r.IntN(18))...)
+	}
+	if l.Mark > 0 && r.Float64() < l.Mark {
+		congested(p.data)
 	}
 }
 
 // arrive hands a frame to the receive ring; without a posted frame it is lost, as in a real device.
-func (n *nic) arrive(data []byte) {
-	if len(n.posted) == 0 {
+func (n *nic) arrive(p packet) {
+	if n.intake != nil {
+		n.intake(p.data)
+		return
+	}
+	if len(n.posted) == 0 || n.deaf {
 		n.w.dropped++
 		return
+	}
+	if n.w.watch != nil && p.seg != nil {
+		n.w.watch.arrived(n.w.now, n.side, p.seg)
 	}
 	f := n.posted[0]
 	n.posted = append(n.posted[:0], n.posted[1:]...)
 	const headroom = 256
-	size := copy(n.mem[f*efvi.FrameSize+headroom:(f+1)*efvi.FrameSize], data)
+	size := copy(n.mem[f*efvi.FrameSize+headroom:(f+1)*efvi.FrameSize], p.data)
 	n.events = append(n.events, efvi.Event{Kind: efvi.EventRX, Frame: f, Off: headroom, Len: uint32(size)})
 }
 

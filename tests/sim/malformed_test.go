@@ -32,7 +32,7 @@ func (w *world) frameFor(f wire.TCPFields, payload []byte) []byte {
 
 // inject lets host 1 receive a frame now.
 func (w *world) inject(frame []byte) {
-	w.host[1].nic.arrive(frame)
+	w.host[1].nic.arrive(packet{data: frame})
 	w.host[1].Poll(w.now, 64)
 }
 

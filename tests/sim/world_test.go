@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,7 +34,10 @@ type world struct {
 	dropped int
 	host    [2]*host
 	apps    []func() // run after every step
+	alarm   int64    // when an app wants to run, whatever happens; 0: it does not mind
+	watch   *watcher // judges every packet, if there
 	still   int      // steps since time last went on
+	steps   int
 }
 
 // host is one stack with one nic.
@@ -45,10 +49,14 @@ type host struct {
 	addr   netip.Addr
 	peer   *host
 	routes *routes
-	ready  int // calls of Sink
+	words  map[*usock.Socket]uint32 // readiness as the stack told it last, which is all that the real engine's programs see
 }
 
-func (h *host) Ready(*usock.Socket) { h.ready++ }
+func (h *host) Ready(s *usock.Socket) {
+	if h.words != nil {
+		h.words[s] = s.Ready()
+	}
+}
 
 // routes is a Router that knows only the peer.
 type routes struct {
@@ -94,10 +102,10 @@ func newWorld(t testing.TB, c config) *world {
 		addrs = []string{"2001:db8::1", "2001:db8::2"}
 	}
 	for i := range w.host {
-		mem := make([]byte, c.frames*efvi.FrameSize)
+		mem := frameMemory(c.frames * efvi.FrameSize)
 		h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
 		h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
-		h.nic = &nic{w: w, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu}}
+		h.nic = &nic{w: w, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu}}
 		p := tcp.DefaultParams()
 		if c.params != nil {
 			c.params(i, p)
@@ -110,6 +118,23 @@ func newWorld(t testing.TB, c config) *world {
 	a.AddVI(a.nic)
 	b.AddVI(b.nic)
 	return w
+}
+
+// slabs are frame memory of worlds that are over: thousands of worlds follow each other. What is in it does not matter.
+var slabs sync.Pool
+
+func frameMemory(size int) []byte {
+	if b, ok := slabs.Get().(*[]byte); ok && cap(*b) >= size {
+		return (*b)[:size]
+	}
+	return make([]byte, size)
+}
+
+// free gives a world's memory back; nothing of it may be used afterwards.
+func (w *world) free() {
+	for _, h := range w.host {
+		slabs.Put(&h.nic.mem)
+	}
 }
 
 // step goes to the next thing that happens, at most to limit; false: nothing ever will before it.
@@ -126,10 +151,14 @@ func (w *world) step(limit int64) bool {
 			next = w.now
 		}
 	}
+	if w.alarm > 0 {
+		next = min(next, max(w.alarm, w.now))
+	}
 	if next >= limit {
 		w.now = limit
 		return false
 	}
+	w.steps++
 	if w.still++; next > w.now {
 		w.still = 0
 	}
@@ -140,7 +169,7 @@ func (w *world) step(limit int64) bool {
 	w.now = next
 	for len(w.wire) > 0 && w.wire[0].at <= w.now {
 		p := heap.Pop(&w.wire).(packet)
-		p.to.arrive(p.data)
+		p.to.arrive(p)
 	}
 	for _, h := range w.host {
 		h.Poll(w.now, 256)

@@ -143,10 +143,11 @@ func (c *Conn) finTime() int64 {
 func (c *Conn) enterTimeWait(now int64) { c.leaveToWaits(now, TimeWait, timeWaitLen) }
 
 func (c *Conn) leaveToWaits(now int64, state State, wait int64) {
-	c.h.Waits.add(now, c, state, wait)
 	if c.ack.pending&ackScheduled != 0 {
 		c.set(flagLastACK)
 		c.lastSeq = c.snd.nxt
+		c.selectWindow() // that of the last ACK, so that the record's is not smaller
 	}
+	c.h.Waits.add(now, c, state, wait)
 	c.done(now)
 }

@@ -44,7 +44,7 @@ func MakeCookie(now int64, k *Secret, local, remote netip.AddrPort, irs Seq, mss
 		i--
 	}
 	minute := uint32(now / cookieMinute)
-	hash := (uint32(k.flow(local, remote, 2+uint64(minute)<<8)) + uint32(i)) & cookieMask
+	hash := (k.cookie(local, remote, irs, minute) + uint32(i)) & cookieMask
 	return Seq(uint32(k.flow(local, remote, 3)) + uint32(irs) + minute<<cookieBits + hash)
 }
 
@@ -57,12 +57,18 @@ func CheckCookie(now int64, k *Secret, local, remote netip.AddrPort, irs, cookie
 	if age >= cookieLife {
 		return 0, false
 	}
-	i := (v - uint32(k.flow(local, remote, 2+uint64(minute-age)<<8))) & cookieMask
+	i := (v - k.cookie(local, remote, irs, minute-age)) & cookieMask
 	t := cookieTable(local.Addr())
 	if int(i) >= len(t) {
 		return 0, false
 	}
 	return t[i], true
+}
+
+// cookie is the hash in a cookie's low bits. The peer's number is part of it: Linux only adds the number, so that an ACK of
+// up to three bytes later, when those got lost, passes as one of another MSS, and the bytes are lost for ever.
+func (k *Secret) cookie(local, remote netip.AddrPort, irs Seq, minute uint32) uint32 {
+	return uint32(k.flow(local, remote, 2+uint64(minute)<<8+uint64(irs)<<32))
 }
 
 // CookieTS puts options into a timestamp: the value sent is never later than ts, so that the clock does not jump back

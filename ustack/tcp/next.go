@@ -171,7 +171,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 	if t.cwr {
 		s.ecn.cwrQueued = false
 	}
-	s.probe.due = false
+	s.probe = prober{} // data is out: the interval between probes begins anew (tcp_send_probe0)
 	if prior == 0 || s.tmr.kind == timerTLP || s.tmr.kind == timerProbe {
 		s.rearmRTO(now)
 	}

@@ -90,8 +90,8 @@ func (s *sender) onProbeTimer(now int64) error {
 // nextProbe is as much of the next segment as the window allows, or a bare probe.
 func (s *sender) nextProbe(now int64) (txSeg, bool) {
 	if r := s.q.unsent; r != nil && r.seq.LT(s.wndEnd()) && s.sb.out == 0 {
-		if n := min(s.wndEnd().Sub(r.seq), s.mss); int(r.n) > n {
-			s.split(r, n)
+		if n := min(s.wndEnd().Sub(r.seq), s.mss); r.end().Sub(r.seq) > n { // the FIN counts: it may have to wait
+			s.split(r, min(n, int(r.n)))
 		}
 		r.flags |= recPSH
 		return s.newSegment(r), true

@@ -67,6 +67,42 @@ func TestSmallWindowIsFilledByTheTimer(t *testing.T) {
 	r.sent(301, 700)
 }
 
+// A window that stays smaller than a segment: each part takes one timeout, not twice the last one's.
+func TestSmallWindowKeepsItsPace(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.setPeerWindow(0, 300)
+	r.s.maxWnd = 1 << 20
+	r.write(4000)
+	r.sent()
+	r.timer(1000 * ms)
+	require.Equal(t, 1, r.flush())
+	for r.rel(r.s.nxt) < 4000 {
+		r.after(10 * ms)
+		r.ackWith(r.rel(r.s.nxt), wnd(300))
+		if r.flush() == 0 {
+			r.timer(max(r.s.rto(), r.s.rtoMin()))
+			require.Equal(t, 1, r.flush())
+		}
+	}
+}
+
+// The FIN takes a number of the window like a byte: a window that holds the last bytes only lets those go.
+func TestFINWaitsForTheWindow(t *testing.T) {
+	for _, room := range []int{1, 700, 999, 1000} {
+		r := newSendRig(t, 1000)
+		r.s.setPeerWindow(0, uint32(room))
+		r.s.maxWnd = 1 << 20
+		r.write(1000)
+		r.s.queueFIN(r.now)
+		r.sent()
+		r.timer(1000 * ms)
+		r.sent(1, room)
+		r.after(ms)
+		r.ackWith(1+room, wnd(5000))
+		r.sent(1+room, 1001-room)
+	}
+}
+
 // A peer whose largest window is below two segments gets segments of half of it, so that two fit.
 func TestHalfOfASmallWindow(t *testing.T) {
 	r := newSendRig(t, 1000)

@@ -38,6 +38,9 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 		if c.starved() && c.rq.bytes > 0 || !c.enqueue(s.Buf, p) {
 			c.h.MIB.TCPRcvQDrop++ // as if lost; what is queued must be read first
 			c.ack.pending |= ackScheduled | ackNow
+			if c.readable() {
+				c.wake(true, false)
+			}
 			return
 		}
 		c.advance(len(p))

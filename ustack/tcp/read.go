@@ -118,5 +118,6 @@ func (c *Conn) readable() bool {
 	if c.urg.have != urgNone && c.urg.seq == c.copied && !c.opt.OOBInline {
 		target++
 	}
-	return c.rq.bytes >= target || c.rq.bytes > 0 && c.offered() < int(c.ack.rcvMSS)
+	// No more may come before some is read: the window is closed, or frames are scarce (tcp_rmem_pressure).
+	return c.rq.bytes >= target || c.rq.bytes > 0 && (c.offered() < int(c.ack.rcvMSS) || c.starved() || c.saturated())
 }

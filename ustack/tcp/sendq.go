@@ -226,13 +226,18 @@ func (r *txRec) fill(b []byte, limit int) int {
 // because the headers of the rest need room where the first part lies. When no frame is left both share the one: then
 // the rest is copied each time it is sent, since it does not lie where its frame starts.
 func (s *sender) split(r *txRec, at int) {
-	f := s.mem.Pool.Get()
+	var f *pbuf.Buf
+	if at < int(r.n) {
+		f = s.mem.Pool.Get()
+	}
 	x := s.mem.rec()
 	links := *x
 	*x = *r
 	x.next, x.prev, x.tnext, x.tprev = links.next, links.prev, nil, nil
 	x.seq = r.seq.Add(at)
-	if f == nil {
+	if at == int(r.n) { // the FIN alone
+		x.buf, x.off, x.n = nil, 0, 0
+	} else if f == nil {
 		r.buf.Ref()
 		x.off, x.n = r.off+uint16(at), r.n-uint16(at)
 	} else {
