@@ -9,9 +9,12 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test demo interop packetdrill check clean
+.PHONY: all help install-deps test demo bench interop packetdrill check clean
 
-all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(BUILD)/pingpong $(BUILD)/transfer ## Build the preload object, the engine and the command
+# Plain C programs that benchmark, demo and tests run on either path.
+PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
+
+all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(PROGS) ## Build the preload object, the engine and the command
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,11 +38,7 @@ $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)
 	go build -o $@ ./cmd/sluice
 
-$(BUILD)/pingpong: bench/pingpong.c
-	@mkdir -p $(BUILD)
-	$(CC) $(CFLAGS) -o $@ $<
-
-$(BUILD)/transfer: bench/transfer.c
+$(PROGS): $(BUILD)/%: bench/prog/%.c bench/prog/prog.h
 	@mkdir -p $(BUILD)
 	$(CC) $(CFLAGS) -o $@ $<
 
@@ -59,6 +58,11 @@ ROUNDS ?= 3
 SIZE ?= 100000000
 interop: install-deps all ## Transfer over impaired paths beside the kernel (CELLS=cubic/loss1/*, ROUNDS, SIZE); see docs/interop.md
 	go run ./tests/interop/matrix -cells '$(CELLS)' -rounds $(ROUNDS) -size $(SIZE)
+
+BENCH ?= # flags of `sluice bench`, as BENCH=--quick
+bench: all ## Measure the kernel path and sluice in turn (15 min): build/bench.json, build/bench.html
+	@scripts/install-deps memcached libmemcached-tools
+	$(BUILD)/sluice bench $(BENCH)
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated

@@ -18,7 +18,7 @@ type Path struct {
 	Web         []WebRound  `json:"nginx"`
 	Ping        []PingRound `json:"ping_pong"`
 	Packets     uint64      `json:"packets_through_hidden_queues"` // in and out, while wrk ran
-	Connections int         `json:"kernel_connections_seen"`       // the most at one look
+	Connections uint64      `json:"kernel_connections"`            // that nginx got from the kernel, all rounds
 }
 
 // WebRound is nginx under wrk.
@@ -77,7 +77,7 @@ func (rep *Report) print(out io.Writer) {
 		fmt.Fprintf(w, "%s\t"+r.format+"\t"+r.format+"\t%s\t\n", r.name, r.kernel, r.sluice, r.ratio())
 	}
 	fmt.Fprintf(w, "packets through hidden queues\t%d\t%d\t\t\n", rep.Kernel.Packets, rep.Sluice.Packets)
-	fmt.Fprintf(w, "kernel connections seen\t%d\t%d\t\t\n", rep.Kernel.Connections, rep.Sluice.Connections)
+	fmt.Fprintf(w, "connections from the kernel\t%d\t%d\t\t\n", rep.Kernel.Connections, rep.Sluice.Connections)
 	w.Flush()
 }
 

@@ -26,7 +26,7 @@ func TestTableShowsMediansAndWhoIsBetter(t *testing.T) {
 		"ping-pong p50 (us) 20.0 10.0 2.00x",
 		"ping-pong p99 (us) 40.0 80.0 0.50x",
 		"packets through hidden queues 0 1234",
-		"kernel connections seen 64 0",
+		"connections from the kernel 64 0",
 		"",
 	}, lines)
 }

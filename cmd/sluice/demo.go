@@ -19,7 +19,7 @@ func demoCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 	}
 	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "rounds of each path")
-	cmd.Flags().IntVar(&cfg.Seconds, "seconds", 4, "seconds of wrk in a round")
+	cmd.Flags().IntVar(&cfg.Seconds, "seconds", 3, "seconds of wrk in a round")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx, stop := signal.NotifyContext(cmd.Context(), unix.SIGINT, unix.SIGTERM)
 		defer stop()

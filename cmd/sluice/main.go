@@ -23,7 +23,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), brokerCommand(), statusCommand(), demoCommand())
+	root.AddCommand(runCommand(), brokerCommand(), statusCommand(), demoCommand(), benchCommand())
 	err := root.ExecuteContext(context.Background())
 	var code exitCode
 	switch {

@@ -22,6 +22,7 @@ type Site struct {
 	Backend int // port on 127.0.0.1 that /up/ is proxied to
 	Workers int
 	Daemon  bool
+	NoLog   bool // no access log
 }
 
 // conf is shaped as Debian's: www-data, sendfile, an access log. The log
@@ -40,7 +41,7 @@ http {
 	include /etc/nginx/mime.types;
 	default_type application/octet-stream;
 	log_format pids '$pid $status $request';
-	access_log {{.Dir}}/access.log pids;
+	access_log {{if .NoLog}}off{{else}}{{.Dir}}/access.log pids{{end}};
 	client_body_temp_path {{.Dir}}/body;
 	proxy_temp_path {{.Dir}}/proxy;
 	fastcgi_temp_path {{.Dir}}/fastcgi;

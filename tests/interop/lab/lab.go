@@ -1,4 +1,4 @@
-// Package lab has two ends with an impaired path between them, and moves data over it by bench/transfer: the end under
+// Package lab has two ends with an impaired path between them, and moves data over it by bench/prog/transfer: the end under
 // test with its connections accelerated or by the kernel, the other end always by the kernel.
 package lab
 

@@ -170,7 +170,7 @@ static void drain(int fd, int64_t skip_ms, int64_t for_ms)
 int main(int argc, char **argv)
 {
 	if (argc < 7 || (strcmp(argv[1], "serve") != 0 && strcmp(argv[1], "call") != 0)) {
-		fprintf(stderr, "usage: see the head of bench/transfer.c\n");
+		fprintf(stderr, "usage: see the head of bench/prog/transfer.c\n");
 		return 2;
 	}
 	bool server = strcmp(argv[1], "serve") == 0;
