@@ -88,7 +88,9 @@ func (s *sender) onAck(now int64, in *ackIn) (out ackOut) {
 	out.sacked = a.sacked
 	out.send = s.q.head != nil
 	if out.moved {
-		out.space = s.freed()
+		if out.space = s.freed(); s.chrono.kind != chronoNone {
+			s.ackedChrono(now)
+		}
 	}
 	return out
 }
@@ -249,6 +251,9 @@ func (a *ackWork) dubious() bool { return !a.advanced || a.sacked > 0 || a.dsack
 func (s *sender) control(a *ackWork) {
 	n := s.rate.delivered - a.priorDelivered
 	lost := s.sb.lostMarks - a.priorLost
+	if a.ece {
+		s.rate.deliveredCE += n
+	}
 	s.cc.sample(s, a.now, s.rate.sample(s, a, n, lost))
 	switch {
 	case s.ownCwnd:

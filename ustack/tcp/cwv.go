@@ -19,6 +19,9 @@ func (v *cwv) validate(s *sender, now int64, limited bool) {
 		v.used, v.stamp = 0, now
 		return
 	}
+	if s.buf.noSpace && s.q.unsent == nil {
+		s.chrono.start(now, chronoSndbuf)
+	}
 	v.used = max(v.used, s.sb.out)
 	if s.p.SlowStartIdle && now-v.stamp >= s.rto() && !s.ownCwnd {
 		v.appLimited(s, now)

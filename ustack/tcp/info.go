@@ -18,6 +18,7 @@ const (
 	infoSegsOut   = 136
 	infoNotsent   = 144
 	infoDelivRate = 160
+	infoBusyTime  = 168
 	infoDelivered = 192
 	infoBytesSent = 200
 	infoDSACKDups = 216
@@ -104,7 +105,9 @@ func (c *Conn) infoSender(now int64, b []byte) {
 	put64(b, infoBytesAck, c.bytesOut, c.bytesIn)
 	put32(b, infoSegsOut, c.segsOut, c.segsIn, uint32(max(s.unsent(), 0)), uint32(s.rtt.min.get()/1000), c.dataIn, c.dataOut)
 	put64(b, infoDelivRate, uint64(s.rate.rate))
-	put32(b, infoDelivered, s.rate.delivered, 0)
+	busy, rwnd, sndbuf := s.chrono.times(now)
+	put64(b, infoBusyTime, busy, rwnd, sndbuf)
+	put32(b, infoDelivered, s.rate.delivered, s.rate.deliveredCE)
 	put64(b, infoBytesSent, c.bytesOut+uint64(s.nxt.Sub(s.una))+s.sb.bytesAgain, s.sb.bytesAgain)
 	put32(b, infoDSACKDups, s.sb.dsacks, s.sb.reorders)
 	put32(b, infoSndWnd, s.wnd, uint32(c.offered()))

@@ -81,7 +81,15 @@ func (s *sender) nextNew(now int64) (txSeg, bool) {
 	if t, ok, wait := s.mtuProbe(now); ok || wait {
 		return t, ok
 	}
-	if !s.windowFits(r, s.mss) || !s.nagleAllows(r) {
+	if !s.windowFits(r, s.mss) {
+		s.chrono.start(now, chronoRwnd)
+		s.armProbe(now)
+		return txSeg{}, false
+	}
+	if s.chrono.kind == chronoRwnd {
+		s.stopChrono(now, chronoRwnd)
+	}
+	if !s.nagleAllows(r) {
 		s.armProbe(now)
 		return txSeg{}, false
 	}

@@ -4,12 +4,13 @@ package tcp
 // the sending of a segment and its acknowledgment, over the longer of the time it took to send it and to acknowledge it.
 type rateSampler struct {
 	delivered uint32 // segments delivered in all (C.delivered)
+	limited   uint32 // delivered count up to which the application limits the rate, 0: it does not
 	at        int64  // when that changed last (C.delivered_time)
 	first     int64  // when the flight of the newest delivered segment began (C.first_sent_time)
-	limited   uint32 // delivered count up to which the application limits the rate, 0: it does not
+	rate      int64  // last good sample for TCP_INFO: bytes per second
 
-	rate       int64 // last good sample for TCP_INFO: bytes per second
-	appLimited bool  // the sample of the last ACK was
+	deliveredCE uint32 // of delivered: by ACKs with ECN-Echo
+	appLimited  bool   // the sample of the last ACK was
 }
 
 // rateWork is what one ACK tells, of the newest segment that it delivered.

@@ -39,13 +39,17 @@ type sender struct {
 	tmr   sendTimer
 	rack  rack
 	tlp   tlp
-	prr   prr
 	undo  undoState
-	frto  frto
 	rate  rateSampler
 	cwv   cwv
 	pace  *pacer // nil: nothing is paced
+	prr   prr
 	train train
+	frto  frto
+	ecn   ecnSender
+	nagle nagleState
+
+	chrono chrono
 
 	state    caState
 	cwnd     uint32 // segments
@@ -56,10 +60,8 @@ type sender struct {
 
 	cc congestion
 
-	ecn   ecnSender
 	probe prober
 	pmtu  pmtuState
-	nagle nagleState
 
 	lastAck  int64 // when the last ACK came (of any kind), for zero windows
 	lastSent int64 // when new data was sent last

@@ -25,7 +25,9 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 			break
 		}
 		n := r.fill(b[done:], limit)
-		s.q.push(r)
+		if s.q.push(r); s.q.head == r {
+			s.chrono.start(now, chronoBusy)
+		}
 		s.q.charge += recCharge
 		s.took(r, n)
 		done += n
