@@ -17,11 +17,10 @@ type Conn struct {
 	// Where the last segment came in.
 	Ifindex, Queue int32
 
-	h    *Host
-	opt  *Options // may be shared with the listener: see ownOptions
-	err  error    // SO_ERROR
-	soft error    // what a timeout will be reported as
-	snd  sender
+	h   *Host
+	opt *Options // may be shared with the listener: see ownOptions
+	err error    // SO_ERROR
+	snd sender
 
 	state State
 	shut  shutdown
@@ -159,9 +158,9 @@ func (c *Conn) OnTimer(now int64, out Out) {
 // timedOut ends the connection because the peer did not answer: "When the number of transmissions of the same segment
 // reaches a threshold R2 [...] close the connection" RFC 9293 §3.8.3. An ICMP error that came meanwhile says more.
 func (c *Conn) timedOut(now int64) {
-	err := c.soft
-	if err == nil {
-		err = ErrTimeout
+	err := ErrTimeout
+	if c.rare != nil && c.rare.soft != nil {
+		err = c.rare.soft
 	}
 	c.h.MIB.TCPAbortOnTimeout++
 	c.fail(now, err)

@@ -135,6 +135,8 @@ func (k *FastOpenKeys) text(out []byte) int {
 
 // rare is what few connections have, or for a short time only.
 type rare struct {
+	soft error // what a timeout will be reported as (RFC 5461)
+
 	// Of a connection that a SYN alone opened, until the handshake is over.
 	listener *Listener // nil: it is over
 	synackAt int64     // when the SYN-ACK left first

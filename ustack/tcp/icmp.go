@@ -44,5 +44,5 @@ func (c *Conn) SoftError(now int64, err error, quoted Seq, hard bool) {
 		c.fail(now, err)
 		return
 	}
-	c.soft = err
+	c.rarely().soft = err
 }

@@ -143,7 +143,9 @@ func (c *Conn) checkACK(now int64, s *Segment, out Out) bool {
 	}
 	c.lastRecv = now
 	c.probesOut = 0
-	c.soft = nil
+	if c.rare != nil {
+		c.rare.soft = nil
+	}
 	c.bytesOut += uint64(r.acked)
 	c.keepTS(now, s)
 	if r.moved && c.sndUp.LT(c.snd.una) {

@@ -58,6 +58,11 @@ type sender struct {
 	ssthresh uint32
 	highSeq  Seq // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
 
+	synOut    bool // our SYN is queued and not acknowledged
+	synData   bool // data leaves, or left, with it
+	synackOut bool // our SYN-ACK, which is not in the queue, is not acknowledged: see openSYNACK
+	finQueued bool
+
 	cc congestion
 
 	probe prober
@@ -65,11 +70,6 @@ type sender struct {
 
 	lastAck  int64 // when the last ACK came (of any kind), for zero windows
 	lastSent int64 // when new data was sent last
-
-	synOut    bool // our SYN is queued and not acknowledged
-	synData   bool // data leaves, or left, with it
-	synackOut bool // our SYN-ACK, which is not in the queue, is not acknowledged: see openSYNACK
-	finQueued bool
 
 	// Set by the state machine, at any time.
 	userTime int64 // TCP_USER_TIMEOUT in ns, 0 none
