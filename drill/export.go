@@ -71,7 +71,7 @@ func serve(m *machine.Machine, c *C.struct_drill_call) {
 		caller.Reply = func(ret int) { c.b = C.int(info.Flags); reply(ret) }
 		m.Recv(caller, fd, vectors(c), a, info)
 	case C.DRILL_SEND:
-		m.Send(caller, fd, vectors(c), a)
+		m.Send(caller, fd, vectors(c), a, unsafe.Slice((*byte)(c.p), c.c))
 	case C.DRILL_FCNTL:
 		reply(m.Fcntl(fd, a, b))
 	case C.DRILL_IOCTL:

@@ -70,7 +70,19 @@ static int d_connect(void *u, int fd, const struct sockaddr *addr, socklen_t len
     return (int)CALL(.op = DRILL_CONNECT, .fd = fd, .p = (void *)addr, .n = len);
 }
 
+/* A buffer that is not there, as the kernel would find out. */
+static int bad(const struct iovec *iov, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (iov[i].iov_base == NULL && iov[i].iov_len > 0) {
+            errno = EFAULT;
+            return 1;
+        }
+    return 0;
+}
+
 static ssize_t receive(int fd, struct iovec *iov, size_t n, int flags, int *msg_flags) {
+    if (!(flags & MSG_TRUNC) && bad(iov, n))
+        return -1;
     struct drill_call c = {.op = DRILL_RECV, .fd = fd, .iov = iov, .n = n, .a = flags};
     ssize_t ret = ask(&c);
     if (msg_flags)
@@ -79,6 +91,8 @@ static ssize_t receive(int fd, struct iovec *iov, size_t n, int flags, int *msg_
 }
 
 static ssize_t transmit(int fd, const struct iovec *iov, size_t n, int flags, const void *to, socklen_t len) {
+    if (bad(iov, n))
+        return -1;
     return CALL(.op = DRILL_SEND, .fd = fd, .iov = (struct iovec *)iov, .n = n, .a = flags, .p = (void *)to, .c = (int)len);
 }
 

@@ -52,19 +52,46 @@ func (m *Machine) Recv(c Caller, fd int, iov [][]byte, flags int, info *Received
 	})
 }
 
-// Send is sendmsg(2) and the calls that are special cases of it.
-func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int) {
+// Send is sendmsg(2) and the calls that are special cases of it; to is where to connect to, with MSG_FASTOPEN.
+func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int, to []byte) {
 	s, err := m.socket(fd)
-	if err == nil && (s.s == nil || s.s.Listener() != nil) {
+	had, opening := 0, false
+	switch {
+	case err != nil:
+	case s.s == nil && flags&unix.MSG_FASTOPEN != 0:
+		had, err = s.dialFast(iov, to)
+		opening = true
+	case s.s == nil || s.s.Listener() != nil:
 		err = tcp.ErrPipe
+	case flags&unix.MSG_FASTOPEN != 0 && s.phase == connecting && s.s.Conn().Connected():
+		err = s.connectResult() // this call is told how the attempt ended, as connect(2) would be
+		flags &^= unix.MSG_FASTOPEN
+	case s.s.Conn().Deferred():
+		had, err = s.s.Send(m.now, iov, 0)
+		opening = true
 	}
 	if err != nil {
 		c.Reply(result(0, err))
 		return
 	}
-	want, had := total(iov), 0
+	if opening {
+		flags &^= unix.MSG_FASTOPEN
+	}
+	want, again := total(iov), false
 	wait := !s.nonblock && flags&unix.MSG_DONTWAIT == 0
 	m.blocking(c, wait, s.sndTimeo, func() (int, error) {
+		if opening {
+			if err := s.opened(wait); err != nil && (err == tcp.ErrAgain || had == 0) {
+				return 0, err
+			} else if err != nil {
+				return had, nil
+			}
+			opening = false
+		}
+		if again && s.s.Ready()&(usock.PollOut|always) == 0 {
+			return 0, tcp.ErrAgain // a writer that waits is woken when a third of the buffer is free
+		}
+		again = true
 		n, err := s.s.Send(m.now, skip(iov, had), flags&^unix.MSG_DONTWAIT)
 		had += max(n, 0)
 		switch {
@@ -77,6 +104,35 @@ func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int) {
 		}
 		return 0, tcp.ErrAgain
 	})
+}
+
+// dialFast is the first half of sendmsg(2) with MSG_FASTOPEN: the number tells what the SYN took.
+func (s *socket) dialFast(iov [][]byte, to []byte) (int, error) {
+	s.m.Refresh()
+	if len(to) < 2 || to[0] == unix.AF_UNSPEC && to[1] == 0 {
+		return 0, tcp.ErrNotSupp
+	}
+	local, remote, err := s.ends(to)
+	if err != nil {
+		return 0, err
+	}
+	u, n, err := s.m.stack.ConnectFast(s.m.now, local, remote, s.preset, iov)
+	if err != nil {
+		return 0, err
+	}
+	s.s, s.phase = u, connecting
+	return n, nil
+}
+
+// opened is what a write whose first bytes may have gone with the SYN waits for.
+func (s *socket) opened(wait bool) error {
+	switch {
+	case s.s.Conn().Connected():
+		return s.connectResult()
+	case wait:
+		return tcp.ErrAgain
+	}
+	return unix.EINPROGRESS
 }
 
 func total(iov [][]byte) (n int) {

@@ -113,7 +113,7 @@ func TestBlockingCallEndsWhenItsPacketComes(t *testing.T) {
 func TestTimeGoesFromDeadlineToDeadline(t *testing.T) {
 	r := newRig(t)
 	fd := r.connect()
-	require.Equal(t, 3, r.now(func(c Caller) { r.Send(c, fd, [][]byte{[]byte("abc")}, 0) }))
+	require.Equal(t, 3, r.now(func(c Caller) { r.Send(c, fd, [][]byte{[]byte("abc")}, 0, nil) }))
 	require.Equal(t, "abc", string(r.hear().Payload()))
 	sent := r.Now()
 	require.Equal(t, "abc", string(r.hear().Payload()), "the retransmission")

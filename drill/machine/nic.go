@@ -60,10 +60,18 @@ func (n *nic) Flush() error {
 	return nil
 }
 
-// arrive hands an IP packet to the stack; without a posted frame, or if it is longer than one, it is lost.
+const headroom = 256
+
+// arrive hands an IP packet to the stack; without a posted frame it is lost. Scripts have TCP segments that are longer than
+// the link allows, as if a device had merged them: they come as the segments that were merged.
 func (n *nic) arrive(ip []byte) {
-	const headroom = 256
-	if len(n.posted) == 0 || len(ip) == 0 || headroom+wire.EthernetLen+len(ip) > efvi.FrameSize {
+	if len(n.posted) == 0 || len(ip) == 0 {
+		return
+	}
+	if headroom+wire.EthernetLen+len(ip) > efvi.FrameSize {
+		for _, part := range segments(ip, n.m.conf.MTU) {
+			n.arrive(part)
+		}
 		return
 	}
 	f := n.posted[0]

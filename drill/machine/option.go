@@ -13,7 +13,7 @@ import (
 var harmless = map[option]bool{
 	{unix.SOL_SOCKET, unix.SO_REUSEADDR}: true, {unix.SOL_SOCKET, unix.SO_REUSEPORT}: true, {unix.SOL_SOCKET, unix.SO_DEBUG}: true,
 	{unix.SOL_SOCKET, unix.SO_DONTROUTE}: true, {unix.SOL_SOCKET, unix.SO_MARK}: true, {unix.SOL_SOCKET, unix.SO_BUSY_POLL}: true,
-	{unix.SOL_SOCKET, unix.SO_INCOMING_CPU}: true,
+	{unix.SOL_SOCKET, unix.SO_INCOMING_CPU}: true, {unix.SOL_IP, unix.IP_FREEBIND}: true,
 }
 
 // SetOption is setsockopt(2).

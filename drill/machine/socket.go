@@ -160,8 +160,11 @@ func (m *Machine) Connect(c Caller, fd int, sa []byte) {
 		c.Reply(0)
 		return
 	}
-	pending := tcp.ErrAlready
+	var pending error = tcp.ErrAlready
 	switch {
+	case s.s != nil && s.phase == connecting && s.s.Listener() == nil && s.s.Conn().Deferred():
+		c.Reply(-int(unix.EISCONN))
+		return
 	case s.phase == connected, s.s != nil && s.s.Listener() != nil:
 		c.Reply(-int(unix.EISCONN))
 		return
@@ -170,13 +173,16 @@ func (m *Machine) Connect(c Caller, fd int, sa []byte) {
 			c.Reply(result(0, err))
 			return
 		}
-		pending = unix.EINPROGRESS
+		if pending = unix.EINPROGRESS; s.s.Conn().Deferred() { // TCP_FASTOPEN_CONNECT: the first write sends the SYN
+			c.Reply(0)
+			return
+		}
 	}
 	m.blocking(c, !s.nonblock, s.sndTimeo, func() (int, error) {
-		if st := s.s.State(); st == tcp.SynSent || st == tcp.SynReceived {
-			if s.nonblock {
-				return 0, pending
-			}
+		switch {
+		case !s.s.Conn().Connected() && s.nonblock:
+			return 0, pending
+		case !s.s.Conn().Connected():
 			return 0, tcp.ErrAgain
 		}
 		return 0, s.connectResult()
@@ -197,30 +203,37 @@ func (s *socket) connectResult() error {
 }
 
 func (s *socket) dial(sa []byte) error {
-	m := s.m
-	to, six, err := engine.ParseSockaddr(sa)
+	local, to, err := s.ends(sa)
 	if err != nil {
 		return err
 	}
-	if six && !s.six {
-		return unix.EAFNOSUPPORT
-	}
-	local := s.local
-	if !local.IsValid() {
-		local = netip.AddrPortFrom(netip.IPv4Unspecified(), m.freePort())
-	}
-	if s.preset == nil { // connects again after a failure: the options are the connection's
-		s.preset = usock.NewPreset()
-	}
-	if s.six && to.Addr().Is4() {
-		to = netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
-	}
-	u, err := m.stack.ConnectWith(m.now, local, to, s.preset)
+	u, err := s.m.stack.ConnectWith(s.m.now, local, to, s.preset)
 	if err != nil {
 		return err
 	}
 	s.s, s.phase = u, connecting
 	return nil
+}
+
+// ends are the addresses of a connection to be.
+func (s *socket) ends(sa []byte) (local, to netip.AddrPort, err error) {
+	to, six, err := engine.ParseSockaddr(sa)
+	if err != nil {
+		return local, to, err
+	}
+	if six && !s.six {
+		return local, to, unix.EAFNOSUPPORT
+	}
+	if local = s.local; !local.IsValid() {
+		local = netip.AddrPortFrom(netip.IPv4Unspecified(), s.m.freePort())
+	}
+	if s.preset == nil { // connects again after a failure
+		s.preset = usock.NewPreset()
+	}
+	if s.six && to.Addr().Is4() {
+		to = netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
+	}
+	return local, to, nil
 }
 
 // disconnect is connect(2) to AF_UNSPEC.

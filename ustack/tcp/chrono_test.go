@@ -49,6 +49,7 @@ func TestWindowLimitedTime(t *testing.T) {
 func TestSendBufferLimitedTime(t *testing.T) {
 	r := established(t)
 	r.setopt(solSocket, soSndBuf, 3000)
+	r.c.snd.maxWnd = 5840 // small packets of half a window: the buffer is looked at for each
 	n, err := r.c.Write(r.now, [][]byte{make([]byte, 20000)}, 0)
 	require.NoError(t, err)
 	require.Less(t, n, 14600, "cwnd is not what holds it back")

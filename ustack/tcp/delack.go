@@ -133,6 +133,10 @@ func (c *Conn) manyIn() bool {
 func (c *Conn) delayAck(now int64) bool {
 	a := &c.ack
 	ato := a.ato
+	if ato == 0 { // nothing but a FIN came so far: no estimate, so the kernel's timer fires at its next tick
+		a.at = now + millisecond
+		return false
+	}
 	if ato > delackMin {
 		limit := int64(500 * millisecond)
 		if a.pingpong || a.pending&ackPushed != 0 {

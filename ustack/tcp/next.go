@@ -110,10 +110,8 @@ func (s *sender) windowFits(r *txRec, mss int) bool {
 }
 
 func (s *sender) newSegment(r *txRec) txSeg {
-	if s.couple(r) {
-		r.flags |= recPSH
-	}
 	t := s.segment(r)
+	t.psh = s.couple(r) || t.psh // not kept: a retransmission has its own train
 	t.ect, t.cwr = s.ecn.mark(r)
 	return t
 }

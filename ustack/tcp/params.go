@@ -43,6 +43,7 @@ type Params struct {
 	Reordering     int    // reordering
 	MaxReordering  int    // max_reordering
 	LimitNotsent   int    // notsent_lowat in bytes
+	MinTSOSegs     int    // min_tso_segs
 	NoMetricsSave  bool   // no_metrics_save
 	MTUProbing     int    // mtu_probing
 	BaseMSS        int    // base_mss
@@ -72,7 +73,7 @@ func DefaultParams() *Params {
 		KeepIdle: 2 * time.Hour, KeepIntvl: 75 * time.Second, KeepProbes: 9, FinTimeout: 60 * time.Second,
 		MaxSYNBacklog: 1024, Somaxconn: 4096, SYNCookies: 1, MaxTWBuckets: 65536, TWReuse: 2, ChallengeLimit: 1<<31 - 1,
 		Timestamps: true, SACK: true, DSACK: true, WindowScaling: true, ECN: 2, Congestion: "cubic", SlowStartIdle: true,
-		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1,
+		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1, MinTSOSegs: 2,
 		BaseMSS: 1024, MTUProbeFloor: 48, MinSndMSS: 48, ModerateRcvbuf: true, AdvWinScale: 1,
 		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
 		FastOpen: fastClient, CompSackNr: 44, CompSackDelay: time.Millisecond,

@@ -5,6 +5,7 @@ const (
 	msgOOB   = 0x1
 	msgPeek  = 0x2
 	msgTrunc = 0x20
+	msgEOR   = 0x80
 	msgMore  = 0x8000
 
 	msgFastOpen = 0x20000000

@@ -39,6 +39,7 @@ func (t *txSeg) end() Seq {
 const (
 	writeMore  = 1 << iota // MSG_MORE: hold a partial segment back
 	writeNoPsh             // do not mark the end of this write with PSH
+	writeEOR               // MSG_EOR: what is written later goes into segments of its own
 )
 
 // ackIn is what the sender learns from one acceptable segment with ACK set.

@@ -27,6 +27,8 @@ func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
 		vf := f
 		if done+len(v) < want && i < len(iov)-1 {
 			vf |= writeMore
+		} else if flags&msgEOR != 0 {
+			vf |= writeEOR
 		}
 		n := c.snd.write(now, v, vf)
 		done += n

@@ -6,6 +6,7 @@ import "math/bits"
 // SO_SNDBUF fixed it.
 type sendBuffer struct {
 	size    int
+	room    int32 // bytes that still fit the packet being filled, as Linux counts packets: see packetGoal
 	locked  bool  // SO_SNDBUF was set
 	noSpace bool  // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
 	starved bool  // the pool of frames was empty: look again soon

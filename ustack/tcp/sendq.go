@@ -17,6 +17,7 @@ const (
 	recSYN     recFlags = 1 << iota // takes one number in front of the payload
 	recFIN                          // takes one number behind it
 	recPSH                          // ends a write of the program
+	recEOR                          // nothing is added to it, nor merged with it (MSG_EOR)
 	recSent                         // has left at least once
 	recSacked                       // the peer has it, by SACK
 	recLost                         // deemed lost
@@ -248,7 +249,7 @@ func (s *sender) split(r *txRec, at int) {
 	}
 	r.n = uint16(at)
 	r.buf.SumEnd = 0
-	r.flags &^= recFIN | recPSH
+	r.flags &^= recFIN | recPSH | recEOR
 	s.q.insertAfter(r, x)
 	s.q.charge += recCharge
 	s.splitLists(r, x)

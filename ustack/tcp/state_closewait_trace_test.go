@@ -16,7 +16,7 @@ func TestCloseWaitTraces(t *testing.T) {
 			< U. 1:1(0) ack 1 urg 1
 			< F. 1:1(0) ack 1
 			< U. 2:2(0) ack 1 urg 40
-			+.04 > . 1:1(0) ack 2
+			+.001 > . 1:1(0) ack 2
 			read EOF
 			state CLOSE-WAIT`},
 	})

@@ -35,7 +35,11 @@ func (s *sender) armTailProbe(now int64, advanced bool) bool {
 }
 
 // onTailProbe: the probe timeout passed.
+//
+// "After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer"
+// §7.3; Linux counts it from now, not from when the first segment left.
 func (s *sender) onTailProbe(now int64) {
+	s.tmr.stop()
 	s.rearmRTO(now)
 	if s.tlp.active || s.sb.out == 0 { // "there is no other segment in flight that was a TLP probe" §7.3
 		return

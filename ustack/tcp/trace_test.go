@@ -61,7 +61,7 @@ var wayTo = map[State]string{
 		accept`,
 	FinWait1:  `shutdown SHUT_WR ; > F. 1:1(0) ack 1`,
 	FinWait2:  `< . 1:1(0) ack 2`,
-	CloseWait: `< F. 1:1(0) ack 1 ; +.04 > . 1:1(0) ack 2`,
+	CloseWait: `< F. 1:1(0) ack 1 ; +.001 > . 1:1(0) ack 2`,
 	LastAck:   `shutdown SHUT_WR ; > F. 1:1(0) ack 2`,
 	Closing:   `< F. 1:1(0) ack 1 ; > . 2:2(0) ack 2`,
 	TimeWait:  `< F. 1:1(0) ack 2 ; > . 2:2(0) ack 2`,
@@ -201,6 +201,8 @@ func (r *rig) traceWrite(arg []string) {
 			flags |= msgMore
 		case a == "MSG_OOB":
 			flags |= msgOOB
+		case a == "MSG_EOR":
+			flags |= msgEOR
 		default:
 			want = traceErrors[a]
 			require.NotNil(r.t, want, r.line)

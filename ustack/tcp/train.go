@@ -16,7 +16,7 @@ func (s *sender) trainMost() int16 {
 	if s.pace != nil {
 		n = s.burst() / s.mss
 	} else if s.rtt.srtt > 0 {
-		n = max(s.autosize(s.windowRate())/s.mss, 2)
+		n = max(s.autosize(s.windowRate())/s.mss, s.p.MinTSOSegs)
 	}
 	return int16(min(n, max(int(s.cwnd>>1), 1), int(s.cwnd)-int(s.inFlight()), 127))
 }

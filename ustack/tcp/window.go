@@ -63,6 +63,7 @@ func (c *Conn) startWindow(now int64) {
 	c.win.clamp = min(c.win.clamp, max(windowOf(c.win.buf), int(c.rcvWnd)))
 	c.win.ssthresh = min(c.win.ssthresh, c.win.clamp)
 	c.win.spaceAt, c.win.spaceSeq = now, c.copied
+	c.ack.lastData = now // tcpi_last_data_recv counts from the handshake
 }
 
 // offered is what is left of the window last told: "RCV.WND".

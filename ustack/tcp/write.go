@@ -12,11 +12,15 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 	s.noteLimited()
 	limit := s.segGoal()
 	done := 0
-	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN) == 0 && s.q.charge < s.buf.size {
+	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN|recEOR) == 0 && s.q.charge < s.buf.size {
 		done = t.fill(b, limit)
 		s.took(t, done)
 	}
-	for done < len(b) && s.mayQueue() {
+	if t := s.q.tail; t == nil || t.has(recSent) {
+		s.buf.room = 0
+	}
+	s.buf.room -= int32(done)
+	for done < len(b) && (s.buf.room > 0 || s.mayQueue()) {
 		r := s.newRec()
 		if r == nil {
 			if !s.buf.starved {
@@ -25,12 +29,17 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 			break
 		}
 		n := r.fill(b[done:], limit)
+		s.nagle.push = false // TCP_NODELAY and uncorking let go what was queued then, not what comes later
 		if s.q.push(r); s.q.head == r {
 			s.chrono.start(now, chronoBusy)
 		}
 		s.q.charge += recCharge
 		s.took(r, n)
 		done += n
+		if s.buf.room <= 0 {
+			s.buf.room = int32(s.packetGoal())
+		}
+		s.buf.room -= int32(n)
 	}
 	if done > 0 {
 		s.endWrite(flags, done == len(b))
@@ -63,6 +72,9 @@ func (s *sender) newRec() *txRec {
 // peer's window was written since the last PSH.
 func (s *sender) endWrite(flags int, whole bool) {
 	s.nagle.more = whole && flags&writeMore != 0
+	if whole && flags&writeEOR != 0 {
+		s.q.tail.flags |= recEOR
+	}
 	if flags&writeNoPsh != 0 {
 		return
 	}
@@ -78,6 +90,12 @@ func (s *sender) endWrite(flags int, whole bool) {
 // to send when Fs * Max(SND.WND) can be sent, Fs = 1/2).
 func (s *sender) segGoal() int {
 	return min(s.boundHalfWindow(s.mss), maxPayload)
+}
+
+// packetGoal is how many bytes Linux puts into one packet of its queue, tcp_xmit_size_goal. The limits of the queue are
+// looked at when a packet is begun, so that it may exceed them by as much.
+func (s *sender) packetGoal() int {
+	return max(s.boundHalfWindow(quantumMost)/s.mss*s.mss, s.mss)
 }
 
 func (s *sender) boundHalfWindow(n int) int {

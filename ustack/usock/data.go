@@ -20,13 +20,34 @@ func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
 		return 0, tcp.ErrPipe
 	}
 	n, err := s.conn.Write(now, iov, flags)
-	if n < total(iov) {
+	want := total(iov)
+	if n < want {
 		s.host.Short()
 	}
 	if n > 0 || err != nil && err != tcp.ErrAgain {
 		s.host.Turn(now)
 	}
+	for n > 0 && n < want { // what has left makes room below TCP_NOTSENT_LOWAT
+		more, _ := s.conn.Write(now, rest(iov, n), flags)
+		if more == 0 {
+			break
+		}
+		n += more
+		s.host.Turn(now)
+	}
 	return n, err
+}
+
+// rest leaves out the first n bytes.
+func rest(iov [][]byte, n int) [][]byte {
+	for len(iov) > 0 && n >= len(iov[0]) {
+		n -= len(iov[0])
+		iov = iov[1:]
+	}
+	if n == 0 || len(iov) == 0 {
+		return iov
+	}
+	return append([][]byte{iov[0][n:]}, iov[1:]...)
 }
 
 func total(iov [][]byte) int {
