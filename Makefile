@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test demo bench interop packetdrill check clean
+.PHONY: all help install-deps test fuzz demo bench interop packetdrill check clean
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -47,6 +47,10 @@ install-deps: ## Install the Debian packages that tests and demo use
 
 test: install-deps all ## Run every test
 	scripts/test
+
+TIME ?= 30s
+fuzz: ## Run every fuzz target in turn, TIME=30s each
+	scripts/fuzz $(TIME)
 
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo

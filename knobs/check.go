@@ -11,6 +11,7 @@ const (
 	maxSpinUsec   = 1_000_000
 	maxDeviceName = 15 // IFNAMSIZ less the terminating zero
 	maxPath       = 107
+	maxLogPath    = 255 // what the preload object has room for
 	// MaxRules bounds the entries of a list, so that the preload object can
 	// keep them in a fixed array.
 	MaxRules = 64
@@ -44,10 +45,13 @@ func checkLog(v string) error {
 	case "off", "error", "info", "debug":
 		return nil
 	}
-	if strings.HasPrefix(v, "/") {
-		return nil
+	if !strings.HasPrefix(v, "/") {
+		return errors.New("want off, error, info, debug or an absolute path")
 	}
-	return errors.New("want off, error, info, debug or an absolute path")
+	if len(v) > maxLogPath {
+		return fmt.Errorf("longer than %d bytes", maxLogPath)
+	}
+	return nil
 }
 
 func checkSpin(v string) error {

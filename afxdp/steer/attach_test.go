@@ -18,7 +18,7 @@ import (
 func TestAdoptAfterTheOwnerIsGone(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1})
 	dir := bedtest.PinDir(t)
-	r := &rig{T: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, dir)}
+	r := &rig{TB: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, dir)}
 	first := r.port.Program
 	require.NoError(t, first.SetListener(netip.Addr{}, anyPort, 0))
 	require.NoError(t, first.SetConnect(steer.Tuple{

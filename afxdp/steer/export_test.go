@@ -23,23 +23,47 @@ type xdpMD struct {
 	Data, DataEnd, DataMeta, Ifindex, Queue, Egress uint32
 }
 
-// Run runs the program on one packet as if it came by queue of its device, which is in ns.
-func (p *Program) Run(ns, queue int, packet []byte) (verdict uint32, err error) {
+// Runner runs the attached program on packets in the namespace of its device.
+type Runner struct {
+	prog    *ebpf.Program
+	ns      int
+	ifindex uint32
+}
+
+// Runner finds the attached program; its device is in ns.
+func (p *Program) Runner(ns int) (*Runner, error) {
 	info, err := p.link.Info()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	prog, err := ebpf.NewProgramFromID(info.Program)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	defer prog.Close()
-	err = netns.Do(ns, func() error {
-		verdict, err = prog.Run(&ebpf.RunOptions{
+	return &Runner{prog, ns, uint32(p.pin.Ifindex)}, nil
+}
+
+// Close lets go of the program.
+func (r *Runner) Close() { r.prog.Close() }
+
+// Run runs the program on one packet as if it came by queue.
+func (r *Runner) Run(queue int, packet []byte) (verdict uint32, err error) {
+	err = netns.Do(r.ns, func() error {
+		verdict, err = r.prog.Run(&ebpf.RunOptions{
 			Data:    packet,
-			Context: xdpMD{DataEnd: uint32(len(packet)), Ifindex: uint32(p.pin.Ifindex), Queue: uint32(queue)},
+			Context: xdpMD{DataEnd: uint32(len(packet)), Ifindex: r.ifindex, Queue: uint32(queue)},
 		})
 		return err
 	})
 	return verdict, err
+}
+
+// Run runs the program once on one packet.
+func (p *Program) Run(ns, queue int, packet []byte) (verdict uint32, err error) {
+	r, err := p.Runner(ns)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	return r.Run(queue, packet)
 }

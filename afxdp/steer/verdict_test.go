@@ -24,14 +24,14 @@ const (
 
 // rig is a program with entries of each kind and a socket on queue 0 only.
 type rig struct {
-	*testing.T
+	testing.TB
 	bed  *testbed.Bed
 	port *bedtest.Port
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	bed := bedtest.New(t, testbed.Config{Queues: 2})
-	r := &rig{T: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, bedtest.PinDir(t))}
+	r := &rig{TB: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, bedtest.PinDir(t))}
 	p := r.port.Program
 	require.NoError(t, p.SetListener(netip.Addr{}, anyPort, 0))
 	require.NoError(t, p.SetListener(bed.Server.IPv4, onePort, 0))

@@ -38,8 +38,3 @@ func TestSockaddrOfTheWrongKind(t *testing.T) {
 		require.ErrorIs(t, err, c.want)
 	}
 }
-
-func FuzzSockaddr(f *testing.F) {
-	f.Add([]byte{unix.AF_INET, 0, 0, 80, 1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Fuzz(func(t *testing.T, b []byte) { _, _, _ = parseSockaddr(b) })
-}

@@ -44,21 +44,3 @@ func TestMalformedOptionsEndTheReading(t *testing.T) {
 		require.EqualValues(t, 1460, o.MSS)
 	}
 }
-
-func FuzzTCPOptions(f *testing.F) {
-	f.Add([]byte{2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7})
-	f.Add([]byte{1, 1, 5, 10, 0, 0, 0, 1, 0, 0, 0, 2})
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var o, again TCPOptions
-		o.Parse(b[:min(len(b), TCPMaxOptions)])
-		out := make([]byte, 128)
-		n := o.Put(out)
-		if n != o.Len() {
-			t.Fatalf("Len says %d, Put wrote %d", o.Len(), n)
-		}
-		again.Parse(out[:n])
-		if again.Set != o.Set || again.NSACK != o.NSACK || again.CookieLen != o.CookieLen {
-			t.Fatalf("%+v became %+v", o, again)
-		}
-	})
-}
