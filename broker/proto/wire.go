@@ -131,6 +131,9 @@ func (p *Packet) control(oob []byte) error {
 		}
 		switch m.Header.Type {
 		case unix.SCM_RIGHTS:
+			if len(m.Data)%4 != 0 {
+				return fmt.Errorf("descriptors in %d bytes", len(m.Data)) // ParseUnixRights would read beyond them
+			}
 			fds, err := unix.ParseUnixRights(m)
 			p.FDs = append(p.FDs, fds...)
 			if err != nil {
