@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test fuzz demo bench interop packetdrill check clean
+.PHONY: all help install-deps test fuzz demo bench interop fairness packetdrill check clean
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -54,6 +54,10 @@ fuzz: ## Run every fuzz target in turn, TIME=30s each
 
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo
+
+RUNS ?= 5
+fairness: install-deps all ## Let two flows share a bottleneck, ours and the kernel's (RUNS); see docs/interop.md
+	go run ./tests/interop/fairness -runs $(RUNS)
 
 packetdrill: $(BUILD)/libsluice_packetdrill.so ## Build the plug-in that runs packetdrill's scripts against our stack
 

@@ -23,21 +23,21 @@ var errRefused = errors.New("stays with the kernel")
 
 // Connect is sl_connect. six says that the program's address was of AF_INET6.
 func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six bool) (int, error) {
-	return e.connect(now, kfd, remote, six, func(local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
+	return e.connect(now, kfd, remote, six, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
 		return e.plane.stack.ConnectWith(now, local, to, o)
 	})
 }
 
 // ConnectFast is sl_connect_data: the second number is how many bytes of data the SYN took.
 func (e *Engine) ConnectFast(now int64, kfd int, remote netip.AddrPort, six bool, data [][]byte) (h, sent int, err error) {
-	h, err = e.connect(now, kfd, remote, six, func(local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
+	h, err = e.connect(now, kfd, remote, six, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
 		s, sent, err = e.plane.stack.ConnectFast(now, local, to, o, data)
 		return s, err
 	})
 	return h, sent, err
 }
 
-type dialer func(local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
+type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
 
 func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, dial dialer) (int, error) {
 	f := &flow{remote: plain(remote), kfd: -1}
@@ -55,7 +55,8 @@ func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, di
 	o := usock.NewPreset() // before the SYN: it tells MSS, window and TOS
 	prm := e.plane.stack.Host().Params
 	copyOptions(kfd, func(level, name int, val []byte) { _ = o.SetOption(prm, level, name, val) })
-	s, err := dial(local, to, o)
+	now = nanotime() // the broker took its time, which is no part of the first round trip
+	s, err := dial(now, local, to, o)
 	if err != nil {
 		e.dropFlow(f)
 		return 0, fmt.Errorf("%w: %w", errRefused, err)

@@ -161,6 +161,37 @@ func TestEifelUndo(t *testing.T) {
 	require.GreaterOrEqual(t, r.s.cwnd, uint32(10))
 }
 
+// The ACKs of a reordered flight may come in one batch: what was deemed lost arrives before it could be sent again. Then
+// nothing was lost, and no ACK could echo a timestamp or report a duplicate to say so.
+func TestUndoWithoutRetransmission(t *testing.T) {
+	r := lossyRig(t)
+	before := r.s.ssthresh
+	r.ack(1001, 2001, 5001)
+	r.state(caRecovery)
+	r.ack(6001) // the hole is filled, within the same batch
+	r.state(caOpen)
+	require.GreaterOrEqual(t, r.s.cwnd, uint32(10))
+	require.GreaterOrEqual(t, r.s.ssthresh, before)
+	require.EqualValues(t, 1, r.mem.Stats.Undos)
+
+	r = lossyRig(t) // the same, and the ACK ends the episode at once
+	r.ack(1001, 2001, 5001)
+	r.ack(11001)
+	r.state(caOpen)
+	require.GreaterOrEqual(t, r.s.cwnd, uint32(10))
+
+	r = lossyRig(t) // one of two was really lost
+	r.ack(1001, 2001, 3001, 4001, 7001)
+	require.EqualValues(t, 2, r.s.sb.lost)
+	r.ack(3001, 4001, 7001)
+	r.state(caRecovery)
+	r.sent(3001, 1000, 11001, 1000, 12001, 1000)
+	r.after(100 * ms)
+	r.ack(13001)
+	require.Less(t, r.s.cwnd, uint32(9))
+	require.Zero(t, r.mem.Stats.Undos)
+}
+
 // F-RTO, RFC 5682: after a timeout new data goes first, and an ACK of what was never retransmitted proves it spurious.
 func TestFRTOSpurious(t *testing.T) {
 	r := lossyRig(t, func(r *sendRig) { r.p.EarlyRetrans = 0 })

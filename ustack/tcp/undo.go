@@ -38,7 +38,13 @@ func (u *undoState) sentAgain(now int64) {
 
 // mayUndo says whether the episode was a mistake.
 func (s *sender) mayUndo(a *ackWork) bool {
-	return s.undo.on && (s.undo.pending == 0 || s.originalArrived(a))
+	return s.undo.on && (s.undo.pending == 0 || s.neverSentAgain() || s.originalArrived(a))
+}
+
+// neverSentAgain: all that was deemed lost has arrived, and nothing of it was sent again. That happens when the ACKs of a
+// reordered flight come in one batch: losses are repaired behind the batch's last ACK.
+func (s *sender) neverSentAgain() bool {
+	return s.undo.pending < 0 && s.sb.lost == 0 && !s.anyRexmit()
 }
 
 // originalArrived is Eifel's test: "If the value of the Timestamp Echo Reply field [...] is smaller than the value of
@@ -131,7 +137,7 @@ func (s *sender) undoLoss(a *ackWork, frto bool) bool {
 // undoPartial acts on an ACK within recovery that was sent before any retransmission arrived: segments were late, not
 // lost. True: wait for the ACKs of the retransmissions on their way.
 func (s *sender) undoPartial(a *ackWork) bool {
-	if !s.undo.on || !s.originalArrived(a) {
+	if !s.undo.on || !s.originalArrived(a) && !s.neverSentAgain() {
 		return false
 	}
 	s.sawReordering(a.priorUna)

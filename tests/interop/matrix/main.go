@@ -113,24 +113,24 @@ func closeLab(l *lab.Lab) {
 func measure(o options, l *lab.Lab, c cell) (r outcome) {
 	r = outcome{Cell: c.String(), At: time.Now().UTC().Format(time.DateTime)}
 	link := impairments[c.impairment]
-	one := func(fast bool, size int, seed uint64) (float64, error) {
+	one := func(fast bool, size int, seed uint64) (lab.Result, error) {
 		l.Path.Set(link, link, seed)
 		res, err := l.Transfer(lab.Transfer{Fast: fast, Call: c.call, Send: c.send, V6: c.v6, Congestion: c.congestion,
 			Size: size, Limit: 60 * time.Second})
 		if o.verbose {
 			fmt.Printf("  fast=%v %d bytes %.0f Mbit/s %+v\n    %s\n", fast, size, res.Mbit, l.Path.Counters(), res.Peer)
 		}
-		return res.Mbit, err
+		return res, err
 	}
-	r.Bytes = o.size
-	for probe := 500_000; probe < o.size; probe *= 8 { // how much is enough?
-		mbit, err := one(false, probe, 1)
+	for r.Bytes = min(500_000, o.size); r.Bytes < o.size; { // how much takes the kernel so long?
+		res, err := one(false, r.Bytes, 1)
 		if err != nil {
 			r.Failed = "kernel: " + err.Error()
 			return r
 		}
-		r.Bytes = min(int(mbit*1e6/8*o.seconds), o.size)
-		if r.Bytes < probe*16 {
+		left := o.seconds / res.Seconds
+		r.Bytes = min(int(float64(r.Bytes)*min(left, 8)), o.size)
+		if left < 8 {
 			break
 		}
 	}
@@ -144,7 +144,7 @@ func measure(o options, l *lab.Lab, c cell) (r outcome) {
 				r.Failed = err.Error()
 				return r
 			}
-			mbit[b2i(fast)] = got
+			mbit[b2i(fast)] = got.Mbit
 		}
 		r.Kernel, r.Sluice = append(r.Kernel, mbit[0]), append(r.Sluice, mbit[1])
 		ratios = append(ratios, mbit[1]/mbit[0])
