@@ -212,6 +212,9 @@ func (s *Stack) unreach(pkt *ip.Packet) {
 	if u.Kind == ip.ErrTooBig {
 		e.Conn().PathMTU(s.now, tooBig(u.MTU), tcp.Seq(u.Seq), true)
 	} else {
+		if u.NoWay {
+			e.Conn().RevertBackoff(s.now, tcp.Seq(u.Seq))
+		}
 		e.Conn().SoftError(s.now, icmpErrors[u.Kind], tcp.Seq(u.Seq), u.Hard)
 	}
 	s.activate(e)

@@ -31,6 +31,7 @@ type Unreach struct {
 	Seq           uint32         // its sequence number, to be checked against what is in flight (RFC 5927 §4.1)
 	Kind          ErrorKind
 	Hard          bool // Linux' "fatal": ends a connection attempt even if others may follow
+	NoWay         bool // a router had no way at that moment: what RFC 6069 listens to
 	MTU           int  // for ErrTooBig: bytes of IP packet; 0 from a router that does not say
 }
 
@@ -79,6 +80,7 @@ func sort4(m wire.ICMP, u *Unreach) {
 	case wire.ICMPUnreach:
 		if int(m.Code()) < len(unreach4) {
 			u.Kind, u.Hard = unreach4[m.Code()].kind, unreach4[m.Code()].hard
+			u.NoWay = m.Code() <= 1 // net, host
 		}
 		if u.Kind == ErrTooBig {
 			u.MTU = m.MTU4()
@@ -102,6 +104,7 @@ func sort6(m wire.ICMP, u *Unreach) {
 		u.Kind = ErrParam
 		if int(m.Code()) < len(unreach6) {
 			u.Kind, u.Hard = unreach6[m.Code()].kind, unreach6[m.Code()].hard
+			u.NoWay = m.Code() == 0 // no route
 		}
 	case wire.ICMPv6TooBig:
 		// A forged MTU cannot shrink segments below the version's least one; Linux clamps likewise.

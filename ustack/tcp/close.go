@@ -80,6 +80,10 @@ func (c *Conn) Close(now int64) (linger int64) {
 	if c.state == FinWait2 {
 		c.orphanFinWait2(now, false)
 	}
+	if c.state != Closed && c.h.tooManyOrphans(0) {
+		c.endOrphan(now)
+		return 0
+	}
 	if c.opt.Linger {
 		return c.opt.LingerTime
 	}
@@ -95,6 +99,32 @@ func (c *Conn) orphanize(now int64) {
 	c.snd.orphan = true
 	c.h.orphans++
 	c.keepAt = 0
+}
+
+// tooManyOrphans says whether connections that no program has any more are past tcp_max_orphans; one that is suspect
+// counts 2^shift times.
+func (h *Host) tooManyOrphans(shift int) bool { return h.orphans<<shift > h.Params.MaxOrphans }
+
+// endOrphan resets an orphan for which there is no room.
+func (c *Conn) endOrphan(now int64) {
+	c.h.MIB.TCPAbortOnMemory++
+	c.sendReset(now)
+	c.done(now)
+}
+
+// orphanTimer is tcp_out_of_resources, when the timer of an orphan's data goes off: one that sent nothing for long, or of
+// which an ICMP error told, is the first to go.
+func (c *Conn) orphanTimer(now int64) {
+	shift := 0
+	if now-c.snd.lastSent > 2*c.snd.rtoMax() {
+		shift++
+	}
+	if c.rare != nil && c.rare.soft != nil {
+		shift++
+	}
+	if c.h.tooManyOrphans(shift) {
+		c.endOrphan(now)
+	}
 }
 
 // Abort ends the connection with a reset where the peer believes in one. Output must follow.

@@ -135,7 +135,10 @@ func (c *Conn) OnTimer(now int64, out Out) {
 	if c.is(flagFrozen) || c.state == Closed {
 		return
 	}
-	if at := c.snd.deadline(); at != 0 && at <= now {
+	if c.is(flagOrphan) && c.snd.tmr.at != 0 && c.snd.tmr.at <= now {
+		c.orphanTimer(now)
+	}
+	if at := c.snd.deadline(); at != 0 && at <= now && c.state != Closed {
 		r := c.snd.onTimer(now)
 		if r.err != nil {
 			c.timedOut(now)

@@ -137,6 +137,9 @@ func (k *FastOpenKeys) text(out []byte) int {
 type rare struct {
 	soft error // what a timeout will be reported as (RFC 5461)
 
+	mtuUntil int64 // until when an ICMP "too big" is believed, 0: none came
+	linkMTU  int   // what the route said before
+
 	// Of a connection that a SYN alone opened, until the handshake is over.
 	listener *Listener // nil: it is over
 	synackAt int64     // when the SYN-ACK left first

@@ -1,5 +1,7 @@
 package tcp
 
+import "time"
+
 // PathMTU tells of a new MTU of the way, in bytes of IP packet: by ICMP when icmp is true, where quoted is the sequence
 // number of the segment that was too big, else by a change of the route.
 func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
@@ -14,6 +16,9 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 	}
 	mtu = max(mtu, least)
 	if !icmp {
+		if c.rare != nil {
+			c.rare.mtuUntil = 0
+		}
 		c.path.MTU = mtu
 		c.syncMSS(now)
 		return
@@ -25,7 +30,31 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 	c.path.MTU = mtu
 	if !c.snd.onTooBig(now, quoted, c.mss()) {
 		c.path.MTU = old
+		return
 	}
+	x := c.rarely()
+	if x.mtuUntil == 0 {
+		x.linkMTU = old
+	}
+	x.mtuUntil = now + int64(c.mtuExpires())
+}
+
+func (c *Conn) mtuExpires() time.Duration {
+	if c.Flow.iplen() == 40 {
+		return c.h.Params.MTUExpires6
+	}
+	return c.h.Params.MTUExpires
+}
+
+// growMTU tries the route's MTU again: "Attempts to detect increases in PMTU [...] MUST NOT be made [within] 5 minutes
+// [after a "too big"]"; the suggested time is "twice [that] minimum (i.e., 10 minutes)" RFC 1191 §6.3, RFC 8201 §4.
+func (c *Conn) growMTU(now int64) {
+	if c.rare == nil || c.rare.mtuUntil == 0 || now < c.rare.mtuUntil {
+		return
+	}
+	c.rare.mtuUntil = 0
+	c.path.MTU = c.rare.linkMTU
+	c.syncMSS(now)
 }
 
 // SoftError tells of an ICMP error that quoted the segment numbered quoted. "Since these Unreachable messages indicate

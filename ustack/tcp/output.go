@@ -7,6 +7,7 @@ import (
 
 // Output sends what is due: data, ACKs, a window update, a reset. It is cheap when nothing is.
 func (c *Conn) Output(now int64, out Out) {
+	c.growMTU(now)
 	switch {
 	case c.is(flagFrozen):
 		return
@@ -34,6 +35,11 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 	switch {
 	case t.syn && c.state == SynSent:
 		c.fillSYN(now, h, wire.SYN)
+		if t.rexmit && c.h.Params.ECNFallback {
+			// "A host that receives no reply to an ECN-setup SYN within the normal SYN retransmission timeout interval MAY
+			// resend the SYN and any subsequent SYN retransmissions with CWR and ECE cleared." RFC 3168 §6.1.1.1
+			h.Flags &^= wire.ECE | wire.CWR
+		}
 		if c.rare != nil && !t.rexmit { // "when the SYN timer fires, the client SHOULD retransmit a SYN packet without data and Fast Open options" RFC 7413 §4.2.2
 			c.rare.cookie.put(&h.Opts)
 		}

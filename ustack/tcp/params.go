@@ -15,6 +15,7 @@ type Params struct {
 	Retries1      int // retries1: doubt the route
 	Retries2      int // retries2: give up
 	OrphanRetries int // orphan_retries: 0 means 8
+	MaxOrphans    int // max_orphans
 
 	KeepIdle   time.Duration // keepalive_time
 	KeepIntvl  time.Duration // keepalive_intvl
@@ -35,6 +36,7 @@ type Params struct {
 	CompSackNr     int    // comp_sack_nr: 0 never holds an ACK, at most 255
 	WindowScaling  bool   // window_scaling
 	ECN            int    // ecn: 0 never, 1 ask and answer, 2 answer only
+	ECNFallback    bool   // ecn_fallback
 	Congestion     string // congestion_control
 	SlowStartIdle  bool   // slow_start_after_idle
 	FRTO           bool   // frto
@@ -55,6 +57,8 @@ type Params struct {
 
 	ProbeInterval time.Duration // probe_interval: then the search begins anew
 
+	MTUExpires, MTUExpires6 time.Duration // route/mtu_expires: how long "too big" is believed
+
 	FastOpen     int          // fastopen
 	FastOpenKeys FastOpenKeys // fastopen_key
 
@@ -69,13 +73,15 @@ func DefaultParams() *Params {
 	return &Params{
 		Rmem: [3]int{4096, 131072, 33554432}, Wmem: [3]int{4096, 16384, 4194304},
 		RmemMax: 4194304, WmemMax: 4194304,
-		SYNRetries: 6, SYNACKRetries: 5, Retries1: 3, Retries2: 15,
+		SYNRetries: 6, SYNACKRetries: 5, Retries1: 3, Retries2: 15, MaxOrphans: 131072,
 		KeepIdle: 2 * time.Hour, KeepIntvl: 75 * time.Second, KeepProbes: 9, FinTimeout: 60 * time.Second,
 		MaxSYNBacklog: 1024, Somaxconn: 4096, SYNCookies: 1, MaxTWBuckets: 65536, TWReuse: 2, ChallengeLimit: 1<<31 - 1,
-		Timestamps: true, SACK: true, DSACK: true, WindowScaling: true, ECN: 2, Congestion: "cubic", SlowStartIdle: true,
+		Timestamps: true, SACK: true, DSACK: true, WindowScaling: true, ECN: 2, ECNFallback: true,
+		Congestion: "cubic", SlowStartIdle: true,
 		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1, MinTSOSegs: 2,
 		BaseMSS: 1024, MTUProbeFloor: 48, MinSndMSS: 48, ModerateRcvbuf: true, AdvWinScale: 1,
 		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
+		MTUExpires: 600 * time.Second, MTUExpires6: 600 * time.Second,
 		FastOpen: fastClient, CompSackNr: 44, CompSackDelay: time.Millisecond,
 		RTOMin: 200 * time.Millisecond, RTOMax: 120 * time.Second,
 	}

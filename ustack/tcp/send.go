@@ -12,6 +12,7 @@ func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
 	if err := c.mayWrite(); err != nil {
 		return 0, err
 	}
+	c.growMTU(now)
 	f := 0
 	if flags&msgMore != 0 {
 		f = writeMore
