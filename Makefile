@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test fuzz demo bench interop fairness packetdrill check clean
+.PHONY: all help install-deps test fuzz demo bench bench-micro interop fairness packetdrill check clean
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -71,6 +71,9 @@ BENCH ?= # flags of `sluice bench`, as BENCH=--quick
 bench: all ## Measure the kernel path and sluice in turn (15 min): build/bench.json, build/bench.html
 	@scripts/install-deps memcached libmemcached-tools
 	$(BUILD)/sluice bench $(BENCH)
+
+bench-micro: ## The stack alone beside gVisor's netstack, in memory (1 min): build/micro
+	@scripts/bench-micro
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
