@@ -25,7 +25,8 @@ const (
 	inActive                           // is in Stack.active
 	inBlocked
 	inHungry
-	dirty // readiness may have changed
+	dirty       // readiness may have changed
+	noNeighbour // a segment was lost because nobody answers for the next hop
 )
 
 func (s *Stack) newEndpoint(c *tcp.Conn, k key, v6, accepted bool, o usock.IPOptions) *endpoint {
@@ -143,6 +144,7 @@ func (e *endpoint) route() bool {
 		return false
 	}
 	e.hop, e.hopGen = e.st.hops.shared(hop), gen
+	e.st.asks.answered(e.hop)
 	return true
 }
 

@@ -1,6 +1,8 @@
 package ustack
 
 import (
+	"net/netip"
+
 	"github.com/sluice-net/sluice/ustack/pbuf"
 	"github.com/sluice-net/sluice/ustack/tcp"
 )
@@ -55,6 +57,9 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 		case err != nil || p == nil || w.until <= now:
 			s.cnt.NeighDrops++
 			w.buf.Release()
+			if err == nil && p != nil {
+				s.failed(now, &w.flow)
+			}
 		case hop.Resolved && s.transmit(p, &hop, w.buf, w.at, w.end):
 		default:
 			q.ring[keep] = *w
@@ -63,4 +68,64 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 	}
 	clear(q.ring[keep:q.n])
 	q.n = keep
+}
+
+// failed tells a connection that the neighbour does not answer.
+func (s *Stack) failed(now int64, f *tcp.Flow) {
+	k := keyOf(*f)
+	if e := s.table.find(&k); e != nil {
+		e.Conn().NoNeighbour(now)
+		s.activate(e)
+	}
+}
+
+// asks are the neighbours that segments with data wait for, and since when. One that does not answer within neighWait
+// is taken for dead: what is sent to it then is as good as lost, so that the connection's timers run.
+type asks struct {
+	since map[ask]int64
+	due   int64 // when the first of them is taken for dead, 0 never
+}
+
+type ask struct {
+	ifindex int
+	addr    netip.Addr
+}
+
+// askLife is how long a dead neighbour is not waited for again.
+const askLife = 10 * neighWait
+
+// vain says whether the neighbour was asked in vain.
+func (a *asks) vain(h *Hop, now int64) bool {
+	k := ask{h.Ifindex, h.NextHop}
+	since, ok := a.since[k]
+	if !ok || now-since > askLife {
+		if a.since == nil || len(a.since) >= hopsKept {
+			a.since = map[ask]int64{}
+		}
+		a.since[k] = now
+		a.due = earlier(a.due, now+neighWait)
+		return false
+	}
+	return now-since >= neighWait
+}
+
+// answered forgets a neighbour that is known now.
+func (a *asks) answered(h *Hop) {
+	if len(a.since) > 0 && h.Resolved {
+		delete(a.since, ask{h.Ifindex, h.NextHop})
+	}
+}
+
+// overdue says, once, that a neighbour came to be taken for dead.
+func (a *asks) overdue(now int64) bool {
+	if a.due == 0 || now < a.due {
+		return false
+	}
+	a.due = 0
+	for _, since := range a.since {
+		if at := since + neighWait; at > now {
+			a.due = earlier(a.due, at)
+		}
+	}
+	return true
 }

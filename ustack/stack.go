@@ -85,6 +85,7 @@ type Stack struct {
 	gone   graves
 	hops   hops
 	wait   neighQueue
+	asks   asks
 
 	active  []*endpoint // had input or an event in this turn
 	blocked []*endpoint // have segments that found no room

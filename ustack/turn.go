@@ -87,7 +87,7 @@ func (s *Stack) retry(now int64) {
 	if s.wait.n > 0 && (gen != s.roomGen || s.wait.ring[0].until <= now) {
 		s.wait.retry(s, now)
 	}
-	if len(s.blocked) > 0 && (s.room || gen != s.roomGen) {
+	if len(s.blocked) > 0 && (s.room || gen != s.roomGen || s.asks.overdue(now)) {
 		list := s.blocked
 		s.blocked, s.spare = s.spare[:0], list
 		for _, e := range list {
@@ -126,7 +126,10 @@ func (s *Stack) output(e *endpoint, now int64) {
 		e.refresh(now)
 	}
 	c.Output(now, s)
-	e.flags &^= inActive | dirty
+	if e.flags&noNeighbour != 0 {
+		c.NoNeighbour(now)
+	}
+	e.flags &^= inActive | dirty | noNeighbour
 	if c.Closed() {
 		e.remove()
 		return

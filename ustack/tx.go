@@ -40,6 +40,10 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 	}
 	if !e.hop.Resolved && payload != nil {
 		s.resolve(e.hop)
+		if s.asks.vain(e.hop, s.now) {
+			e.flags |= noNeighbour
+			return true
+		}
 		return s.block(e)
 	}
 	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n}

@@ -57,6 +57,12 @@ func (c *Conn) growMTU(now int64) {
 	c.syncMSS(now)
 }
 
+// NoNeighbour tells that the next hop does not answer: what the kernel's ARP reports to itself as ICMP host unreachable.
+func (c *Conn) NoNeighbour(now int64) {
+	c.RevertBackoff(now, c.snd.una)
+	c.SoftError(now, ErrHostUnreach, c.snd.una, false)
+}
+
 // SoftError tells of an ICMP error that quoted the segment numbered quoted. "Since these Unreachable messages indicate
 // soft error conditions, a TCP implementation MUST NOT abort the connection, and it SHOULD make the information available
 // to the application" RFC 9293 §3.9.2.2 (MUST-56, SHLD-25); while connecting the attempt ends, as in the kernel, and
