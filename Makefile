@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test fuzz demo bench bench-micro interop fairness packetdrill check clean
+.PHONY: all help install-deps test fuzz demo bench bench-micro interop fairness packetdrill check clean apps
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -74,6 +74,10 @@ bench: all ## Measure the kernel path and sluice in turn (15 min): build/bench.j
 
 bench-micro: ## The stack alone beside gVisor's netstack, in memory (1 min): build/micro
 	@scripts/bench-micro
+APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsync openssl nodejs default-jdk-headless
+apps: all ## Run real programs on the kernel path and accelerated, and compare (10 min)
+	@scripts/install-deps $(APPS)
+	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
