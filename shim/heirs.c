@@ -52,10 +52,15 @@ static void drop(int bit, int handle)
 
 static void ended(int bit)
 {
+    int fd = atomic_load(&reader[bit]) - 1;
+    if (fd < 0)
+        return;
+    // By hand: a child that was just forked may still have a copy of this end, and the set would go on to tell of it under a number
+    // that by then is the next fork's.
+    RAW(SYS_epoll_ctl, atomic_load(&watch), EPOLL_CTL_DEL, fd, NULL);
     drop(bit, -1);
-    int fd = atomic_exchange(&reader[bit], 0) - 1;
-    if (fd >= 0)
-        own_drop(fd);
+    atomic_store(&reader[bit], 0);
+    own_drop(fd);
 }
 
 static void *reader_main(void *arg)
