@@ -74,6 +74,7 @@ bench: all ## Measure the kernel path and sluice in turn (15 min): build/bench.j
 
 bench-micro: ## The stack alone beside gVisor's netstack, in memory (1 min): build/micro
 	@scripts/bench-micro
+
 APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsync openssl nodejs default-jdk-headless
 apps: all ## Run real programs on the kernel path and accelerated, and compare (10 min)
 	@scripts/install-deps $(APPS)

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
@@ -33,7 +35,28 @@ func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if b.drains {
 		return nil, nil, errStops
 	}
-	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, r.Devices)
+	for until := time.Now().Add(connectPatience); ; {
+		body, fds, err := b.steerFlow(c, s, t, r.Devices)
+		if !errors.Is(err, errNoQueue) || time.Now().After(until) {
+			return body, fds, err
+		}
+		b.mu.Unlock()
+		goOn := b.pause(5 * time.Millisecond)
+		b.mu.Lock()
+		if !goOn || c.gone {
+			return nil, nil, errStops
+		}
+	}
+}
+
+// connectPatience is how long a connect waits for queues: the socket of a program that just ended is closed by the kernel in its own time.
+const connectPatience = 500 * time.Millisecond
+
+var errNoQueue = errors.New("no queue can be had now")
+
+// steerFlow leads the packets of one flow to the client.
+func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string) (any, []int, error) {
+	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, allowed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -77,7 +100,7 @@ func (b *Broker) grantAll(c *client, d *device, notes []string) (any, []int, err
 		}
 	}
 	d.reconcile()
-	return nil, nil, refuse("connect: %s: no queue can be had now", d.Name)
+	return nil, nil, refuse("connect: %s: %w", d.Name, errNoQueue)
 }
 
 // holdsPort checks that the socket is bound to the port.
