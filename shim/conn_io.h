@@ -4,6 +4,8 @@
 
 #include "ours.h"
 
+bool tcp_inq(int fd); // whether TCP_INQ is set on the kernel's socket fd
+
 #define IO_READ 0x40000000 // beside MSG_* flags: read(2)'s rules (nothing asked for: 0 at once)
 
 // Each gives f's reference back. The result is libc's: >= 0, or -1 and errno. Should the connection move to the kernel meanwhile, the

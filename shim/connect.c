@@ -126,6 +126,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, struct
     f->connecting = !deferred;
     atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
     atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
+    f->inq = tcp_inq(fd);
     int lowat = option(fd, SO_RCVLOWAT);
     atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
     epoll_fd_taken(fd, f);

@@ -40,6 +40,7 @@ struct file {
     _Atomic int64_t retry_ns;  // listener: the engine refused; do not ask again before this time
     uint64_t ino;              // identity of the kernel's socket behind it
     bool connecting;           // connect has not told the outcome yet
+    bool inq;                  // TCP_INQ: recvmsg tells how much is left
     bool deferred;             // TCP_FASTOPEN_CONNECT: the SYN waits for the first octets
     bool settled;              // has become a kernel socket
     int kept;                  // settled, with heirs: the kernel socket, for them to fetch; -1: none

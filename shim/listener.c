@@ -8,6 +8,7 @@
 #include <sys/time.h>
 
 #include "clock.h"
+#include "conn_io.h"
 #include "door.h"
 #include "engine.h"
 #include "image.h"
@@ -58,6 +59,7 @@ static void become(int fd, int backlog)
     atomic_store(&f->nonblock, flags >= 0 && (flags & O_NONBLOCK));
     atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
     atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
+    f->inq = tcp_inq(fd);
     int lowat = option(fd, SOL_SOCKET, SO_RCVLOWAT);
     atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
     fd_bind(fd, f);

@@ -1,6 +1,8 @@
 // The calls with a struct msghdr: scattered buffers, control messages, many at once.
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 #include "clock.h"
@@ -8,7 +10,20 @@
 #include "listener.h"
 #include "knobs.h"
 
-// conn_recvmsg: TCP names no sender and (without options that hand the connection over) sends no control messages.
+// tell_inq adds TCP_INQ's control message: how much is left to read.
+static void tell_inq(struct msghdr *m, size_t room, int inq)
+{
+    struct cmsghdr *h = m->msg_control;
+    if (!h || room < CMSG_LEN(sizeof inq)) {
+        m->msg_flags |= MSG_CTRUNC;
+        return;
+    }
+    *h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof inq), .cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ };
+    memcpy(CMSG_DATA(h), &inq, sizeof inq);
+    m->msg_controllen = room < CMSG_SPACE(sizeof inq) ? room : CMSG_SPACE(sizeof inq);
+}
+
+// conn_recvmsg: TCP names no sender, and of control messages only TCP_INQ's is ours: other options hand the connection over.
 static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags)
 {
     struct sl_recvinfo info = { 0 };
@@ -18,13 +33,17 @@ static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags)
         errno = EMSGSIZE;
         return -1;
     }
+    bool inq = f->inq;
     ssize_t r = conn_recv(fd, f, m->msg_iov, count, flags & ~IO_READ, &info);
     if (r < 0)
         return r;
     if (m->msg_name)
         m->msg_namelen = 0;
+    size_t room = m->msg_controllen;
     m->msg_controllen = 0;
     m->msg_flags = (int)info.msg_flags | (flags & MSG_CMSG_CLOEXEC);
+    if (inq)
+        tell_inq(m, room, (int)info.inq);
     return r;
 }
 

@@ -1,9 +1,11 @@
 // Socket options, names and shutdown of connections and listeners.
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/time.h>
 
+#include "conn_io.h"
 #include "ours.h"
 #include "raw.h"
 
@@ -57,7 +59,17 @@ static int conn_set(int fd, struct file *f, int level, int name, const void *val
         int low = *(const int *)val;
         atomic_store(&f->rcv_lowat, low < 0 ? INT32_MAX : low ? low : 1);
     }
-    return ENGINE(sl_setsockopt, atomic_load(&f->handle), level, name, val, len);
+    int r = ENGINE(sl_setsockopt, atomic_load(&f->handle), level, name, val, len);
+    if (r == 0 && level == IPPROTO_TCP && name == TCP_INQ)
+        f->inq = *(const int *)val != 0;
+    return r;
+}
+
+bool tcp_inq(int fd)
+{
+    int v = 0;
+    socklen_t n = sizeof v;
+    return RAW(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INQ, &v, &n) >= 0 && v != 0;
 }
 
 // listener_set keeps what accepted connections inherit in step; the kernel's answer is the program's.

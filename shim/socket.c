@@ -84,6 +84,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     atomic_store(&f->rcv_timeout_ns, atomic_load(&l->rcv_timeout_ns));
     atomic_store(&f->snd_timeout_ns, atomic_load(&l->snd_timeout_ns));
     atomic_store(&f->rcv_lowat, atomic_load(&l->rcv_lowat));
+    f->inq = l->inq;
     file_put(f);
     return fd;
 }

@@ -98,7 +98,11 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 	seg.Wnd, seg.Urg, seg.CE = t.Window(), t.Urgent(), pkt.ECN == ip.CE
 	seg.Opts.Parse(t.Options())
 	seg.Ifindex, seg.Queue = p.info.Ifindex, p.info.Queue
-	seg.Payload, seg.Buf = t.Payload(), nil
+	seg.Payload, seg.Buf, seg.Head = t.Payload(), nil, nil
+	if seg.Flags.Any(wire.SYN) { // TCP_SAVE_SYN
+		f := b.Bytes()
+		seg.Head, seg.LinkLen = f[:cap(f)-cap(seg.Payload)], cap(f)-cap(pkt.Raw)
+	}
 	if len(seg.Payload) > 0 {
 		s.payload(seg, b)
 	}

@@ -174,7 +174,7 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, 
 			return ret
 		}
 		n, i, err := s.Recv(now, iov, flags)
-		*info, *inq = i, s.InQ()
+		*info, *inq = i, s.InqHint()
 		e.update(h)
 		return result(n, err)
 	})

@@ -23,6 +23,7 @@ type halfOpen struct {
 	rcvScale uint8
 	timeouts uint8
 	flags    connFlags // what both ends agreed on
+	syn      []byte    // TCP_SAVE_SYN
 	acked    bool      // the last ACK came, but could not be taken (accept queue full, deferred accept)
 }
 

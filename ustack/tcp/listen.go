@@ -1,6 +1,10 @@
 package tcp
 
-import "github.com/sluice-net/sluice/ustack/wire"
+import (
+	"slices"
+
+	"github.com/sluice-net/sluice/ustack/wire"
+)
 
 // Listener is a socket in LISTEN: the half-open connections, and those that the program has not accepted yet.
 //
@@ -133,6 +137,18 @@ func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path, r *halfOpen) {
 		r.flags |= flagECN
 	}
 	l.offerWindow(r)
+	r.syn = savedSYN(l.opt.SaveSYN, s)
+}
+
+// savedSYN is what TCP_SAVE_SYN keeps of a SYN: its headers.
+func savedSYN(how int, s *Segment) []byte {
+	switch how {
+	case 1:
+		return slices.Clone(s.Head[min(s.LinkLen, len(s.Head)):])
+	case 2:
+		return slices.Clone(s.Head)
+	}
+	return nil
 }
 
 func (l *Listener) offerWindow(r *halfOpen) {

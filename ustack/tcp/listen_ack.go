@@ -113,6 +113,9 @@ func (l *Listener) child(now int64, r *halfOpen, s *Segment) *Conn {
 	c.win.ssthresh = int(r.rcvWnd)
 	c.win.clamp = min(c.win.clamp, 65535<<r.rcvScale)
 	c.paws = pawsState{r.tsRecent, now}
+	if r.syn != nil {
+		c.rarely().syn = r.syn
+	}
 	c.state = SynReceived
 	c.start(now, r.iss, r.tsOff)
 	c.snd.skipSYN(now)

@@ -20,6 +20,9 @@ type Options struct {
 	MaxPacing  uint64 // bytes a second, 0 none
 	Congestion string // "" the host's
 
+	SaveSYN int  // TCP_SAVE_SYN: 1 the headers from IP on, 2 the link layer's too
+	Inq     bool // TCP_INQ
+
 	FastOpen int           // TCP_FASTOPEN: a listener's bound of pending ones
 	FastKeys *FastOpenKeys // TCP_FASTOPEN_KEY, nil: the host's
 

@@ -113,6 +113,10 @@ func (c *Conn) InQ() int {
 	return c.rq.bytes
 }
 
+// InqHint is what TCP_INQ's ancillary message tells: how much is left to read, and 1 for the end of the stream alone
+// (tcp_inq_hint).
+func (c *Conn) InqHint() int { return max(c.rcvNxt.Sub(c.copied), 0) }
+
 // readable is how many bytes poll counts against SO_RCVLOWAT.
 func (c *Conn) readable() bool {
 	target := max(min(c.opt.RcvLowat, windowOf(c.win.buf)/2), 1)

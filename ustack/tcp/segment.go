@@ -22,6 +22,9 @@ type Segment struct {
 	// Buf is the frame that holds Payload: Buf.Bytes() is Payload. A connection that keeps the frame takes its own
 	// reference. With a nil Buf the payload is copied.
 	Buf *pbuf.Buf
+	// Head is what lies in front of Payload in the frame, LinkLen bytes of it the link layer's. Of a SYN only.
+	Head    []byte
+	LinkLen int
 
 	// Where the segment came in, so that a queue can be given up.
 	Ifindex, Queue int

@@ -33,6 +33,8 @@ const (
 	tcpCongestion   = 13
 	tcpUserTimeout  = 18
 	tcpFastOpen     = 23
+	tcpSaveSYN      = 27
+	tcpSavedSYN     = 28
 	tcpNotsentLowat = 25
 	tcpFastConnect  = 30
 	tcpFastKey      = 33
@@ -141,6 +143,13 @@ func (o *Options) setTCP(p *Params, name, v int) error {
 		o.UserTimeout = int64(v) * millisecond
 	case tcpNotsentLowat:
 		o.NotsentLowat = int(uint32(v))
+	case tcpInq:
+		return zeroOrOne(&o.Inq, v)
+	case tcpSaveSYN:
+		if v < 0 || v > 2 {
+			return ErrInval
+		}
+		o.SaveSYN = v
 	case tcpFastOpen:
 		if v < 0 {
 			return ErrInval

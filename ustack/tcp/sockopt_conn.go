@@ -8,8 +8,8 @@ func (c *Conn) SetOption(now int64, level, name int, val []byte) error {
 	if c.is(flagFrozen) {
 		return ErrFrozen
 	}
-	if level == solTCP && (name == tcpQuickAck || name == tcpInq) {
-		return c.setQuickAck(name, val)
+	if level == solTCP && name == tcpQuickAck {
+		return c.setQuickAck(val)
 	}
 	if level == solTCP && name == tcpWindowClamp && len(val) >= 4 && binary.NativeEndian.Uint32(val) == 0 && c.state != Closed {
 		return ErrInval
@@ -82,12 +82,9 @@ func (c *Conn) setRcvLowat() {
 }
 
 // setQuickAck is TCP_QUICKACK: off is the interactive mode, on leaves it and sends what is owed.
-func (c *Conn) setQuickAck(name int, val []byte) error {
+func (c *Conn) setQuickAck(val []byte) error {
 	if len(val) < 4 {
 		return ErrInval
-	}
-	if name == tcpInq {
-		return ErrNoProtoOpt // an ancillary message per recvmsg: not served here
 	}
 	v := binary.NativeEndian.Uint32(val)
 	if v&1 == 0 {
@@ -109,6 +106,8 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 	switch {
 	case level == solTCP && name == tcpFastKey:
 		return c.fastKeys().text(out), nil
+	case level == solTCP && name == tcpSavedSYN:
+		return c.takeSavedSYN(out)
 	case level == solSocket && name == soError:
 		return 0, ErrNoProtoOpt // the caller takes it with TakeError
 	case level == solSocket && name == soSndBuf:
@@ -163,6 +162,19 @@ func (l *Listener) Option(now int64, level, name int, out []byte) (int, error) {
 func (o *Options) clone() *Options {
 	n := *o
 	return &n
+}
+
+// takeSavedSYN is TCP_SAVED_SYN, which gives the headers once: nothing when there are none, ErrInval when out is too small.
+func (c *Conn) takeSavedSYN(out []byte) (int, error) {
+	if c.rare == nil || c.rare.syn == nil {
+		return 0, nil
+	}
+	if len(out) < len(c.rare.syn) {
+		return 0, ErrInval
+	}
+	n := copy(out, c.rare.syn)
+	c.rare.syn = nil
+	return n, nil
 }
 
 func (c *Conn) fastKeys() *FastOpenKeys {

@@ -49,6 +49,10 @@ func (o *Options) get(p *Params, level, name int) (int, bool) {
 		return int(o.UserTimeout / millisecond), true
 	case tcpNotsentLowat:
 		return o.NotsentLowat, true
+	case tcpInq:
+		return boolInt(o.Inq), true
+	case tcpSaveSYN:
+		return o.SaveSYN, true
 	case tcpFastOpen:
 		return o.FastOpen, true
 	case tcpFastConnect:

@@ -122,6 +122,14 @@ func (s *Socket) InQ() int {
 	return s.conn.InQ()
 }
 
+// InqHint is what TCP_INQ's ancillary message tells.
+func (s *Socket) InqHint() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.InqHint()
+}
+
 // OutQ is SIOCOUTQ in bytes.
 func (s *Socket) OutQ() int {
 	if s.conn == nil {
