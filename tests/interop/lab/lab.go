@@ -10,11 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker"
 	"github.com/sluice-net/sluice/testbed"
@@ -100,9 +100,16 @@ func (l *Lab) packets() uint64 {
 	return rx + tx
 }
 
-// favour is the programs' nice value, so that whoever else works on the machine disturbs a measurement less. A stack in
-// user space needs the processor to answer, the kernel's does not: under load a comparison would tell of the load.
-const favour = -15
+// prefix: chrt(1) gives the programs a real-time priority where that is allowed, so that whoever else works on the machine disturbs
+// a measurement less. A stack in user space needs the processor to answer, the kernel's does not: under load a comparison
+// would tell of the load.
+var prefix = sync.OnceValue(func() []string {
+	realtime := []string{"chrt", "--rr", "1"}
+	if exec.Command(realtime[0], append(realtime[1:], "true")...).Run() != nil {
+		return nil
+	}
+	return realtime
+})
 
 // program is one that was started.
 type program struct {
@@ -114,7 +121,8 @@ type program struct {
 
 func start(ctx context.Context, n *testbed.Node, env []string, name string, args ...string) (*program, error) {
 	p := &program{done: make(chan struct{})}
-	p.cmd = exec.CommandContext(ctx, name, args...)
+	words := append(append(slices.Clone(prefix()), name), args...)
+	p.cmd = exec.CommandContext(ctx, words[0], words[1:]...)
 	p.cmd.Env = append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.err
 	p.cmd.WaitDelay = time.Second
@@ -127,7 +135,6 @@ func start(ctx context.Context, n *testbed.Node, env []string, name string, args
 	if err != nil {
 		return nil, err
 	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, p.cmd.Process.Pid, favour)
 	go func() {
 		p.failed = p.cmd.Wait()
 		close(p.done)
