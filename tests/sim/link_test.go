@@ -172,6 +172,9 @@ func (n *nic) bottleneck(size int) (out int64, ok bool) {
 // damage does to a packet's bytes what the link does. One that has changed where a checksum would tell must not arrive.
 func (n *nic) damage(p *packet) {
 	l, r := &n.link, n.w.rng
+	if l.Mark > 0 && r.Float64() < l.Mark {
+		congested(p.data)
+	}
 	if l.Corrupt > 0 && r.Float64() < l.Corrupt {
 		p.data[r.IntN(len(p.data))] ^= 1 << r.IntN(8)
 		p.seg = n.w.reparse(p)
@@ -181,9 +184,6 @@ func (n *nic) damage(p *packet) {
 	}
 	if l.Pad > 0 && r.Float64() < l.Pad {
 		p.data = append(p.data, make([]byte, 1+r.IntN(18))...)
-	}
-	if l.Mark > 0 && r.Float64() < l.Mark {
-		congested(p.data)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func (p *plan) run() (r result) {
 
 func newPlay(w *world, p *plan) *play {
 	w.watch = newWatcher(w)
-	w.watch.scarce = p.Frames < 256
+	w.watch.scarce = p.Frames < 256 || slices.ContainsFunc(p.Faults, func(f event) bool { return f.What == "ring" || f.What == "neighbour" })
 	pl := &play{world: w, p: p, health: newHealth(w)}
 	pl.weather = weather{w: w, p: p}
 	for i, h := range w.host {

@@ -22,7 +22,7 @@ type watcher struct {
 	packets int
 	trace   uint64 // hash over time, side and bytes of all packets
 	iplen   int
-	scarce  bool // segments wait for frames: the times of retransmissions tell nothing
+	scarce  bool // segments wait for frames, rings or neighbours: the times of retransmissions tell nothing
 }
 
 var crcTable = crc64.MakeTable(crc64.ECMA)
@@ -54,6 +54,8 @@ type half struct {
 	mss     uint16
 	nxt     tcp.Seq // behind the highest number it has sent
 	fin     bool    // it has sent a FIN
+	rst     bool    // it has sent a reset
+	ghost   bool    // a SYN came again when all was over: its listener believes in another connection for a while
 	lastAck tcp.Seq // the acknowledgment it sent last
 	edge    tcp.Seq // the right edge of the window it told last
 	told    bool    // lastAck and edge are set
@@ -150,10 +152,16 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 	if s.side != side {
 		v.t.Fatalf("host %d sends as the other", side)
 	}
+	me := &s.f.half[side]
+	if s.flags.Has(wire.SYN|wire.ACK) && me.syn && (me.fin || me.rst || me.resets > 0) {
+		me.ghost = true
+	}
+	if me.ghost {
+		return s
+	}
 	if !v.hostile[side] {
 		v.judge(now, s)
 	}
-	me := &s.f.half[side]
 	if s.flags.Any(wire.SYN) && (!me.syn || me.data == 0 && !me.fin && s.seq != me.iss) {
 		me.syn, me.iss, me.nxt, me.opts, me.wscale, me.mss = true, s.seq, s.seq, s.opts.Set, s.opts.WScale, s.opts.MSS
 	}
@@ -161,6 +169,7 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		me.isses = append(me.isses, s.seq)
 	}
 	if s.flags.Any(wire.RST) {
+		me.rst = true
 		return s
 	}
 	if s.end.GT(me.nxt) {
