@@ -1,8 +1,8 @@
 // Command mutants plants mistakes in the stack, one at a time, and says which test notices each (make mutants).
 //
-// The mistakes are in mutants.txt. Each is built with go's -overlay, so that the tree stays as it is, and the tests of the
-// stack run until the first that fails; those of the simulation with -short. A mistake that no test notices needs a test,
-// or a proof that there is none, kept beside it.
+// The mistakes are in mutants.txt. They are built with go's -overlay, so that the tree stays as it is, and for each the
+// tests of the stack run until the first that fails; those of the simulation with -short. A mistake that no test notices
+// needs a test, or a proof that there is none, kept beside it.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -46,13 +47,16 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := runner{root: ".", dir: dir, end: time.Now().Add(*budget)}
-	r.all(list)
-	return r.summary(len(list))
+	r := runner{root: ".", dir: dir, list: list, packages: strings.Split(*by, ","), caught: map[string]int{}, end: time.Now().Add(*budget)}
+	if err := r.build(); err != nil {
+		return err
+	}
+	r.all()
+	return r.summary()
 }
 
 // all runs the list, some at a time.
-func (r *runner) all(list []*mutant) {
+func (r *runner) all() {
 	next := make(chan *mutant)
 	var wg sync.WaitGroup
 	for range *jobs {
@@ -62,9 +66,9 @@ func (r *runner) all(list []*mutant) {
 			}
 		})
 	}
-	for _, m := range list {
+	for _, m := range r.list {
 		if time.Now().After(r.end) {
-			fmt.Printf("%-34s not run\n", m.name)
+			r.note(m, func() {}, "not run")
 			continue
 		}
 		next <- m
@@ -74,8 +78,12 @@ func (r *runner) all(list []*mutant) {
 }
 
 // summary is the last line, and the error if something is amiss.
-func (r *runner) summary(n int) error {
-	fmt.Printf("%d mutants: %d caught %v, %d known to be equivalent, %d survived, %d broken\n", n, r.caught, r.by, r.equivalent, len(r.survived), len(r.broken))
+func (r *runner) summary() error {
+	n := 0
+	for _, c := range r.caught {
+		n += c
+	}
+	fmt.Printf("%d mutants: %d caught %v, %d equivalent, %d survived, %d broken\n", len(r.list), n, r.caught, r.equivalent, len(r.survived), len(r.broken))
 	for _, e := range r.broken {
 		fmt.Println("broken:", e)
 	}

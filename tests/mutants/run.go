@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,46 +16,99 @@ import (
 // runner runs mutants and counts what became of them.
 type runner struct {
 	root, dir string
+	list      []*mutant
+	packages  []string
+	ids       map[*mutant]int
 	end       time.Time
 
 	mu               sync.Mutex
-	caught           int
+	caught           map[string]int // by package
 	equivalent       int
-	by               map[string]int // caught, by package
 	survived, broken []string
 }
 
-// one plants a mistake and prints which test notices.
-func (r *runner) one(m *mutant) {
-	overlay, err := r.overlay(m)
+// build makes the test binaries with all mistakes in them, and checks that they pass while none is switched on.
+func (r *runner) build() error {
+	path, ids, err := r.switchable(r.list)
 	if err != nil {
-		r.note(m, func() { r.broken = append(r.broken, err.Error()) }, "broken")
-		return
+		return err
 	}
+	r.ids = ids
+	for _, pkg := range r.packages {
+		if err := r.compile(path, pkg, "all"); err != nil {
+			return err
+		}
+		switch test, err := r.test("all", pkg, 0); {
+		case err != nil:
+			return err
+		case test != "":
+			return fmt.Errorf("without any mistake %s fails in %s", test, pkg)
+		}
+	}
+	return nil
+}
+
+func (r *runner) binary(name, pkg string) string {
+	return filepath.Join(r.dir, name+"."+strings.ReplaceAll(pkg, "/", "_")+".test")
+}
+
+func (r *runner) compile(overlay, pkg, name string) error {
+	out, err := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", r.binary(name, pkg), "./"+pkg).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s does not build: %s", name, out)
+	}
+	return nil
+}
+
+// one switches a mistake on and prints which test notices.
+func (r *runner) one(m *mutant) {
 	began := time.Now()
-	for _, pkg := range strings.Split(*by, ",") {
-		test, err := r.test(m, overlay, pkg)
+	name, id := "all", r.ids[m]
+	for _, pkg := range r.packages {
+		if id == 0 { // outside of functions
+			name = m.name
+			if err := r.alone(m, pkg); err != nil {
+				r.note(m, func() { r.broken = append(r.broken, err.Error()) }, "broken")
+				return
+			}
+		}
+		test, err := r.test(name, pkg, id)
 		if err != nil {
 			r.note(m, func() { r.broken = append(r.broken, err.Error()) }, "broken")
 			return
 		}
-		if test == "" {
-			continue
+		if test != "" {
+			r.note(m, func() { r.caught[pkg]++ }, fmt.Sprintf("%s %s (%.1f s)", pkg, test, time.Since(began).Seconds()))
+			return
 		}
-		r.note(m, func() {
-			r.caught++
-			if r.by == nil {
-				r.by = map[string]int{}
-			}
-			r.by[pkg]++
-		}, fmt.Sprintf("caught by %s %s (%.0f s)", pkg, test, time.Since(began).Seconds()))
-		return
 	}
 	if m.equivalent != "" {
 		r.note(m, func() { r.equivalent++ }, "equivalent: "+m.equivalent)
 		return
 	}
 	r.note(m, func() { r.survived = append(r.survived, m.name) }, "SURVIVED: "+m.rule)
+}
+
+// alone builds a binary with one mistake.
+func (r *runner) alone(m *mutant, pkg string) error {
+	b, err := m.apply(r.root)
+	if err != nil {
+		return err
+	}
+	o := overlay{map[string]string{}}
+	from, err := filepath.Abs(filepath.Join(r.root, m.file))
+	if err != nil {
+		return err
+	}
+	o.Replace[from] = filepath.Join(r.dir, m.name+".go")
+	if err := os.WriteFile(o.Replace[from], b, 0o600); err != nil {
+		return err
+	}
+	path, err := r.write(m.name, &o)
+	if err != nil {
+		return err
+	}
+	return r.compile(path, pkg, m.name)
 }
 
 func (r *runner) note(m *mutant, f func(), what string) {
@@ -66,55 +118,28 @@ func (r *runner) note(m *mutant, f func(), what string) {
 	fmt.Printf("%-34s %s\n", m.name, what)
 }
 
-// overlay writes the changed file and go's description of it.
-func (r *runner) overlay(m *mutant) (string, error) {
-	b, err := m.apply(r.root)
-	if err != nil {
-		return "", err
-	}
-	changed := filepath.Join(r.dir, m.name+".go")
-	if err := os.WriteFile(changed, b, 0o600); err != nil {
-		return "", err
-	}
-	from, err := filepath.Abs(filepath.Join(r.root, m.file))
-	if err != nil {
-		return "", err
-	}
-	j, err := json.Marshal(map[string]map[string]string{"Replace": {from: changed}})
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(r.dir, m.name+".json")
-	return path, os.WriteFile(path, j, 0o600)
-}
-
 var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
 
-// test is the first of the package's tests that fails, "" if none does.
-func (r *runner) test(m *mutant, overlay, pkg string) (string, error) {
-	bin := filepath.Join(r.dir, m.name+".test")
-	defer os.Remove(bin)
-	if out, err := exec.Command("go", "test", "-c", "-overlay", overlay, "-o", bin, "./"+pkg).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%s does not build: %s", m.name, out)
-	}
+// test is the first of the package's tests that fails with that mistake, "" if none does.
+func (r *runner) test(name, pkg string, id int) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), *patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, bin, "-test.failfast", "-test.short")
+	cmd := exec.CommandContext(ctx, r.binary(name, pkg), "-test.failfast", "-test.short")
 	cmd.Dir = filepath.Join(r.root, pkg)
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", envName, id))
 	out, err := cmd.CombinedOutput()
 	switch {
 	case ctx.Err() != nil:
-		return "by never ending", nil
+		return "(never ends)", nil
 	case err == nil:
 		return "", nil
 	}
-	// The deepest name is the test itself; those of its parents follow.
 	if name := failed.FindSubmatch(out); name != nil {
 		return string(name[1]), nil
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && strings.Contains(string(out), "panic:") {
-		return "by a panic", nil
+		return "(panic)", nil
 	}
-	return "", fmt.Errorf("%s: %w: %s", m.name, err, out)
+	return "", fmt.Errorf("%s: %w: %s", name, err, out)
 }

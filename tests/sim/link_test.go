@@ -190,7 +190,9 @@ func (n *nic) damage(p *packet) {
 // arrive hands a frame to the receive ring; without a posted frame it is lost, as in a real device.
 func (n *nic) arrive(p packet) {
 	if n.intake != nil {
-		n.intake(p.data)
+		if p.seg != nil {
+			n.intake(p.data)
+		}
 		return
 	}
 	if len(n.posted) == 0 || n.deaf {

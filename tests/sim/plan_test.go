@@ -20,6 +20,7 @@ type plan struct {
 	Link    [2]Link
 	Faults  []event   `json:",omitempty"`
 	Conns   []session `json:",omitempty"`
+	Foe     *foePlan  `json:",omitempty"` // host 0 is no stack but a hostile peer
 }
 
 // traits are a host's sysctls, as far as they differ between runs.
@@ -100,6 +101,13 @@ func drawPlan(seed uint64) *plan {
 		p.Link[i] = d.link()
 	}
 	p.Faults = d.faults(p)
+	if d.one(5) {
+		p.V6, p.Foe = false, d.foe()
+		if p.Traits[1].Cookies == 2 { // which know no smaller one
+			p.Foe.MSS = max(p.Foe.MSS, 536)
+		}
+		return p
+	}
 	for range pick(d, 1, 1, 2, 4) {
 		p.Conns = append(p.Conns, d.session(p))
 	}

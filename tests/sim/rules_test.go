@@ -13,7 +13,9 @@ func (v *watcher) judge(now int64, s *segment) {
 	why := ""
 	switch {
 	case s.flags.Any(wire.RST):
-		why = ruleReset(s, me)
+		if !v.hostile[1-s.side] { // its number is that of the ACK which it answers
+			why = ruleReset(s, me)
+		}
 	case s.flags.Any(wire.SYN):
 		why = ruleSYN(s, me, you)
 	case !me.syn: // of no connection the watcher knows: the rest of one that is over

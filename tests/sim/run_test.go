@@ -23,6 +23,7 @@ type play struct {
 	lis     [2]*usock.Socket
 	weather weather
 	health  *health
+	foe     *foe // nil: both hosts are stacks
 }
 
 // result is what a run came to.
@@ -72,6 +73,9 @@ func newPlay(w *world, p *plan) *play {
 		pl.talks = append(pl.talks, newTalk(w, &p.Conns[i], i))
 		pl.talks[i].health = pl.health
 	}
+	if p.Foe != nil {
+		pl.foe = newFoe(pl, p.Foe)
+	}
 	w.apps = append(w.apps, pl.turn)
 	return pl
 }
@@ -94,6 +98,9 @@ func (pl *play) perform() {
 	for i := range pl.lis {
 		pl.lis[i].Close(pl.now)
 	}
+	if pl.foe != nil { // which does not answer any more
+		pl.until(3000*second, "the stack gives up", func() bool { return pl.host[1].Conns() == 0 })
+	}
 	pl.clean()
 }
 
@@ -106,8 +113,16 @@ func (pl *play) turn() {
 	for _, k := range pl.talks {
 		k.turn()
 	}
+	if pl.foe != nil {
+		pl.foe.turn()
+	}
 	pl.health.check()
 	pl.alarm = pl.weather.alarm()
+	if pl.foe != nil {
+		if at := pl.foe.alarm(); at > 0 && (pl.alarm == 0 || at < pl.alarm) {
+			pl.alarm = at
+		}
+	}
 	for _, k := range pl.talks {
 		if at := k.alarm(); at != 0 && (pl.alarm == 0 || at < pl.alarm) {
 			pl.alarm = at

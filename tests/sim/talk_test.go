@@ -17,6 +17,7 @@ type talk struct {
 	port   uint16
 	end    [2]end
 	health *health
+	foe    bool // the end of side 0 is a script
 	rude   bool // an end closed or aborted before it was over: the other may see a reset
 }
 
@@ -83,7 +84,7 @@ func newTalk(w *world, s *session, i int) *talk {
 func (k *talk) open() {
 	a, b := k.w.host[k.s.From], k.w.host[1-k.s.From]
 	e := &k.end[k.s.From]
-	if e.sock != nil || k.w.now < second+k.s.At {
+	if e.sock != nil || k.foe && k.s.From == 0 || k.w.now < second+k.s.At {
 		return
 	}
 	s, err := a.Connect(k.w.now, netip.AddrPortFrom(a.addr, k.port), netip.AddrPortFrom(b.addr, 80))
@@ -241,7 +242,9 @@ func (k *talk) alarm() (at int64) {
 			at = t
 		}
 	}
-	if a := &k.end[k.s.From]; a.sock == nil {
+	if a := &k.end[k.s.From]; k.foe && k.end[1].sock == nil {
+		sooner(200*second + 1)
+	} else if a.sock == nil {
 		sooner(second + k.s.At)
 	} else if a.gone {
 		sooner(a.progress + 200*second + 1)
@@ -263,6 +266,9 @@ func (k *talk) alarm() (at int64) {
 
 // over says whether both programs have finished.
 func (k *talk) over() bool {
+	if k.foe {
+		return k.end[1].gone || k.end[1].sock == nil && k.w.now > 200*second
+	}
 	a, b := &k.end[k.s.From], &k.end[1-k.s.From]
 	return a.gone && (b.gone || b.sock == nil && k.w.now > a.progress+200*second)
 }

@@ -127,7 +127,7 @@ func (v *watcher) parse(frame []byte) *segment {
 	if s.side == 1 {
 		ports[0], ports[1] = ports[1], ports[0]
 	}
-	if s.f = v.flows[ports]; s.f == nil || s.flags&(wire.SYN|wire.ACK) == wire.SYN && s.f.over(s) {
+	if s.f = v.flows[ports]; s.f == nil || s.flags&(wire.SYN|wire.ACK) == wire.SYN && s.f.over(s) && !v.hostile[s.side] {
 		s.f = &flow{port: ports}
 		s.f.half[0].again.off, s.f.half[1].again.off = v.scarce, v.scarce
 		v.flows[ports] = s.f
@@ -162,7 +162,7 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 	if !v.hostile[side] {
 		v.judge(now, s)
 	}
-	if s.flags.Any(wire.SYN) && (!me.syn || me.data == 0 && !me.fin && s.seq != me.iss) {
+	if s.flags.Any(wire.SYN) && (!me.syn || me.data == 0 && !me.fin && s.seq != me.iss && !v.hostile[side]) {
 		me.syn, me.iss, me.nxt, me.opts, me.wscale, me.mss = true, s.seq, s.seq, s.opts.Set, s.opts.WScale, s.opts.MSS
 	}
 	if s.flags.Has(wire.SYN|wire.ACK) && !slices.Contains(me.isses, s.seq) {

@@ -44,7 +44,7 @@ func (l *Listener) rcvCookie(now int64, f *Flow, s *Segment, p Path, out Out) (*
 		return nil, true
 	}
 	r := halfOpen{flow: *f, irs: s.Seq - 1, iss: s.Ack - 1, peerMSS: mss, mtu: int32(p.MTU), tsOff: l.h.tsOffset(f)}
-	if s.Opts.Has(wire.HasTimestamp) {
+	if l.h.Params.Timestamps && s.Opts.Has(wire.HasTimestamp) { // else the echo is not of ours
 		r.fromTimestamp(&s.Opts)
 	}
 	l.offerWindow(&r)

@@ -74,13 +74,16 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 	return true
 }
 
-// roomForSACK drops the blocks that would make the packet larger than the path, or than what probing knows to pass: those
-// go on a pure ACK.
+// roomForSACK drops the blocks that would make the segment larger than path, peer, or what probing knows to pass allow: those
+// go on a pure ACK. "the sender must reduce the TCP data length to account for any IP or TCP options" RFC 6691 §2
 func (c *Conn) roomForSACK(h *Header, n int) {
 	if h.Opts.NSACK == 0 {
 		return
 	}
-	room := c.path.MTU - c.Flow.iplen() - wire.TCPLen - n - (int(c.snd.pmtu.limit) - c.snd.mss)
+	room := c.snd.mss - n
+	if c.is(flagTS) {
+		room += 12
+	}
 	for h.Opts.NSACK > 0 && h.Opts.Len() > room {
 		h.Opts.NSACK--
 	}
