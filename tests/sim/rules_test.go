@@ -202,9 +202,9 @@ func ruleTimestamps(s *segment, me *half) string {
 		return "its timestamps go back"
 	case s.opts.TSEcr != 0 && !me.heardSYN:
 		return "echoes a timestamp that never came"
-	case me.heardTS != 0 && int32(s.opts.TSEcr-me.heardTS) > 0:
+	case s.opts.TSEcr != 0 && me.heardTS != 0 && int32(s.opts.TSEcr-me.heardTS) > 0:
 		return "echoes a timestamp that never came"
-	case me.tsecr != 0 && int32(s.opts.TSEcr-me.tsecr) < 0:
+	case me.tsecr != 0 && s.opts.TSEcr != 0 && int32(s.opts.TSEcr-me.tsecr) < 0:
 		return "echoes an older timestamp than before"
 	}
 	return ""
