@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test fuzz demo bench bench-micro interop fairness packetdrill check clean apps
+.PHONY: all help install-deps test fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -79,6 +79,19 @@ APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsyn
 apps: all ## Run real programs on the kernel path and accelerated, and compare (10 min)
 	@scripts/install-deps $(APPS)
 	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))
+
+N ?= 20000
+SEED ?= 1
+sim: ## Play N schedules of the deterministic simulation, from SEED on (N=100000 SEED=1)
+	go test -count=1 -v -timeout 24h -run 'TestSchedules|TestSeeds' ./tests/sim -args -schedules=$(N) -seed=$(SEED)
+
+sim-report: ## Measure congestion control at a bottleneck and draw it: build/sim-report/*.svg
+	go test -count=1 -v -run TestReport ./tests/sim -args -report=$(CURDIR)/$(BUILD)/sim-report
+	cd tests/sim/plot && go run . $(CURDIR)/$(BUILD)/sim-report
+
+ONLY ?= .
+mutants: ## Plant mistakes in the stack, and say which test notices each (ONLY=regular expression)
+	go run ./tests/mutants -only '$(ONLY)'
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated

@@ -1,100 +1,58 @@
 package main
 
 import (
-	"encoding/json"
-	"go/ast"
-	"go/importer"
 	"go/parser"
 	"go/token"
-	"go/types"
-	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 )
-
-const root = "../.."
 
 // TestEveryMutantAppliesAndCompiles: a record whose text is gone, or whose new text is no Go, would plant nothing.
 func TestEveryMutantAppliesAndCompiles(t *testing.T) {
 	list, err := parse(text)
 	require.NoError(t, err)
 	require.GreaterOrEqual(t, len(list), 60)
-	c := newChecker(t)
 	names := map[string]bool{}
 	for _, m := range list {
 		require.False(t, names[m.name], "two are called %s", m.name)
 		names[m.name] = true
 		require.NotEmpty(t, m.rule, m.name)
-		b, err := m.apply(root)
-		if err != nil {
-			t.Error(err)
+	}
+	r := runner{root: "../..", dir: t.TempDir(), list: list}
+	path, ids, err := r.switchable(list)
+	require.NoError(t, err)
+	require.Empty(t, r.broken)
+	cmd := exec.Command("go", "build", "-overlay", path, "./ustack/...")
+	cmd.Dir = r.root
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for i, m := range list {
+		if ids[m] != 0 {
+			require.Equal(t, i+1, ids[m])
 			continue
 		}
-		if err := c.check(m.file, b); err != nil {
-			t.Errorf("%s: %v", m.name, err)
-		}
+		b, err := m.apply(r.root) // in a constant
+		require.NoError(t, err)
+		_, err = parser.ParseFile(token.NewFileSet(), m.file, b, 0)
+		require.NoError(t, err, m.name)
 	}
 }
 
-// checker compiles packages with one file changed, as far as types.
-type checker struct {
-	exports map[string]string // of imported packages, by path
-	imports types.Importer
-	fset    *token.FileSet
-	dirs    map[string]map[string]*ast.File // parsed packages, by directory and file
-}
-
-func newChecker(t *testing.T) *checker {
-	c := &checker{exports: map[string]string{}, fset: token.NewFileSet(), dirs: map[string]map[string]*ast.File{}}
-	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Export", "./ustack/...")
-	cmd.Dir = root
-	out, err := cmd.Output()
+// TestDispatcher: the function that chooses keeps receiver, parameters and results, with names where they have none.
+func TestDispatcher(t *testing.T) {
+	src := []byte("package p\n\nfunc (*T) f(_ int, _ string, rest ...byte) (n int, err error) { return 1, nil }\n\nfunc g(a, b int) {}\n")
+	all, pkg, err := functions("p.go", src)
 	require.NoError(t, err)
-	for d := json.NewDecoder(strings.NewReader(string(out))); d.More(); {
-		var p struct{ ImportPath, Export string }
-		require.NoError(t, d.Decode(&p))
-		c.exports[p.ImportPath] = p.Export
-	}
-	c.imports = importer.ForCompiler(c.fset, "gc", func(path string) (io.ReadCloser, error) { return os.Open(c.exports[path]) })
-	return c
+	require.Equal(t, "p", pkg)
+	require.Equal(t, `func (it *T) f(arg1 int, arg2 string, rest ...byte) (n int, err error) {
+switch planted {
+case 7:
+return it.f_7(arg1, arg2, rest...)
 }
-
-func (c *checker) check(file string, changed []byte) error {
-	dir := filepath.Dir(file)
-	if c.dirs[dir] == nil {
-		c.dirs[dir] = map[string]*ast.File{}
-		paths, err := filepath.Glob(filepath.Join(root, dir, "*.go"))
-		if err != nil {
-			return err
-		}
-		for _, p := range paths {
-			if strings.HasSuffix(p, "_test.go") {
-				continue
-			}
-			f, err := parser.ParseFile(c.fset, p, nil, parser.SkipObjectResolution)
-			if err != nil {
-				return err
-			}
-			c.dirs[dir][filepath.Base(p)] = f
-		}
-	}
-	mine, err := parser.ParseFile(c.fset, file, changed, parser.SkipObjectResolution)
-	if err != nil {
-		return err
-	}
-	var files []*ast.File
-	for name, f := range c.dirs[dir] {
-		if name == filepath.Base(file) {
-			f = mine
-		}
-		files = append(files, f)
-	}
-	conf := types.Config{Importer: c.imports}
-	_, err = conf.Check("github.com/sluice-net/sluice/"+dir, c.fset, files, nil)
-	return err
+return it.f_right(arg1, arg2, rest...)
+}
+`, all["(*T)f"].dispatcher([]int{7}))
+	require.Equal(t, "func g(a, b int) {\nswitch planted {\ncase 1:\ng_1(a, b)\nreturn\n}\ng_right(a, b)\nreturn\n}\n", all["g"].dispatcher([]int{1}))
 }

@@ -21,6 +21,7 @@ var (
 	by       = flag.String("by", "ustack/tcp,ustack,ustack/usock,tests/sim", "packages whose tests run, in that order")
 	jobs     = flag.Int("j", 2, "mutants at a time")
 	patience = flag.Duration("timeout", 2*time.Minute, "of one package's tests; a mistake that makes them hang is noticed, too")
+	keep     = flag.String("keep", "", "only build, into this directory, and list the numbers that MUTANT switches on")
 	budget   = flag.Duration("for", 24*time.Hour, "begin no mutant after that long")
 )
 
@@ -48,8 +49,17 @@ func run() error {
 	}
 	defer os.RemoveAll(dir)
 	r := runner{root: ".", dir: dir, list: list, packages: strings.Split(*by, ","), caught: map[string]int{}, end: time.Now().Add(*budget)}
+	if *keep != "" {
+		r.dir = *keep
+	}
 	if err := r.build(); err != nil {
 		return err
+	}
+	if *keep != "" {
+		for _, m := range list {
+			fmt.Println(r.ids[m], m.name)
+		}
+		return nil
 	}
 	r.all()
 	return r.summary()

@@ -143,7 +143,7 @@ func ruleACK(s *segment, me *half) string {
 	switch {
 	case me.heardSYN && s.ack.GT(me.rcv):
 		return fmt.Sprintf("acknowledges %d bytes that never came", s.ack.Sub(me.rcv))
-	case !me.told:
+	case !me.told || s.f.late:
 		return ""
 	case s.ack.LT(me.lastAck):
 		return fmt.Sprintf("acknowledges %d bytes less than before", me.lastAck.Sub(s.ack))
@@ -198,13 +198,13 @@ func ruleTimestamps(s *segment, me *half) string {
 		return ""
 	}
 	switch {
-	case me.tsval != 0 && int32(s.opts.TSVal-me.tsval) < 0:
+	case me.tsval != 0 && int32(s.opts.TSVal-me.tsval) < 0 && !s.f.late:
 		return "its timestamps go back"
 	case s.opts.TSEcr != 0 && !me.heardSYN:
 		return "echoes a timestamp that never came"
 	case s.opts.TSEcr != 0 && me.heardTS != 0 && int32(s.opts.TSEcr-me.heardTS) > 0:
 		return "echoes a timestamp that never came"
-	case me.tsecr != 0 && s.opts.TSEcr != 0 && int32(s.opts.TSEcr-me.tsecr) < 0:
+	case me.tsecr != 0 && s.opts.TSEcr != 0 && !s.f.late && int32(s.opts.TSEcr-me.tsecr) < 0:
 		return "echoes an older timestamp than before"
 	}
 	return ""

@@ -60,7 +60,11 @@ func (p *plan) run() (r result) {
 
 func newPlay(w *world, p *plan) *play {
 	w.watch = newWatcher(w)
-	w.watch.scarce = p.Frames < 256 || slices.ContainsFunc(p.Faults, func(f event) bool { return f.What == "ring" || f.What == "neighbour" })
+	has := func(what string) bool {
+		return slices.ContainsFunc(p.Faults, func(f event) bool { return f.What == what })
+	}
+	w.watch.late = has("neighbour")
+	w.watch.scarce = p.Frames < 256 || has("ring") || has("neighbour")
 	pl := &play{world: w, p: p, health: newHealth(w)}
 	pl.weather = weather{w: w, p: p}
 	for i, h := range w.host {

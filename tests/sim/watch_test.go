@@ -22,6 +22,7 @@ type watcher struct {
 	packets int
 	trace   uint64 // hash over time, side and bytes of all packets
 	iplen   int
+	late    bool // of all flows
 	scarce  bool // segments wait for frames, rings or neighbours: the times of retransmissions tell nothing
 }
 
@@ -42,6 +43,7 @@ func newWatcher(w *world) *watcher {
 type flow struct {
 	port [2]uint16
 	half [2]half
+	late bool // packets that waited for a neighbour's address leave behind newer ones
 }
 
 // half is one end of a connection, as its packets and those that reached it tell.
@@ -128,7 +130,7 @@ func (v *watcher) parse(frame []byte) *segment {
 		ports[0], ports[1] = ports[1], ports[0]
 	}
 	if s.f = v.flows[ports]; s.f == nil || s.flags&(wire.SYN|wire.ACK) == wire.SYN && s.f.over(s) && !v.hostile[s.side] {
-		s.f = &flow{port: ports}
+		s.f = &flow{port: ports, late: v.late}
 		s.f.half[0].again.off, s.f.half[1].again.off = v.scarce, v.scarce
 		v.flows[ports] = s.f
 	}
