@@ -1,7 +1,8 @@
 package tcp
 
-// synAcked ends the handshake. "If [...] the SYN or SYN/ACK is lost [more than once], the initial window [...] MUST be no
-// larger than one segment" RFC 5681 §3.1, and the timeout starts from 3 s without a sample.
+// synAcked ends the handshake. "if the SYN or SYN/ACK is lost, the initial window used by a sender after a correctly
+// transmitted SYN MUST be one segment consisting of at most SMSS bytes" RFC 5681 §3.1: as in Linux when it was lost twice.
+// And the timeout starts from 3 s without a sample.
 func (s *sender) synAcked(now int64) {
 	again := s.sb.total
 	s.tmr.retries = 0
@@ -17,8 +18,9 @@ func (s *sender) synAcked(now int64) {
 	}
 }
 
-// takeRTT measures the round trip: "RTT samples MUST NOT be made using segments that were retransmitted (Karn's
-// algorithm) [...] unless [timestamps] remove the ambiguity" RFC 6298 §3.
+// takeRTT measures the round trip: "RTT samples MUST NOT be made using segments that were retransmitted [...]. The only
+// case when TCP can safely take RTT samples from retransmitted segments is when the TCP timestamp option is employed"
+// RFC 6298 §3.
 func (s *sender) takeRTT(a *ackWork) {
 	rtt, ca := int64(-1), int64(-1)
 	if a.firstAckT != 0 && !a.againAcked {
@@ -31,7 +33,8 @@ func (s *sender) takeRTT(a *ackWork) {
 		ca = a.now - a.lastSackT
 	}
 	if rtt < 0 && a.in.hasTS && a.in.tsecr != 0 && a.advanced && s.tsOK {
-		// "RTTM [...] only when the left window edge advances" RFC 7323 §4.1
+		// "A TSecr value received in a segment MAY be used to update the averaged RTT measurement only if the segment
+		// advances the left edge of the send window, i.e., SND.UNA is increased." RFC 7323 §4.1
 		if d := int64(int32(s.tsNow(a.now) - a.in.tsecr)); d >= 0 && d < 3600e3 {
 			rtt = max(d, 1) * 1e6
 			ca = rtt

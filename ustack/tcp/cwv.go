@@ -1,7 +1,8 @@
 package tcp
 
-// cwv validates cwnd: a window that was not used says nothing about the path. "the TCP sender [...] MUST NOT increase the
-// cwnd [...] when the sender is not cwnd-limited" (RFC 7661 §4.3), with Linux' rule of what that is.
+// cwv validates cwnd: a window that was not used says nothing about the path. It does not grow while it does not limit the
+// sender, and it shrinks when it was not used for long. RFC 7661 measures that by pipeACK and keeps a window that is not
+// validated for five minutes; the rules here are Linux', which stem from RFC 2861.
 type cwv struct {
 	limited  bool   // cwnd held the sender back within the present window
 	maxOut   uint32 // most segments out within it

@@ -57,8 +57,8 @@ func (c *Conn) start(now int64, iss Seq, tsOff uint32) {
 	c.applyOptions(now)
 }
 
-// mssToTell is our MSS option: "the maximum reassembled datagram size minus the fixed headers", as far as one frame
-// holds it, or TCP_MAXSEG.
+// mssToTell is our MSS option: "The MSS value to be sent in an MSS Option should be equal to the effective MTU minus the fixed
+// IP and TCP headers." RFC 9293 §3.7.1, as far as one frame holds it, or TCP_MAXSEG.
 func (c *Conn) mssToTell() uint16 {
 	n := min(c.path.MTU-c.Flow.iplen()-20, maxRecvPayload)
 	if c.opt.MaxSeg > 0 {

@@ -6,9 +6,9 @@ type ecnSender struct {
 	cwrQueued bool // the next new segment says CWR
 }
 
-// mark says what a segment that leaves for the first time carries. "the TCP sender sets the CWR bit in the TCP header of
-// the first new data packet sent after the window reduction"; "ECT [...] MUST NOT be set [on] retransmitted data
-// packets" RFC 3168 §6.1.2, §6.1.5.
+// mark says what a segment that leaves for the first time carries. "the TCP sender sets the CWR flag in the TCP header of
+// the first new data packet sent after the window reduction" RFC 3168 §6.1.2; "implementations MUST NOT set either ECT
+// codepoint [...] in the IP header for retransmitted data packets" §6.1.5.
 func (e *ecnSender) mark(r *txRec) (ect, cwr bool) {
 	if !e.ok || r.has(recSYN) {
 		return false, false

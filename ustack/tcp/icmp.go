@@ -8,8 +8,8 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 	if c.state == Closed || c.is(flagFrozen) {
 		return
 	}
-	// "Hosts [...] MUST NOT reduce its estimate of the Path MTU below the IPv6 minimum link MTU" RFC 8201 §4; Linux takes
-	// no less than 552 for IPv4.
+	// "A node must not reduce its estimate of the Path MTU below the IPv6 minimum link MTU" RFC 8201 §4; Linux takes no
+	// less than 552 for IPv4.
 	least := 552
 	if c.Flow.iplen() == 40 {
 		least = 1280
@@ -46,8 +46,9 @@ func (c *Conn) mtuExpires() time.Duration {
 	return c.h.Params.MTUExpires
 }
 
-// growMTU tries the route's MTU again: "Attempts to detect increases in PMTU [...] MUST NOT be made [within] 5 minutes
-// [after a "too big"]"; the suggested time is "twice [that] minimum (i.e., 10 minutes)" RFC 1191 §6.3, RFC 8201 §4.
+// growMTU tries the route's MTU again: "An attempt to detect an increase [...] MUST NOT be done less than 5 minutes after a
+// Datagram Too Big message has been received [...]. We recommend setting these timers at twice their minimum values (10
+// minutes and 2 minutes, respectively)." RFC 1191 §3; so does RFC 8201 §4.
 func (c *Conn) growMTU(now int64) {
 	if c.rare == nil || c.rare.mtuUntil == 0 || now < c.rare.mtuUntil {
 		return

@@ -78,8 +78,8 @@ func (c *Conn) checkArrived(now int64, s *Segment) bool {
 		c.rcvRST(now, s)
 		return false
 	case s.Flags.Any(wire.SYN) && !c.crossedSYNACK(s):
-		// "If the SYN bit is set in these synchronized states, [...] the TCP endpoint MUST send a "challenge ACK" to
-		// the remote peer" RFC 5961 §4.2.
+		// "in these synchronized states, if the SYN bit is set, irrespective of the sequence number, TCP endpoints MUST
+		// send a "challenge ACK" to the remote peer" RFC 9293 §3.10.7.4, after RFC 5961 §4.2.
 		c.challengeSYN(now)
 		return false
 	}
@@ -182,8 +182,8 @@ func (c *Conn) rcvText(now int64, s *Segment, out Out) {
 		}
 	}
 	if c.shut&shutRecv != 0 && c.state != Established && s.len() > 0 && s.Seq.Add(len(s.Payload)).GT(c.rcvNxt) {
-		// "If data is received after CLOSE is called, or if the application has not read it, the TCP SHOULD send a
-		// RST" RFC 1122 §4.2.2.13. Data behind the peer's FIN is the same to the kernel.
+		// "if new data is received after CLOSE is called, its TCP SHOULD send a RST to show that data was lost" RFC 1122
+		// §4.2.2.13. Data behind the peer's FIN is the same to the kernel.
 		c.h.MIB.TCPAbortOnData++
 		Reset(c.h, &c.Flow, s, out)
 		c.peerReset(now)

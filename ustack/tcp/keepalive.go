@@ -90,7 +90,8 @@ func (c *Conn) keepDead(idle int64) bool {
 	return int(c.probesOut) >= c.keepProbes()
 }
 
-// sendKeepalive: "the sequence number of the segment is SEG.SEQ = SND.NXT-1" RFC 1122 §4.2.3.6; no data.
+// sendKeepalive: "Such a segment generally contains SEG.SEQ = SND.NXT-1 and may or may not contain one garbage octet of
+// data." RFC 1122 §4.2.3.6. Ours has none, as Linux'.
 func (c *Conn) sendKeepalive(now int64, out Out) bool {
 	h := c.h.header()
 	c.fill(now, h, wire.ACK)

@@ -132,7 +132,7 @@ func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path, r *halfOpen) {
 		r.flags |= flagWScale
 		r.sndScale = min(o.WScale, 14)
 	}
-	// "upon reception of an ECN-setup SYN packet, [...] responds with an ECN-setup SYN-ACK" RFC 3168 §6.1.1
+	// "Host A sends an ECN-setup SYN packet, and Host B sends an ECN-setup SYN-ACK packet." RFC 3168 §6.1.1
 	if prm.ECN > 0 && s.Flags.Has(wire.ECE|wire.CWR) {
 		r.flags |= flagECN
 	}

@@ -124,8 +124,8 @@ func (c *Conn) fill(now int64, h *Header, f wire.Flags) {
 	}
 }
 
-// fillSYN makes the header of a SYN or SYN-ACK. "TCP implementations SHOULD send an MSS Option in every SYN segment"
-// RFC 9293 §3.7.1.
+// fillSYN makes the header of a SYN or SYN-ACK. "TCP implementations SHOULD send an MSS Option in every SYN segment when its
+// receive MSS differs from the default [...], and MAY send it always" RFC 9293 §3.7.1.
 func (c *Conn) fillSYN(now int64, h *Header, f wire.Flags) {
 	h.Flags, h.Seq = f, c.snd.iss
 	h.Wnd = uint16(min(c.rcvWnd, 65535))
@@ -147,7 +147,8 @@ func (c *Conn) fillSYN(now int64, h *Header, f wire.Flags) {
 		o.WScale = c.rcvScale
 	}
 	if c.is(flagECN) {
-		// "a host sends an ECN-setup SYN packet": ECE and CWR; the answer has ECE alone. RFC 3168 §6.1.1
+		// "a SYN packet with the ECE and CWR flags set" is an ECN-setup SYN packet; the answer has ECE alone. RFC 3168
+		// §6.1.1
 		h.Flags |= wire.ECE
 		if !f.Any(wire.ACK) {
 			h.Flags |= wire.CWR

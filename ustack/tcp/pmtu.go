@@ -31,8 +31,9 @@ func (s *sender) syncProbing() {
 	}
 }
 
-// search begins between base_mss and what the path is said to take: "eff_pmtu [...] SHOULD be 1024 bytes" for search_low,
-// "the search_high [...] from the interface MTU" RFC 4821 §7.2.
+// search begins between base_mss and what the path is said to take: "The initial value for search_high SHOULD be the largest
+// possible packet that might be supported by the flow"; for search_low "a value of 1024 bytes is probably safe enough"
+// RFC 4821 §7.2.
 func (s *sender) search(now int64, on bool) {
 	m := &s.pmtu
 	m.on, m.at = on, now
@@ -55,8 +56,8 @@ func (s *sender) onTooBig(now int64, seq Seq, mss int) bool {
 	return true
 }
 
-// resend marks what is too long for the path as lost without calling it congestion: "the [lost] segment does not [say
-// anything about] congestion [...] the TCP sender SHOULD [...] not change the congestion window" RFC 1191 §6.5.
+// resend marks what is too long for the path as lost without calling it congestion: "a retransmission caused by a Datagram
+// Too Big message should not change the congestion window" RFC 1191 §6.4.
 func (s *sender) resend(now int64) {
 	was := s.sb.lostMarks
 	for r := s.q.head; r != nil && r.has(recSent); r = r.next {
@@ -82,9 +83,9 @@ func (s *sender) notCongestion() {
 	}
 }
 
-// blackHole is called at each timeout past tcp_retries1, in case a router drops large packets silently: "the PLPMTUD
-// state SHOULD be reset [...] if there are repeated timeouts [...] the eff_pmtu [is reduced]" RFC 4821 §7.7. The first
-// time the search begins, then its lower end is halved.
+// blackHole is called at each timeout past tcp_retries1, in case a router drops large packets silently: "If there is a
+// full-stop timeout and there was not an ICMP message indicating a reason [...], the RECOMMENDED first recovery action is to
+// treat this as a detected ICMP black hole" RFC 4821 §7.7. The first time the search begins, then its lower end is halved.
 func (s *sender) blackHole(now int64) {
 	switch {
 	case s.p.MTUProbing == 0:

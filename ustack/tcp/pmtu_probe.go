@@ -3,8 +3,9 @@ package tcp
 import "github.com/sluice-net/sluice/ustack/pbuf"
 
 // A probe is a segment larger than the MSS, made of data that was never sent, with enough behind it that its loss shows
-// by SACK: "the data flow is sufficient to [...] detect [the loss] by duplicate acknowledgments" RFC 4821 §7.4. It fails
-// alone: "the loss of a probe [...] SHOULD NOT be treated as an indication of congestion" §3.
+// by SACK: "the sender SHOULD have enough data queued and sufficient receiver window to send the probe plus at least
+// Tcprexmtthresh additional segments" RFC 4821 §7.4. It fails alone: "The isolated loss of a probe packet [...] is treated as
+// an indication of an MTU limit, and not as a congestion indicator." §3
 
 const probeCwnd = 11 // least window in which a probe is made, as Linux
 
@@ -104,8 +105,8 @@ func (s *sender) probeSent(t *txSeg) {
 	s.cwnd = max(s.cwnd-1, 1)
 }
 
-// probeArrived: "When the probe is delivered [...] search_low [is set to] the probe size" RFC 4821 §7.6.1. cwnd counts
-// segments: it keeps its bytes.
+// probeArrived: "When the probe is delivered, it is an indication that the Path MTU is at least as large as the probe size.
+// Set search_low to the probe size." RFC 4821 §7.6.1. cwnd counts segments: it keeps its bytes.
 func (s *sender) probeArrived(now int64) {
 	m := &s.pmtu
 	if m.probe == 0 || s.una.LT(m.end) {
@@ -118,8 +119,9 @@ func (s *sender) probeArrived(now int64) {
 	s.syncProbing()
 }
 
-// probeLost says whether what was lost is a probe alone at the front: then the search goes on below it, "the TCP
-// [...] restores cwnd", and the data is sent again in smaller pieces. RFC 4821 §7.6.2
+// probeLost says whether what was lost is a probe alone at the front: "When only the probe is lost, it is treated as an
+// indication that the Path MTU is smaller than the probe size." RFC 4821 §7.6.2. The search goes on below it, cwnd is what it
+// was, and the data is sent again in smaller pieces.
 func (s *sender) probeLost(now int64) bool {
 	m := &s.pmtu
 	if m.probe == 0 || s.state >= caCWR || s.una != m.start || !s.q.head.has(recLost) || s.sb.lost > 1 {

@@ -1,9 +1,9 @@
 package tcp
 
-// prr is Proportional Rate Reduction, RFC 6937 and its successor draft-ietf-tcpm-prr-rfc6937bis: during a reduction the
-// window follows what the network delivers, so that it ends at ssthresh without a burst and without a silence.
+// prr is Proportional Rate Reduction, RFC 9937: during a reduction the window follows what the network delivers, so that it
+// ends at ssthresh without a burst and without a silence.
 type prr struct {
-	cwnd      uint32 // RecoverFS: cwnd when the reduction began
+	cwnd      uint32 // RecoverFS: as in Linux cwnd when the reduction began, not what was in flight
 	delivered uint32 // segments delivered since
 	out       uint32 // segments sent since
 }
@@ -19,12 +19,17 @@ func (s *sender) beginReduction(now int64, why ccEvent) {
 	s.ecn.reduced()
 }
 
-// step computes cwnd on an ACK that delivered n segments:
+// reduceStep computes cwnd on an ACK that delivered n segments, the "Per-ACK Steps" of RFC 9937:
 //
-//	"if (pipe > ssthresh) sndcnt = CEIL(prr_delivered * ssthresh / RecoverFS) - prr_out
-//	 else { sndcnt = MAX(prr_delivered - prr_out, DeliveredData); if (safeACK) sndcnt += MSS;
-//	        sndcnt = MIN(ssthresh - pipe, sndcnt) }
-//	 if (prr_out is 0 AND sndcnt is 0) sndcnt = MSS; cwnd = pipe + sndcnt"
+//	if (inflight > ssthresh) { // Proportional Rate Reduction
+//		SndCnt = DIV_ROUND_UP(prr_delivered * ssthresh, RecoverFS) - prr_out
+//	} else { // PRR-CRB by default
+//		SndCnt = MAX(prr_delivered - prr_out, DeliveredData)
+//		if (safeACK) SndCnt += MSS // PRR-SSRB when recovery is in good progress
+//		SndCnt = MIN(ssthresh - inflight, SndCnt) // Attempt to catch up, as permitted
+//	}
+//	if (prr_out is 0 AND SndCnt is 0) SndCnt = MSS // Force a fast retransmit upon entering recovery
+//	cwnd = inflight + SndCnt
 //
 // safe means that una advanced and nothing more was lost.
 func (s *sender) reduceStep(n uint32, safe bool) {

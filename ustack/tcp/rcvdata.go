@@ -66,7 +66,7 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 }
 
 // rcvAhead takes a segment that leaves a hole. "A TCP receiver SHOULD send an immediate duplicate ACK when an
-// out-of-order segment arrives" RFC 5681 §4.2.
+// out-of-order segment arrives" RFC 5681 §3.2.
 func (c *Conn) rcvAhead(now int64, s *Segment) {
 	c.ack.pending |= ackScheduled
 	if len(s.Payload) > 0 {

@@ -10,8 +10,8 @@ import (
 //	rcvNxt   runs[0]       runs[1]
 //	---|      [=====]       [==]           [==========]
 //
-// "When new data arrives out of order it is queued" (RFC 9293 §3.8.6.3 leaves how to the implementation). Runs are few
-// as long as holes are; finding one costs a binary search, so that hostile segments cost bounded work.
+// "Segments with higher beginning sequence numbers SHOULD be held for later processing" RFC 9293 §3.10.7.4. Runs are few as
+// long as holes are; finding one costs a binary search, so that hostile segments cost bounded work.
 type reassembly struct {
 	runs   []run
 	frames int
@@ -39,7 +39,8 @@ type dsackBlock struct {
 	due         bool
 }
 
-// setDSACK notes a duplicate: "If the D-SACK is for a duplicate [...] the first block of the SACK option" RFC 2883 §4.
+// setDSACK notes a duplicate: "When D-SACK is used, the first block of the SACK option should be a D-SACK block specifying the
+// sequence numbers for the duplicate segment that triggers the acknowledgement." RFC 2883 §4
 func (c *Conn) setDSACK(left, right Seq) {
 	if !c.is(flagSACK) || !c.h.Params.DSACK {
 		return

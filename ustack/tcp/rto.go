@@ -222,7 +222,7 @@ func modelTimeout(n int, base, limit int64) int64 {
 }
 
 // enterLoss is a retransmission timeout: everything that is old enough counts as lost, and cwnd is one segment.
-// "the TCP sender [...] MUST be set to no more than the loss window, LW, which equals 1 full-sized segment" RFC 5681 §3.1
+// "upon a timeout [...] cwnd MUST be set to no more than the loss window, LW, which equals 1 full-sized segment" RFC 5681 §3.1
 func (s *sender) enterLoss(now int64) {
 	fresh := s.state < caRecovery
 	s.timeoutMarkLost(now)

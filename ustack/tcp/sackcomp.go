@@ -1,7 +1,7 @@
 package tcp
 
 // SACK compression, as Linux' tcp_comp_sack_*: "A TCP receiver SHOULD send an immediate duplicate ACK when an out-of-order
-// segment arrives" RFC 5681 §4.2, but once the sender has seen three it has begun to repair, and one ACK with SACK blocks
+// segment arrives" RFC 5681 §3.2, but once the sender has seen three it has begun to repair, and one ACK with SACK blocks
 // tells of a whole flight. So further ones are held for a twentieth of the round trip, at most tcp_comp_sack_delay_ns and
 // at most tcp_comp_sack_nr segments: without that a fast transfer with a hole in it costs an ACK for each segment.
 type sackComp struct {
