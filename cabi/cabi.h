@@ -124,8 +124,8 @@ struct sl_shared {
 	SL_ATOMIC(uint32_t) queued[SL_MAX_HANDLES];
 
 	SL_ATOMIC(uint64_t) deadline_ns; /* call sl_poll at this time at the latest; 0: no timer is armed */
-	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine last took a turn (sl_poll's work): only that takes packets in and runs timers */
-	SL_ATOMIC(uint64_t) left_ns;     /* the clock as the last call of any function read it */
+	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine was last called. Calls that read or write take a turn (sl_poll's work) when none was taken for
+	                                    a millisecond */
 
 	/* Readable when a ring has packets or the engine has other business (broker, routes): for sleepers. Level-triggered:
 	 * after it fires, sl_poll makes it quiet. Valid after sl_start. */
@@ -208,6 +208,12 @@ int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const str
  * Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;
  * -EINVAL: MSG_OOB without urgent data; SL_MOVED. */
 ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
+
+/* Flags of sl_send beside those of sendmsg, for one buffer that the program was told has been written, while POLLOUT was ready: its
+ * octets are taken whatever the send buffer's limit (fewer only for want of frames), and a pending error stays for another call.
+ * SL_CORKED: they were written between setting TCP_CORK and clearing it. */
+#define SL_STAGED 0x10000000
+#define SL_CORKED 0x08000000
 
 /* sl_send: as sendmsg. flags: MSG_MORE, MSG_OOB, MSG_FASTOPEN (refused: -EISCONN, -EALREADY, -EOPNOTSUPP), others ignored.
  * Octets taken (maybe fewer than offered); -EAGAIN: no room; -EPIPE: closed for sending (the C side raises SIGPIPE); -ECONNRESET, ...; -ENOTCONN;

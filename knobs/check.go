@@ -68,9 +68,9 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "batch", "peek", "epoll":
+		case "batch", "cork", "epoll", "peek":
 		default:
-			return fmt.Errorf("%q is none of batch, peek, epoll", name)
+			return fmt.Errorf("%q is none of batch, cork, epoll, peek", name)
 		}
 	}
 	return nil

@@ -215,6 +215,8 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         return finish(f, 0, -EINVAL);
     if (__builtin_expect(f->deferred, 0))
         return send_deferred(fd, f, iov, n, flags);
+    if (atomic_load_explicit(&f->stage, memory_order_relaxed) && stage_put(f, iov, n, flags))
+        return finish(f, want, 0);
     struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };
     for (;;) {

@@ -34,25 +34,25 @@ INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
 
 INTERPOSE ssize_t write(int fd, const void *b, size_t n)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_out(fd);
     return f ? conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, 0) : real.write(fd, b, n);
 }
 
 INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_out(fd);
     return f ? conn_send(fd, f, v, n, 0) : real.writev(fd, v, n);
 }
 
 INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_out(fd);
     return f ? conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, flags) : real.send(fd, b, n, flags);
 }
 
 INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_out(fd);
     struct iovec v = { (void *)b, n };
     ssize_t r;
     if (!f && flags & MSG_FASTOPEN && connect_data(fd, sa, len, &v, 1, flags, &r))

@@ -123,6 +123,7 @@ static void conn_again(int fd, struct file *f)
 {
     struct sl_shared *s = shared();
     int h = atomic_load(&f->handle);
+    stage_flush(f);
     if (s && h >= 0 && atomic_load(&s->words[h].moved) != 0)
         file_settle(f);
     if (!file_is(f, fd))

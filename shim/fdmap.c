@@ -106,6 +106,8 @@ struct file *file_new(enum fd_kind kind)
     atomic_store(&f->rcv_lowat, 1);
     atomic_store(&f->retry_ns, 0);
     atomic_store(&f->set, NULL);
+    atomic_store(&f->stage, NULL);
+    f->corked = false;
     f->backlog = 0;
     f->inet6 = false;
     f->pause_ns = 0;

@@ -22,6 +22,8 @@ enum fd_kind {
 
 #define FILE_MAX (1u << 18) // open file descriptions that are ours at once
 
+struct stage;
+
 struct file {
     _Atomic uint32_t refs; // descriptors + calls in progress; at 0 the number is free
     _Atomic uint32_t fds;  // descriptors
@@ -48,6 +50,8 @@ struct file {
     struct file *heir_next;
     int owner, foreign;        // after a fork: the process that has the connection, and its handle there
     _Atomic(void *) set;       // FD_EPOLL: the set (epoll.c's)
+    _Atomic(struct stage *) stage;     // what is written and not in the engine yet (stage.c)
+    bool corked;               // the engine knows of TCP_CORK
     _Atomic uint32_t next_free;
 };
 

@@ -8,6 +8,8 @@ void helper_start(void);
 void helper_forked(void);
 // helper_unpark: nobody sleeps as keeper any more; the helper has to watch. Under the ready lock.
 void helper_unpark(void);
+// helper_watch: this thread keeps something back: should it not come back soon, the helper sends it.
+void helper_watch(void);
 struct sleeper;
 extern struct sleeper *helper_sleeper; // NULL: no helper
 

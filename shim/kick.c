@@ -105,7 +105,7 @@ void kick_after(struct sl_shared *s)
     uint32_t n = all_waiting(s);
     if (n == 0)
         return;
-    uint64_t now = atomic_load_explicit(&s->left_ns, memory_order_relaxed);
+    uint64_t now = atomic_load_explicit(&s->entered_ns, memory_order_relaxed);
     uint64_t waited = batch.since != 0 ? now - batch.since : 0;
     if (!batch.on || n >= KICK_FRAMES || waited > KICK_NS) {
         if (batch.since != 0)
@@ -115,6 +115,6 @@ void kick_after(struct sl_shared *s)
     }
     if (batch.since == 0) {
         batch.since = now;
-        helper_unpark();
+        helper_watch();
     }
 }

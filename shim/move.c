@@ -10,62 +10,102 @@
 
 #define SENDFILE_MAX 0x7ffff000 // the kernel moves no more at once
 
-// send_piece reads up to n octets at *at and sends them: how many were taken; 0: end of file; -1 errno. *full: as many as were read.
-static ssize_t send_piece(int out, int in, off_t at, char *buf, size_t n, bool last, bool *full)
+// One call under way. at moves by what was sent.
+struct job {
+    int out, in;
+    off_t at;
+    char *buf;
+    bool refused; // the file can't be read so: a pipe, a directory, or an error that the kernel shall name
+};
+
+// send_staged reads straight to where f's answer is put together. -1: not that way.
+static ssize_t send_staged(struct job *j, struct file *f, size_t n)
 {
-    ssize_t got = RAW(SYS_pread64, in, buf, n, at);
+    size_t room;
+    char *to = stage_room(f, &room);
+    if (!to || n > room)
+        return -1;
+    ssize_t got = RAW(SYS_pread64, j->in, to, n, j->at);
+    if (got <= 0 || !stage_put_here(f, to, (size_t)got))
+        return -1;
+    j->at += got;
+    return got;
+}
+
+// send_piece reads up to n octets and sends them: how many were taken; 0: end of file; -1 errno. *full: as many as were read.
+static ssize_t send_piece(struct job *j, size_t n, bool last, bool *full)
+{
+    ssize_t got = RAW(SYS_pread64, j->in, j->buf, n, j->at);
+    j->refused = got < 0;
     if (got <= 0)
         return raw_result(got);
-    struct file *f = conn_get(out);
-    struct iovec v = { buf, (size_t)got };
-    ssize_t sent = f ? conn_send(out, f, &v, 1, last || got < (ssize_t)n ? 0 : MSG_MORE) : real.write(out, buf, (size_t)got);
+    struct file *f = conn_get_out(j->out);
+    struct iovec v = { j->buf, (size_t)got };
+    ssize_t sent = f ? conn_send(j->out, f, &v, 1, last || got < (ssize_t)n ? 0 : MSG_MORE) : real.write(j->out, j->buf, (size_t)got);
     *full = sent == got;
     return sent;
 }
 
-// send_file: as sendfile, from *at on, which moves by what was sent.
-static ssize_t send_file(int out, int in, off_t *at, size_t n)
+// until_end bounds what one read would not show to be the last piece.
+static size_t until_end(const struct job *j, size_t n)
 {
-    ssize_t done = 0;
-    char *buf = scratch_get();
-    if (!buf)
-        return raw_result(-ENOMEM);
     struct stat st;
     n = n < SENDFILE_MAX ? n : SENDFILE_MAX;
-    if (fstat(in, &st) == 0 && S_ISREG(st.st_mode) && st.st_size - *at < (off_t)n) // so that the last piece is known
-        n = st.st_size > *at ? (size_t)(st.st_size - *at) : 0;
+    if (n > SCRATCH && fstat(j->in, &st) == 0 && S_ISREG(st.st_mode) && st.st_size - j->at < (off_t)n)
+        n = st.st_size > j->at ? (size_t)(st.st_size - j->at) : 0;
+    return n;
+}
+
+// send_file: as sendfile, from j->at on.
+static ssize_t send_file(struct job *j, size_t n)
+{
+    ssize_t done = 0;
+    if (n == 0)
+        j->refused = RAW(SYS_pread64, j->in, NULL, 0, j->at) < 0;
+    n = until_end(j, n);
     while ((size_t)done < n) {
         bool full = false;
         size_t left = n - (size_t)done;
-        ssize_t r = send_piece(out, in, *at, buf, left < SCRATCH ? left : SCRATCH, left <= SCRATCH, &full);
+        ssize_t r = send_piece(j, left < SCRATCH ? left : SCRATCH, left <= SCRATCH, &full);
         if (r < 0 && done == 0)
             done = -1;
         if (r <= 0)
             break;
         done += r;
-        *at += r;
+        j->at += r;
         if (!full)
             break;
     }
-    scratch_put(buf);
+    j->refused = j->refused && done <= 0;
     return done;
 }
 
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
-    struct file *f = conn_get(out);
-    off_t at = off ? *off : (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR);
-    bool seekable = at >= 0 && RAW(SYS_pread64, in, NULL, 0, at) >= 0;
-    if (f && !seekable) // a pipe, or an error that the kernel shall name
-        conn_handover(out, f);
-    file_put(f);
-    if (!f || !seekable)
+    struct file *f = conn_get_out(out);
+    if (!f)
         return real.sendfile(out, in, off, n);
-    ssize_t r = send_file(out, in, &at, n);
+    struct job j = { .out = out, .in = in, .at = off ? *off : (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR) };
+    ssize_t r = -1;
+    if (j.at < 0)
+        j.refused = true;
+    else if (n > 0 && (r = send_staged(&j, f, n)) > 0)
+        ;
+    else if (!(j.buf = scratch_get()))
+        r = raw_result(-ENOMEM);
+    else
+        r = send_file(&j, n);
+    if (j.buf)
+        scratch_put(j.buf);
+    if (j.refused)
+        stage_flush(f), conn_handover(out, f);
+    file_put(f);
+    if (j.refused)
+        return real.sendfile(out, in, off, n);
     if (r > 0 && off)
-        *off = at;
+        *off = j.at;
     else if (r > 0)
-        RAW(SYS_lseek, in, at, SEEK_SET);
+        RAW(SYS_lseek, in, j.at, SEEK_SET);
     return r;
 }
 

@@ -87,10 +87,25 @@ static void listener_set(int fd, int level, int name, const void *val, socklen_t
     errno = saved;
 }
 
+// cork_set is TCP_CORK. False: the engine has to be told.
+static bool cork_set(struct file *f, int on)
+{
+    if (on ? stage_open(f) : stage_send(f))
+        return true;
+    stage_flush(f);
+    f->corked = on;
+    return false;
+}
+
 INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_out(fd);
     if (f) {
+        if (level == IPPROTO_TCP && name == TCP_CORK && len >= sizeof(int) && val && cork_set(f, *(const int *)val)) {
+            file_put(f);
+            return 0;
+        }
+        stage_flush(f);
         int r = conn_set(fd, f, level, name, val, len);
         if (r == -ENOPROTOOPT && conn_handover(fd, f) == 0) // an option that only the kernel knows
             r = SL_MOVED;

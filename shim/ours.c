@@ -98,6 +98,7 @@ struct file *conn_get_slow(int fd)
         int h = atomic_load(&f->handle);
         if (f->kind == FD_CONN && s && h >= 0 && atomic_load(&s->words[h].moved) == 0)
             return f;
+        stage_flush(f);
         if (f->kind == FD_CONN && (!s || h < 0))
             file_adopt(f);
         else if (f->kind == FD_CONN)
@@ -217,6 +218,7 @@ void files_forked(void)
 
 void file_dispose(struct file *f)
 {
+    stage_flush(f);
     epoll_file_closed(f);
     if (f->kept >= 0)
         own_drop(f->kept);

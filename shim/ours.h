@@ -4,11 +4,19 @@
 
 #include "engine.h"
 #include "real.h"
+#include "stage.h"
 
 // conn_get: the connection that fd names, referenced, served by the engine of this process; NULL: fd is the kernel's. A connection
 // that moved, or that a forked child inherited, becomes the kernel's here.
 struct file *conn_get_slow(int fd);
-static inline struct file *conn_get(int fd) { return fd_kind(fd) == FD_CONN ? conn_get_slow(fd) : NULL; }
+static inline struct file *conn_get_out(int fd) { return fd_kind(fd) == FD_CONN ? conn_get_slow(fd) : NULL; }
+static inline struct file *conn_get(int fd) // nothing is staged for it: conn_get_out is for calls that stage
+{
+    struct file *f = conn_get_out(fd);
+    if (f)
+        stage_flush(f);
+    return f;
+}
 
 // conn_handover gives the connection to the kernel; afterwards fd is a kernel socket. 0, or -errno: it stays in the engine.
 int conn_handover(int fd, struct file *f);

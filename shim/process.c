@@ -22,6 +22,7 @@ static void forked(void)
     atomic_store(&main_pid, (int)RAW(SYS_getpid));
     engine_forked();
     listener_forked();
+    stage_forked();
     files_forked();
     wait_forked();
     heirs_child();
@@ -63,6 +64,7 @@ void process_leave(void)
 {
     if (!shared() || engine_inside || engine_pid != (int)RAW(SYS_getpid)) // a child that shares our memory is not us
         return;
+    stage_end_all();
     ENGINE(sl_stop);
     files_left();
     engine_life->shared = NULL; // should an exec fail, the program goes on with the kernel

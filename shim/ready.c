@@ -5,6 +5,7 @@
 #include "epoll_set.h"
 #include "helper.h"
 #include "raw.h"
+#include "stage.h"
 #include "wait.h"
 #include "wait_frame.h"
 
@@ -140,7 +141,7 @@ static void settle_moved(void)
         if (f->kind == FD_LISTENER)
             epoll_fd_moved(atomic_load(&f->fd), f); // it goes on in the kernel
         else
-            file_settle(f);
+            stage_flush(f), file_settle(f);
         file_put(f);
     }
     settling = false;

@@ -5,6 +5,7 @@
 
 #include "knobs.h"
 #include "real.h"
+#include "stage.h"
 #include "wait_run.h"
 
 static inline void pause_cpu(void)
@@ -130,6 +131,7 @@ static int sleep_armed(struct wait *w, const struct signals *before)
 int wait_run(struct wait *w)
 {
     struct signals before = { sig_any, sig_plain };
+    stage_end();
     kick_end(w->shared);
     int r = look(w, false);
     if (r != 0)

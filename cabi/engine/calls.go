@@ -169,6 +169,7 @@ func (e *Engine) acceptOurs(now int64, l *listener, c *usock.Socket, sa *Sockadd
 // SLRecv is sl_recv.
 func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, inq *int) int {
 	return e.guard(Moved, func(now int64) int {
+		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
@@ -183,11 +184,18 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, 
 // SLSend is sl_send.
 func (e *Engine) SLSend(h int32, iov [][]byte, flags int) int {
 	return e.guard(Moved, func(now int64) int {
+		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
 		}
-		n, err := s.Send(now, iov, flags)
+		var n int
+		var err error
+		if flags&(Staged|Corked) != 0 && len(iov) == 1 {
+			n, err = s.SendStaged(now, iov[0], flags&Corked != 0)
+		} else {
+			n, err = s.Send(now, iov, flags)
+		}
 		e.update(h)
 		return result(n, err)
 	})
@@ -246,6 +254,7 @@ func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
 // SLOption is sl_getsockopt: the result is the value's length.
 func (e *Engine) SLOption(h int32, level, name int, out []byte) int {
 	return e.guard(Moved, func(now int64) int {
+		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
@@ -289,7 +298,8 @@ func (e *Engine) SLName(h int32, peer bool, sa *Sockaddr) int {
 
 // SLIoctl is sl_ioctl.
 func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
-	return e.guard(Moved, func(int64) int {
+	return e.guard(Moved, func(now int64) int {
+		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
@@ -317,7 +327,11 @@ func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
 }
 
 // SLPoll is sl_poll.
-func (e *Engine) SLPoll() int { return e.guard(0, e.turn) }
+func (e *Engine) SLPoll() int {
+	n := e.guard(0, e.turn)
+	e.tick()
+	return n
+}
 
 // SLHandover is sl_handover.
 func (e *Engine) SLHandover(h int32) int {

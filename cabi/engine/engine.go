@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -52,10 +53,12 @@ type Engine struct {
 	said      map[string]struct{} // refusals noted already
 	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 
+	turned   int64 // when the last turn was
 	nextLook int64 // when the broker and the routes are looked at next
 	stopped  bool
 
 	strays strays
+	ticked atomic.Int64 // when tick last did its work
 }
 
 // procs are the runtime's processors: more than threads are ever in here at once. While one is idle the runtime's monitor lets the

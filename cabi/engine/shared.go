@@ -22,6 +22,8 @@ const (
 	Moved    = -10000
 	Kernel   = -10001
 	KernelFD = 0x40000000
+	Staged   = 0x10000000
+	Corked   = 0x08000000
 	Deferred = 0x20000000
 )
 
@@ -49,7 +51,7 @@ type Shared struct {
 	ChangedHead, ChangedTail atomic.Uint32
 	Changed, Queued          [MaxHandles]atomic.Uint32
 
-	Deadline, Entered, Left atomic.Int64
+	Deadline, Entered atomic.Int64
 
 	WakeFD int32
 	Rings  atomic.Uint32

@@ -38,6 +38,7 @@ func (t *txSeg) end() Seq {
 // write flags, those of send(2) that the sender cares for.
 const (
 	writeMore  = 1 << iota // MSG_MORE: hold a partial segment back
+	writeWhole             // whatever the buffer's limit
 	writeNoPsh             // do not mark the end of this write with PSH
 	writeEOR               // MSG_EOR: what is written later goes into segments of its own
 )

@@ -20,7 +20,7 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		s.buf.room = 0
 	}
 	s.buf.room -= int32(done)
-	for done < len(b) && (s.buf.room > 0 || s.mayQueue()) {
+	for done < len(b) && (flags&writeWhole != 0 || s.buf.room > 0 || s.mayQueue()) {
 		r := s.newRec()
 		if r == nil {
 			if !s.buf.starved {

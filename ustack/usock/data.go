@@ -50,6 +50,16 @@ func rest(iov [][]byte, n int) [][]byte {
 	return append([][]byte{iov[0][n:]}, iov[1:]...)
 }
 
+// SendStaged is for octets that the program was told had been sent: see tcp.Conn.WriteStaged.
+func (s *Socket) SendStaged(now int64, b []byte, corked bool) (int, error) {
+	if s.conn == nil {
+		return 0, tcp.ErrPipe
+	}
+	n, err := s.conn.WriteStaged(now, b, corked)
+	s.host.Turn(now)
+	return n, err
+}
+
 func total(iov [][]byte) int {
 	n := 0
 	for _, b := range iov {
