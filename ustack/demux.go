@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"net/netip"
+	"slices"
 
 	"github.com/sluice-net/sluice/ustack/tcp"
 )
@@ -25,15 +26,20 @@ func keyOf(f tcp.Flow) key {
 // A removal moves later ones of the same run back, so there are no tombstones and a look-up stops at the first gap.
 // The hash is keyed by two secrets, so a peer cannot choose ports that collide.
 type table struct {
-	slot   []*endpoint
-	hash   []uint32 // of the endpoint in the same slot, so that most mismatches cost no cache miss
+	slot   []tableSlot
 	n      int
 	k0, k1 uint64
 }
 
+// tableSlot keeps the hash beside the endpoint, so that most mismatches cost no cache miss and a match only the one.
+type tableSlot struct {
+	e    *endpoint
+	hash uint32
+}
+
 func (t *table) init(k0, k1 uint64) {
 	t.k0, t.k1 = k0, k1|1
-	t.slot, t.hash = make([]*endpoint, 64), make([]uint32, 64)
+	t.slot = make([]tableSlot, 64)
 }
 
 func (t *table) sum(k *key) uint32 {
@@ -52,12 +58,14 @@ func mix(a, b uint64) uint64 {
 func (t *table) find(k *key) *endpoint {
 	h := t.sum(k)
 	mask := uint32(len(t.slot) - 1)
-	for i := h & mask; t.slot[i] != nil; i = (i + 1) & mask {
-		if t.hash[i] == h && t.slot[i].key == *k {
-			return t.slot[i]
+	for i := h & mask; ; i = (i + 1) & mask {
+		switch s := &t.slot[i]; {
+		case s.e == nil:
+			return nil
+		case s.hash == h && s.e.key == *k:
+			return s.e
 		}
 	}
-	return nil
 }
 
 func (t *table) insert(e *endpoint) {
@@ -71,18 +79,18 @@ func (t *table) insert(e *endpoint) {
 func (t *table) put(e *endpoint, h uint32) {
 	mask := uint32(len(t.slot) - 1)
 	i := h & mask
-	for t.slot[i] != nil {
+	for t.slot[i].e != nil {
 		i = (i + 1) & mask
 	}
-	t.slot[i], t.hash[i] = e, h
+	t.slot[i] = tableSlot{e, h}
 }
 
 func (t *table) grow() {
-	slot, hash := t.slot, t.hash
-	t.slot, t.hash = make([]*endpoint, 2*len(slot)), make([]uint32, 2*len(slot))
-	for i, e := range slot {
-		if e != nil {
-			t.put(e, hash[i])
+	old := t.slot
+	t.slot = make([]tableSlot, 2*len(old))
+	for _, s := range old {
+		if s.e != nil {
+			t.put(s.e, s.hash)
 		}
 	}
 }
@@ -90,33 +98,36 @@ func (t *table) grow() {
 func (t *table) remove(e *endpoint) {
 	mask := uint32(len(t.slot) - 1)
 	i := t.sum(&e.key) & mask
-	for t.slot[i] != e {
-		if t.slot[i] == nil {
+	for t.slot[i].e != e {
+		if t.slot[i].e == nil {
 			return
 		}
 		i = (i + 1) & mask
 	}
 	t.n--
-	for j := (i + 1) & mask; t.slot[j] != nil; j = (j + 1) & mask {
+	for j := (i + 1) & mask; t.slot[j].e != nil; j = (j + 1) & mask {
 		// The one at j may fill the gap at i if its own place is not between them.
-		if (j-t.hash[j]&mask)&mask >= (j-i)&mask {
-			t.slot[i], t.hash[i] = t.slot[j], t.hash[j]
+		if (j-t.slot[j].hash&mask)&mask >= (j-i)&mask {
+			t.slot[i] = t.slot[j]
 			i = j
 		}
 	}
-	t.slot[i] = nil
+	t.slot[i] = tableSlot{}
 }
 
 func (t *table) each(f func(*endpoint)) {
-	for _, e := range t.slot {
-		if e != nil {
-			f(e)
+	for _, s := range t.slot {
+		if s.e != nil {
+			f(s.e)
 		}
 	}
 }
 
-// listeners are few: they are found by looking at all of them.
-type listeners struct{ all []listener }
+// listeners are found by their port: a flood for one does not pay for the others.
+type listeners struct {
+	all    []listener
+	byPort map[uint16][]listener
+}
 
 type listener struct {
 	e    *endpoint
@@ -125,15 +136,24 @@ type listener struct {
 }
 
 func (l *listeners) add(e *endpoint, local netip.AddrPort) {
-	l.all = append(l.all, listener{e, local.Addr().Unmap(), local.Port()})
+	x := listener{e, local.Addr().Unmap(), local.Port()}
+	l.all = append(l.all, x)
+	if l.byPort == nil {
+		l.byPort = map[uint16][]listener{}
+	}
+	l.byPort[x.port] = append(l.byPort[x.port], x)
 }
 
 func (l *listeners) remove(e *endpoint) {
-	for i := range l.all {
-		if l.all[i].e == e {
-			l.all = append(l.all[:i], l.all[i+1:]...)
-			return
-		}
+	is := func(x listener) bool { return x.e == e }
+	i := slices.IndexFunc(l.all, is)
+	if i < 0 {
+		return
+	}
+	port := l.all[i].port
+	l.all = slices.Delete(l.all, i, i+1)
+	if l.byPort[port] = slices.DeleteFunc(l.byPort[port], is); len(l.byPort[port]) == 0 {
+		delete(l.byPort, port)
 	}
 }
 
@@ -142,18 +162,19 @@ func (l *listeners) remove(e *endpoint) {
 func (l *listeners) find(dst netip.Addr, port uint16, remote netip.AddrPort) *endpoint {
 	var best *endpoint
 	rank, same := 0, uint32(0)
-	for i := range l.all {
-		r := l.all[i].rank(dst, port)
+	here := l.byPort[port]
+	for i := range here {
+		r := here[i].rank(dst, port)
 		if r == 0 || r < rank {
 			continue
 		}
 		if r > rank {
-			best, rank, same = l.all[i].e, r, 1
+			best, rank, same = here[i].e, r, 1
 			continue
 		}
 		same++
 		if pick(remote)%same == 0 {
-			best = l.all[i].e
+			best = here[i].e
 		}
 	}
 	return best

@@ -57,6 +57,7 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 		}
 	}
 	if c.finAt() {
+		c.ack.pending |= ackNow // the segment filled the gap in front of the FIN
 		c.rcvFIN(now)
 		return
 	}

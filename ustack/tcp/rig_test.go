@@ -268,8 +268,8 @@ func (r *rig) tsOff() uint32 { return r.h.tsOffset(&r.flow) + uint32(int64(1e12)
 func (r *rig) text(s *sentSeg, like string) string {
 	h := &s.h
 	seq := h.Seq.Sub(r.iss)
-	if h.Flags.Any(wire.RST) && !h.Flags.Any(wire.ACK) && !r.issKnown {
-		seq = int(h.Seq)
+	if h.Flags.Any(wire.RST) && !h.Flags.Any(wire.ACK) && !r.issKnown || h.Flags.Has(wire.RST|wire.ACK) && h.Seq == 0 {
+		seq = int(h.Seq) // <SEQ=0><ACK=SEG.SEQ+SEG.LEN><CTL=RST,ACK>
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%v %d:%d(%d)", h.Flags, seq, seq+len(s.data), len(s.data))

@@ -57,8 +57,8 @@ var wayTo = map[State]string{
 	Established: `listen 10
 		< S 0:0(0) win 65535 <mss 1460,sackOK>
 		> S. 0:0(0) ack 1
-		< . 1:1(0) ack 1
-		accept`,
+		+.1 < . 1:1(0) ack 1
+		accept`, // a round trip of 100 ms: the first timeout is 300 ms
 	FinWait1:  `shutdown SHUT_WR ; > F. 1:1(0) ack 1`,
 	FinWait2:  `< . 1:1(0) ack 2`,
 	CloseWait: `< F. 1:1(0) ack 1 ; +.001 > . 1:1(0) ack 2`,
