@@ -11,8 +11,9 @@ import (
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
-// callTime is how long a program's call may wait for the broker.
-const callTime = 2 * time.Second
+// callTime is how long a program's call may wait for a broker that is there but does not answer: one that ended is noticed at once, and on a
+// machine that is overloaded twenty times over, answers were seen to take more than 2 s.
+const callTime = 5 * time.Second
 
 // slowCall is worth a note.
 const slowCall = int64(50 * time.Millisecond)
