@@ -36,7 +36,7 @@ $(BUILD)/libsluice_packetdrill.so: $(GO_SRC) $(wildcard drill/*.[ch]) drill/expo
 
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)
-	go build -o $@ ./cmd/sluice
+	go build -o $@ -ldflags "-X github.com/sluice-net/sluice/bench.version=$$(git describe --always --dirty 2>/dev/null || echo unknown)" ./cmd/sluice
 
 $(PROGS): $(BUILD)/%: bench/prog/%.c bench/prog/prog.h
 	@mkdir -p $(BUILD)

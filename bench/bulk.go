@@ -11,7 +11,7 @@ import (
 // for a device that cannot cut them; with it, veth carries super-packets of 64 KB that no wire would.
 func bulk(name, title string, mtu int, offload bool) Work {
 	w := Work{
-		Name: name, Title: title, Unit: "bytes/s", Bed: testbed.Config{Queues: 1, MTU: mtu}, TestbedOnly: true,
+		Name: name, Title: title, Unit: perByte, Bed: testbed.Config{Queues: 1, MTU: mtu}, TestbedOnly: true,
 		Needs: []string{"ethtool"}, Package: "ethtool",
 		Note: "an attached XDP program makes veth cut super-packets before they reach the program, so offload helps the kernel's receiver only while nobody is accelerated",
 	}

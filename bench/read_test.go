@@ -76,9 +76,9 @@ func TestReadMemaslap(t *testing.T) {
 
 func TestCostIsPerRequestOrByte(t *testing.T) {
 	s := Sample{Count: 1000, Rate: 1000, CPU: CPU{Server: 0.002, Client: 0.001, SoftIRQ: 0.001}}
-	require.InDelta(t, 4, s.each(s.CPU.Total()), 1e-9, "microseconds a request")
-	s.Count, s.Rate = 1e9, 1e9
-	require.InDelta(t, 0.002, s.each(s.CPU.Server), 1e-9, "nanoseconds a byte")
+	require.InDelta(t, 4, s.each(s.CPU.Total(), "requests/s"), 1e-9, "microseconds a request")
+	s.Count, s.Rate = 1e9, 1e6
+	require.InDelta(t, 0.002, s.each(s.CPU.Server, perByte), 1e-9, "nanoseconds a byte")
 }
 
 func TestResumeOnlyWhatIsTheSame(t *testing.T) {

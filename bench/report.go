@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -62,28 +61,13 @@ type VariantResult struct {
 
 func newReport(cfg Config) *Report {
 	return &Report{
-		When: time.Now(), Version: version(), Machine: procfs.Look(), Absent: NotMeasured,
+		When: time.Now(), Version: version, Machine: procfs.Look(), Absent: NotMeasured,
 		Settings: Settings{Rounds: cfg.Rounds, Seconds: cfg.Seconds, Device: cfg.Device, Peer: cfg.Peer},
 	}
 }
 
-// version is the commit that the program was built from.
-func version() string {
-	v := "unknown"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return v
-	}
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			v = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			v += " with changes"
-		}
-	}
-	return v
-}
+// version is what git calls the source; the linker sets it (Makefile).
+var version = "of unknown version"
 
 func newResult(w Work) *Result {
 	m := procfs.Look()

@@ -41,7 +41,8 @@ type CPU struct {
 	Server  float64 `json:"server"`  // the server's processes, user and system
 	Client  float64 `json:"client"`  // the client's
 	SoftIRQ float64 `json:"softirq"` // interrupts and softirqs of the machine
-	Others  float64 `json:"others"`  // everybody else's processes: broker, benchmark, strangers
+	Broker  float64 `json:"broker"`  // the broker's: each accelerated start, connect and end asks it something
+	Others  float64 `json:"others"`  // everybody else's processes
 	Steal   float64 `json:"steal"`   // taken by the hypervisor
 	Slept   uint64  `json:"slept"`   // times the server's threads slept
 	Forced  uint64  `json:"forced"`  // times they were made to wait for somebody else
@@ -49,7 +50,7 @@ type CPU struct {
 }
 
 // Total is all the work done on the machine.
-func (c CPU) Total() float64 { return c.Server + c.Client + c.SoftIRQ + c.Others }
+func (c CPU) Total() float64 { return c.Server + c.Client + c.SoftIRQ + c.Broker + c.Others }
 
 // Opens are connections by who opened them: the broker's counters and the kernel's own.
 type Opens struct {
@@ -159,12 +160,12 @@ func (o Opens) wrong(p Path) string {
 }
 
 // usageOf turns what was read before and after into CPU.
-func usageOf(machine procfs.CPU, server, client procfs.Usage) CPU {
+func usageOf(machine procfs.CPU, server, client, broker procfs.Usage) CPU {
 	c := CPU{
-		Server: server.CPU().Seconds(), Client: client.CPU().Seconds(), SoftIRQ: machine.IRQ.Seconds(), Steal: machine.Steal.Seconds(),
+		Server: server.CPU().Seconds(), Client: client.CPU().Seconds(), Broker: broker.CPU().Seconds(), SoftIRQ: machine.IRQ.Seconds(), Steal: machine.Steal.Seconds(),
 		Slept: server.Voluntary, Forced: server.Involuntary, Grew: server.Anon,
 	}
 	// Ticks of two clocks do not add up to the last one.
-	c.Others = max(0, (machine.User+machine.System).Seconds()-c.Server-c.Client)
+	c.Others = max(0, (machine.User+machine.System).Seconds()-c.Server-c.Client-c.Broker)
 	return c
 }

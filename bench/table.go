@@ -17,11 +17,11 @@ func (rep *Report) describe(out io.Writer) {
 		fmt.Fprintln(out, "caution:", c)
 	}
 	fmt.Fprintln(out, "times in microseconds, medians over the rounds; spread is (largest - smallest) / median of the first figure;")
-	fmt.Fprintln(out, "CPU is microseconds of the whole machine a request (nanoseconds a byte), and its parts: server, client, softirqs, others")
+	fmt.Fprintln(out, "CPU is microseconds of the whole machine a request (nanoseconds a byte), and its parts: server, client, softirqs, broker, others")
 }
 
 func (r *Result) header() []string {
-	return []string{"", "p50", "p90", "p99", "p99.9", r.Unit, "spread", "CPU", "server", "client", "softirq", "others"}
+	return []string{"", "p50", "p90", "p99", "p99.9", r.Unit, "spread", "CPU", "server", "client", "softirq", "broker", "others"}
 }
 
 // print writes a work's table and its comparisons.
@@ -41,7 +41,7 @@ func (r *Result) print(out io.Writer) {
 func (r *Result) printVariants(out io.Writer) {
 	rows := [][]string{r.header()}
 	for _, v := range r.Variants {
-		rows = append(rows, v.row())
+		rows = append(rows, v.row(r.Unit))
 	}
 	// A column that no variant fills is not printed.
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -58,7 +58,7 @@ func (r *Result) printVariants(out io.Writer) {
 }
 
 // row is a variant's line: medians.
-func (v *VariantResult) row() []string {
+func (v *VariantResult) row(unit string) []string {
 	row := []string{v.Name}
 	latency := func(f func(*Latency) float64) {
 		x, _ := v.over(func(s *Sample) float64 {
@@ -81,21 +81,23 @@ func (v *VariantResult) row() []string {
 	row = append(row, show(100*wide, "%.0f%%"))
 	for _, part := range []func(CPU) float64{
 		CPU.Total, func(c CPU) float64 { return c.Server }, func(c CPU) float64 { return c.Client },
-		func(c CPU) float64 { return c.SoftIRQ }, func(c CPU) float64 { return c.Others },
+		func(c CPU) float64 { return c.SoftIRQ }, func(c CPU) float64 { return c.Broker }, func(c CPU) float64 { return c.Others },
 	} {
-		x, _ := v.over(func(s *Sample) float64 { return s.each(part(s.CPU)) })
+		x, _ := v.over(func(s *Sample) float64 { return s.each(part(s.CPU), unit) })
 		row = append(row, show(x, "%.2f"))
 	}
 	return row
 }
 
+// perByte is the unit of the works that carry bytes, not requests.
+const perByte = "bytes/s"
+
 // each is CPU seconds for one request, in microseconds, or for one byte, in nanoseconds.
-func (s *Sample) each(seconds float64) float64 {
-	const bytesFrom = 50e6 // more than that a second are bytes
+func (s *Sample) each(seconds float64, unit string) float64 {
 	switch {
 	case s.Count == 0:
 		return 0
-	case s.Rate > bytesFrom:
+	case unit == perByte:
 		return seconds * 1e9 / float64(s.Count)
 	}
 	return seconds * 1e6 / float64(s.Count)

@@ -12,7 +12,7 @@ type window struct {
 	server         *Process
 	began          time.Time
 	machine        procfs.CPU
-	used           procfs.Usage
+	used, broker   procfs.Usage
 	serverO, peerO *opened
 }
 
@@ -29,6 +29,7 @@ func (s *Session) open(server *Process) (*window, error) {
 	if server != nil {
 		w.used = procfs.TreeUsage(server.pid())
 	}
+	w.broker = procfs.TreeUsage(s.broker.pid())
 	w.machine, err = procfs.MachineCPU()
 	w.began = time.Now()
 	return w, err
@@ -49,7 +50,7 @@ func (w *window) close(client *output) (*Sample, error) {
 	if client != nil && w.s.bed != nil { // else it was another machine's
 		usage = client.Usage
 	}
-	s.CPU = usageOf(machine.Sub(w.machine), used, usage)
+	s.CPU = usageOf(machine.Sub(w.machine), used, usage, procfs.TreeUsage(w.s.broker.pid()).Sub(w.broker))
 	serverO, err := w.s.server.opens()
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func benchCommand() *cobra.Command {
 	f.IntVar(&cfg.Rounds, "rounds", 5, "rounds of each variant, in turn")
 	f.Float64Var(&cfg.Seconds, "seconds", 1, "seconds of load in a round")
 	f.StringSliceVar(&cfg.Only, "only", nil, "works to do, by the beginnings of their names")
-	f.BoolVar(&cfg.Quick, "quick", false, "3 rounds of 0.4 s, without the long works")
+	f.BoolVar(&cfg.Quick, "quick", false, "2 rounds of 0.4 s, without the long works")
 	f.BoolVar(&list, "list", false, "list the works, measure nothing")
 	f.BoolVar(&cfg.Resume, "resume", false, "keep the works that bench.json has already, of the same settings, source and machine")
 	f.StringVar(&cfg.Out, "out", "", "directory for bench.json and bench.html (default: that of this program)")
@@ -50,7 +50,7 @@ func benchCommand() *cobra.Command {
 // quicken sets what was not asked for.
 func quicken(cmd *cobra.Command, cfg *bench.Config) {
 	if !cmd.Flags().Changed("rounds") {
-		cfg.Rounds = 3
+		cfg.Rounds = 2
 	}
 	if !cmd.Flags().Changed("seconds") {
 		cfg.Seconds = 0.4
