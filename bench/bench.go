@@ -20,13 +20,14 @@ import (
 
 // Config says what to measure. Every zero means the default.
 type Config struct {
-	Rounds  int      // of every variant, in turn; default 5
-	Seconds float64  // that a load lasts in a round; default 1
-	Only    []string // names of works, or beginnings of them; default: all
-	Quick   bool     // leave out the works marked as long
-	Resume  bool     // keep what the report already has of the same settings
-	Bin     string   // directory with sluice and the C programs
-	Out     string   // directory for bench.json and bench.html; empty: none
+	Rounds   int      // of every variant, in turn; default 5
+	Seconds  float64  // that a load lasts in a round; default 1
+	Only     []string // names of works, or beginnings of them; default: all
+	Quick    bool     // leave out the works marked as long
+	Realtime bool     // programs and broker at a real-time priority, for a machine that has other things to do
+	Resume   bool     // keep what the report already has of the same settings
+	Bin      string   // directory with sluice and the C programs
+	Out      string   // directory for bench.json and bench.html; empty: none
 
 	Device string // measure on this device, not on a testbed
 	Peer   string // then: address of `sluice bench peer` on the other side

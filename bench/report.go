@@ -26,10 +26,11 @@ type Report struct {
 
 // Settings that two reports must share to be one.
 type Settings struct {
-	Rounds  int     `json:"rounds"`
-	Seconds float64 `json:"seconds"`
-	Device  string  `json:"device,omitempty"`
-	Peer    string  `json:"peer,omitempty"`
+	Rounds   int     `json:"rounds"`
+	Seconds  float64 `json:"seconds"`
+	Realtime bool    `json:"realtime,omitempty"`
+	Device   string  `json:"device,omitempty"`
+	Peer     string  `json:"peer,omitempty"`
 }
 
 // Result is a work's.
@@ -62,7 +63,7 @@ type VariantResult struct {
 func newReport(cfg Config) *Report {
 	return &Report{
 		When: time.Now(), Version: version, Machine: procfs.Look(), Absent: NotMeasured,
-		Settings: Settings{Rounds: cfg.Rounds, Seconds: cfg.Seconds, Device: cfg.Device, Peer: cfg.Peer},
+		Settings: Settings{Rounds: cfg.Rounds, Seconds: cfg.Seconds, Realtime: cfg.Realtime, Device: cfg.Device, Peer: cfg.Peer},
 	}
 }
 

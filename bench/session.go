@@ -58,7 +58,8 @@ func Open(ctx context.Context, cfg Config) (s *Session, err error) {
 
 func (s *Session) startBroker() (*Process, error) {
 	// Not ended by the context: it has mounts and programs to take away when Close says so.
-	cmd := exec.Command(filepath.Join(s.cfg.Bin, "sluice"), "broker", "--socket", s.socket, "--pins", filepath.Join(s.dir, "bpf", "sluice"))
+	args := append(priority(s.cfg.Realtime), filepath.Join(s.cfg.Bin, "sluice"), "broker", "--socket", s.socket, "--pins", filepath.Join(s.dir, "bpf", "sluice"))
+	cmd := exec.Command(args[0], args[1:]...)
 	p, err := s.launch(&local{}, cmd)
 	if err != nil {
 		return nil, fmt.Errorf("start the broker: %w", err)
@@ -109,7 +110,7 @@ func (s *Session) use(cfg testbed.Config) (err error) {
 }
 
 func (s *Session) end(n *testbed.Node, core string) *local {
-	return &local{node: n, ip: n.IPv4, mac: n.MAC, cores: core, bin: s.cfg.Bin, dir: s.dir, socket: s.socket}
+	return &local{node: n, ip: n.IPv4, mac: n.MAC, cores: core, bin: s.cfg.Bin, dir: s.dir, socket: s.socket, realtime: s.cfg.Realtime}
 }
 
 // link takes the two ends of a real link.
@@ -118,7 +119,7 @@ func (s *Session) link() error {
 	if err != nil {
 		return err
 	}
-	s.server = &local{ip: ip, mac: mac, cores: s.cores[0], bin: s.cfg.Bin, dir: s.dir, socket: s.socket}
+	s.server = &local{ip: ip, mac: mac, cores: s.cores[0], bin: s.cfg.Bin, dir: s.dir, socket: s.socket, realtime: s.cfg.Realtime}
 	s.client, err = dialPeer(s.ctx, s.cfg.Peer, s.cfg.Token)
 	return err
 }

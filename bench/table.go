@@ -13,6 +13,9 @@ func (rep *Report) describe(out io.Writer) {
 	m := rep.Machine
 	fmt.Fprintf(out, "%s, %d processors, %d MiB, Linux %s, clock %s, kernel's congestion control %s, %s\n", m.CPU, m.Cores, m.MemoryMiB, m.Kernel, m.Clock, m.Congestion, m.Go)
 	fmt.Fprintf(out, "sluice %s; %d rounds of %g s; load %s\n", rep.Version, rep.Settings.Rounds, rep.Settings.Seconds, m.Load)
+	if rep.Settings.Realtime {
+		fmt.Fprintln(out, "programs run at a real-time priority: other processes wait, and so do kernel threads that help with softirqs")
+	}
 	for _, c := range m.Cautions() {
 		fmt.Fprintln(out, "caution:", c)
 	}

@@ -31,6 +31,7 @@ type End struct {
 	vis      []*afxdp.VI
 	mem      efvi.Memory
 	mac      [6]byte
+	silence  time.Duration // without an answer after which Call gives up
 	ev       [framesPerQueue]efvi.Event
 }
 
@@ -44,7 +45,7 @@ func Open(ip net.IP) (*End, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &End{mac: dev.MAC}
+	e := &End{mac: dev.MAC, silence: patience}
 	if e.steering, err = steer(ifindex); err != nil {
 		return nil, err
 	}
@@ -147,7 +148,10 @@ func (e *End) Reflect(stop <-chan struct{}) {
 }
 
 // errSilent is what Call returns when nothing comes back.
-var errSilent = errors.New("no answer to a frame for a second")
+var errSilent = errors.New("no answer to a frame")
+
+// least is how many latencies Call takes, however long that lasts.
+const least = 100
 
 // Call sends frames to the other end's address for that long, after a tenth of it as warm-up, each when the one before came
 // back, and gives the latencies in nanoseconds to took. It returns how many went there and back, the warm-up included.
@@ -162,9 +166,9 @@ func (e *End) Call(to [6]byte, d time.Duration, took func(ns int64)) (int, error
 	begin := time.Now()
 	from := begin.Add(d / 10)
 	end := from.Add(d)
-	for n := 0; ; n++ {
+	for n, heard := 0, 0; ; n++ {
 		t := time.Now()
-		if t.After(end) {
+		if t.After(end) && heard >= least {
 			return n, nil
 		}
 		if !e.bounce(out, t) {
@@ -172,6 +176,7 @@ func (e *End) Call(to [6]byte, d time.Duration, took func(ns int64)) (int, error
 		}
 		if t.After(from) {
 			took(int64(time.Since(t)))
+			heard++
 		}
 	}
 }
@@ -185,7 +190,7 @@ func (e *End) bounce(out uint32, t time.Time) bool {
 			back = true
 			vi.Post([]uint32{f.Frame})
 		}, func(*afxdp.VI, uint32) {})
-		if turns&0xffff == 0xffff && time.Since(t) > time.Second {
+		if turns&0xffff == 0xffff && time.Since(t) > e.silence {
 			return false
 		}
 	}

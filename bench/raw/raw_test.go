@@ -45,7 +45,7 @@ func TestFramesGoThereAndBack(t *testing.T) {
 	})
 	close(stop)
 	<-done
-	require.NotZero(t, heard)
+	require.GreaterOrEqual(t, heard, least)
 	require.Greater(t, n, heard, "the warm-up counts too")
 	require.ErrorIs(t, err, syscall.ECONNREFUSED, "TCP goes through the kernel")
 }
@@ -54,6 +54,7 @@ func TestNobodyAnswers(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1})
 	came := make(chan error, 1)
 	client := open(t, bed.Client)
+	client.silence = 100 * time.Millisecond
 	go func() {
 		_, err := client.Call(bed.Server.MAC, time.Second, func(int64) {})
 		came <- err

@@ -28,6 +28,7 @@ func benchCommand() *cobra.Command {
 	f.StringSliceVar(&cfg.Only, "only", nil, "works to do, by the beginnings of their names")
 	f.BoolVar(&cfg.Quick, "quick", false, "2 rounds of 0.4 s, without the long works")
 	f.BoolVar(&list, "list", false, "list the works, measure nothing")
+	f.BoolVar(&cfg.Realtime, "realtime", false, "programs and broker at a real-time priority: for a machine that is not quiet")
 	f.BoolVar(&cfg.Resume, "resume", false, "keep the works that bench.json has already, of the same settings, source and machine")
 	f.StringVar(&cfg.Out, "out", "", "directory for bench.json and bench.html (default: that of this program)")
 	f.StringVar(&cfg.Device, "device", "", "measure on this device instead of a testbed")
