@@ -208,9 +208,13 @@ func (s *Stack) unreach(pkt *ip.Packet) {
 	if !s.ip.Error(pkt, u) {
 		return
 	}
-	k := keyOf(tcp.Flow{Local: u.Local, Remote: u.Remote})
+	f := tcp.Flow{Local: u.Local, Remote: u.Remote}
+	k := keyOf(f)
 	e := s.table.find(&k)
 	if e == nil {
+		if l := s.lists.find(u.Local.Addr(), u.Local.Port(), u.Remote); l != nil && u.Forget {
+			l.Listener().Forget(&f, tcp.Seq(u.Seq))
+		}
 		return
 	}
 	if u.Kind == ip.ErrTooBig {

@@ -32,6 +32,7 @@ type Unreach struct {
 	Kind          ErrorKind
 	Hard          bool // Linux' "fatal": ends a connection attempt even if others may follow
 	NoWay         bool // a router had no way at that moment: what RFC 6069 listens to
+	Forget        bool // a half-open connection is forgotten (the kernel's tcp_req_err)
 	MTU           int  // for ErrTooBig: bytes of IP packet; 0 from a router that does not say
 }
 
@@ -81,14 +82,15 @@ func sort4(m wire.ICMP, u *Unreach) {
 		if int(m.Code()) < len(unreach4) {
 			u.Kind, u.Hard = unreach4[m.Code()].kind, unreach4[m.Code()].hard
 			u.NoWay = m.Code() <= 1 // net, host
+			u.Forget = u.NoWay
 		}
 		if u.Kind == ErrTooBig {
 			u.MTU = m.MTU4()
 		}
 	case wire.ICMPTimeExceed:
-		u.Kind = ErrHost
+		u.Kind, u.Forget = ErrHost, true
 	case wire.ICMPParamProb:
-		u.Kind, u.Hard = ErrParam, true
+		u.Kind, u.Hard, u.Forget = ErrParam, true, true
 	}
 }
 
@@ -114,6 +116,7 @@ func sort6(m wire.ICMP, u *Unreach) {
 	case wire.ICMPv6ParamProb:
 		u.Kind, u.Hard = ErrParam, true
 	}
+	u.Forget = u.Hard
 }
 
 // quoted reads addresses, ports and sequence number of the packet that an error is about. It is a piece, so its length

@@ -54,11 +54,11 @@ func TestErrorsMeanWhatTheKernelTakesThemFor(t *testing.T) {
 		{"fragmentation needed", false, 3, 4, 1400, Unreach{Kind: ErrTooBig, MTU: 1400}},
 		{"fragmentation needed, old router", false, 3, 4, 0, Unreach{Kind: ErrTooBig}},
 		{"port", false, 3, 3, 0, Unreach{Kind: ErrPort, Hard: true}},
-		{"host", false, 3, 1, 0, Unreach{Kind: ErrHost, NoWay: true}},
+		{"host", false, 3, 1, 0, Unreach{Kind: ErrHost, NoWay: true, Forget: true}},
 		{"filtered", false, 3, 13, 0, Unreach{Kind: ErrHost, Hard: true}},
-		{"time exceeded", false, 11, 0, 0, Unreach{Kind: ErrHost}},
+		{"time exceeded", false, 11, 0, 0, Unreach{Kind: ErrHost, Forget: true}},
 		{"too big", true, 2, 0, 1300, Unreach{Kind: ErrTooBig, MTU: 1300}},
-		{"port, version 6", true, 1, 4, 0, Unreach{Kind: ErrPort, Hard: true}},
+		{"port, version 6", true, 1, 4, 0, Unreach{Kind: ErrPort, Hard: true, Forget: true}},
 		{"no route, version 6", true, 1, 0, 0, Unreach{Kind: ErrNet, NoWay: true}},
 	} {
 		_, got, ok := read(t, c.v6, icmpError(c.v6, c.typ, c.code, c.rest))

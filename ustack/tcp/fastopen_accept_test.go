@@ -298,3 +298,17 @@ func TestFastOpenOptions(t *testing.T) {
 		require.Error(t, new(FastOpenKeys).Parse(bad), bad)
 	}
 }
+
+// icmp-baseline.pkt: a half-open connection that a router has no way for is forgotten.
+func TestIcmpForgetsHalfOpen(t *testing.T) {
+	r := newRig(t)
+	r.listen(1)
+	r.send("S 0:0(0) win 65535 <mss 1460>")
+	r.want("S. 0:0(0) ack 1")
+	r.l.Forget(&r.flow, r.iss.Add(1))
+	require.Equal(t, 1, r.l.HalfOpens(), "quotes another number")
+	r.l.Forget(&r.flow, r.iss)
+	require.Zero(t, r.l.HalfOpens())
+	r.send(". 1:1(0) ack 1")
+	r.want("R 1:1(0)")
+}

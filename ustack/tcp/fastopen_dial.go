@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/sluice-net/sluice/ustack/wire"
+
 // DialFast is Dial with data for the SYN: sendto(2) with MSG_FASTOPEN. It returns how many bytes of iov the SYN takes: 0
 // without a cookie, which the SYN asks for then. ErrNotSupp when tcp_fastopen forbids it.
 func DialFast(now int64, h *Host, f Flow, p Path, o *Options, iov [][]byte) (*Conn, int, error) {
@@ -57,7 +59,11 @@ func (c *Conn) openFast(now int64, iov [][]byte) int {
 	if !ok {
 		return 0
 	}
-	limit := min(mss, c.path.MTU-c.Flow.iplen()-20) - 40
+	limit := min(mss, c.path.MTU-c.Flow.iplen()-20)
+	if c.opt.MaxSeg > 0 {
+		limit = min(limit, c.opt.MaxSeg)
+	}
+	limit -= 40
 	return c.snd.queueSYNData(now, iov, limit)
 }
 
@@ -114,6 +120,9 @@ func (c *Conn) fastSYNACK(now int64, s *Segment, cookie fastCookie, mss uint16) 
 		c.snd.rate.delivered-- // SYN and data were one packet
 	}
 	c.takeSYNData(s)
+	if s.Flags.Any(wire.FIN) && c.rcvNxt == s.end().Add(-1) {
+		c.rcvFIN(now)
+	}
 }
 
 // resendSYNData repeats what the peer did not take of the SYN's data: no sign of congestion.

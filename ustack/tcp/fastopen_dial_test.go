@@ -56,6 +56,41 @@ func TestDataLeavesWithSYN(t *testing.T) {
 	require.Len(t, r.out, 3)
 }
 
+// nonblocking-sendto-over-mss.pkt: the SYN's data is no small segment in Nagle's sense, though the MSS would allow more.
+func TestSYNDataIsNotSmall(t *testing.T) {
+	r := clientRig(t, 1460)
+	require.Equal(t, 1420, r.dialFast(5000, nil))
+	r.want("S 0:1420(1420)" + withCookie)
+	r.send("S. 0:0(0) ack 1 win 14600 <mss 1460,sackOK,ws 6>")
+	r.want("P. 1:1421(1420) ack 1")
+	r.write(3580)
+	r.want(". 1421:2881(1460) ack 1")
+	r.out = r.out[1:]
+	r.want("P. 4341:5001(660) ack 1")
+}
+
+// syn-data-mss.pkt: TCP_MAXSEG bounds the SYN's data, too.
+func TestMaxSegBoundsSYNData(t *testing.T) {
+	r := clientRig(t, 1460)
+	o := DefaultOptions()
+	o.MaxSeg = 1040
+	require.Equal(t, 1000, r.dialFast(2000, &o))
+	r.want("S 0:1000(1000) <mss 1040,sackOK,ws 10,FO abcd1234>")
+}
+
+// syn-data-icmp-unreach-frag-needed-with-seq.pkt: too big as it was, the SYN goes again at once, without data.
+func TestSYNWithDataTooBig(t *testing.T) {
+	r := clientRig(t, 1460)
+	r.dialFast(1000, nil)
+	r.want("S 0:1000(1000)" + withCookie)
+	r.c.PathMTU(r.now, 800, r.iss, true)
+	r.c.Output(r.now, r)
+	r.want("S 0:0(0) <mss 760,sackOK,ws 10>")
+	r.send("S. 0:0(0) ack 1 win 14600 <mss 1460,sackOK,ws 6>")
+	r.want(". 1:761(760) ack 1")
+	r.want("P. 761:1001(240) ack 1")
+}
+
 // "Include any data up to the cached server MSS" RFC 7413 §4.2.2: syn-data-mss.pkt.
 func TestSYNDataFitsTheCachedMSS(t *testing.T) {
 	r := clientRig(t, 940)
@@ -123,6 +158,13 @@ func TestDataOnSYNACK(t *testing.T) {
 	r.send("S. 0:50(50) ack 101 win 5840 <mss 1460,sackOK,ws 6>")
 	r.want(". 101:101(0) ack 51")
 	r.readFast(50)
+	r.dialFast(100, nil)
+	r.want("S 0:100(100)" + withCookie)
+	r.send("SF. 0:50(50) ack 101 win 5840 <mss 1460,sackOK,ws 6>")
+	r.want(". 101:101(0) ack 52")
+	require.Equal(t, CloseWait, r.c.State())
+	r.readFast(50)
+	r.readEOF()
 }
 
 // simultaneous-fast-open.pkt: data on crossing SYNs is not taken, but the connection comes about.

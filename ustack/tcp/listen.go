@@ -177,6 +177,15 @@ func (l *Listener) sendSYNACK(now int64, r *halfOpen, fast fastCookie, out Out) 
 	return out.Reply(&r.flow, h)
 }
 
+// Forget drops a half-open connection whose SYN-ACK, numbered quoted, an ICMP error is about: "There is no good way to pass
+// the error to the newly created socket, and POSIX does not want network errors returned from accept()" (tcp_req_err).
+func (l *Listener) Forget(f *Flow, quoted Seq) {
+	if i, r := l.half.find(f); r != nil && r.iss == quoted {
+		l.h.MIB.ListenDrops++
+		l.half.remove(i)
+	}
+}
+
 // Deadline is when OnTimer wants to be called, 0 for never.
 func (l *Listener) Deadline() int64 { return l.half.deadline() }
 

@@ -171,7 +171,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 	s.nxt = r.end()
 	s.sb.out++
 	s.lastSent = now
-	if int(r.n) < s.mss && r.n > 0 {
+	if int(r.n) < s.mss && r.n > 0 && !t.syn {
 		s.sml = s.nxt // RFC 896 as amended by Minshall: remember the small one
 	}
 	if t.cwr {

@@ -60,8 +60,9 @@ func (s *sender) onTooBig(now int64, seq Seq, mss int) bool {
 // Too Big message should not change the congestion window" RFC 1191 §6.4.
 func (s *sender) resend(now int64) {
 	was := s.sb.lostMarks
+	all := s.synOut && s.synData // the SYN with its data was too big as a whole: it goes again without
 	for r := s.q.head; r != nil && r.has(recSent); r = r.next {
-		if int(r.n) > s.mss && !r.has(recSacked) {
+		if (int(r.n) > s.mss || all) && !r.has(recSacked) {
 			s.markLost(r)
 		}
 	}
