@@ -19,8 +19,9 @@ type Host struct {
 	orphans    int // connections the program has closed
 	challenges challengeBudget
 	fastOpen   fastCache
-	head       Header   // see header
-	half       halfOpen // the SYN at hand, for the same reason
+	head       Header        // see header
+	half       halfOpen      // the SYN at hand, for the same reason
+	ooo        []*reassembly // not in use
 }
 
 // header is an empty header for the one segment that is being made; its own variable would be allocated, since it goes

@@ -13,7 +13,7 @@ func (c *Conn) Prune() bool {
 	c.h.MIB.OfoPruned++
 	c.ooo.free(len(c.ooo.runs) - 1)
 	if len(c.ooo.runs) == 0 {
-		c.ooo = nil
+		c.freeReassembly()
 	}
 	return true
 }

@@ -81,7 +81,7 @@ func (c *Conn) rcvAhead(now int64, s *Segment) {
 // setFIN remembers where the peer's stream ends, when the FIN comes before the data in front of it.
 func (c *Conn) setFIN(at Seq) {
 	if c.ooo == nil {
-		c.ooo = &reassembly{runs: make([]run, 0, 4)}
+		c.ooo = c.h.newReassembly()
 	}
 	c.ooo.fin, c.ooo.finSeq = true, at
 }

@@ -39,6 +39,30 @@ type dsackBlock struct {
 	due         bool
 }
 
+// newReassembly takes an empty reassembly; they are used again, so that a path that reorders costs no memory.
+func (h *Host) newReassembly() *reassembly {
+	n := len(h.ooo)
+	if n == 0 {
+		return &reassembly{runs: make([]run, 0, 4)}
+	}
+	r := h.ooo[n-1]
+	h.ooo = h.ooo[:n-1]
+	return r
+}
+
+// keptReassemblies bounds those kept for later.
+const keptReassemblies = 64
+
+// freeReassembly gives back one that holds nothing.
+func (c *Conn) freeReassembly() {
+	r := c.ooo
+	c.ooo = nil
+	if r != nil && len(c.h.ooo) < keptReassemblies {
+		*r = reassembly{runs: r.runs[:0]}
+		c.h.ooo = append(c.h.ooo, r)
+	}
+}
+
 // setDSACK notes a duplicate: "When D-SACK is used, the first block of the SACK option should be a D-SACK block specifying the
 // sequence numbers for the duplicate segment that triggers the acknowledgement." RFC 2883 §4
 func (c *Conn) setDSACK(left, right Seq) {
@@ -56,7 +80,7 @@ func (c *Conn) setDSACK(left, right Seq) {
 // queueOOO keeps data [seq, seq+len(p)) above rcvNxt.
 func (c *Conn) queueOOO(b *pbuf.Buf, p []byte, seq Seq) {
 	if c.ooo == nil {
-		c.ooo = &reassembly{runs: make([]run, 0, 4)}
+		c.ooo = c.h.newReassembly()
 	}
 	r := c.ooo
 	if !c.roomOOO(seq) {
@@ -225,7 +249,7 @@ func (c *Conn) deliver() {
 		r.remove(0)
 	}
 	if len(r.runs) == 0 && !r.fin {
-		c.ooo = nil
+		c.freeReassembly()
 	}
 }
 
@@ -257,7 +281,7 @@ func (c *Conn) dropReassembly() {
 	for c.ooo != nil && len(c.ooo.runs) > 0 {
 		c.ooo.free(len(c.ooo.runs) - 1)
 	}
-	c.ooo = nil
+	c.freeReassembly()
 }
 
 // sackBlocks fills the SACK option: the duplicate, if one is to be reported, then the runs that changed last. At most

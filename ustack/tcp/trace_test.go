@@ -181,7 +181,7 @@ func (r *rig) stateName() string {
 		name := ""
 		r.h.Waits.Each(func(_ Flow, s State) { name = s.String() })
 		return name
-	case r.c == nil && r.l != nil && r.l.HalfOpens() > 0:
+	case (r.c == nil || r.c.Closed()) && r.l != nil && r.l.HalfOpens() > 0:
 		return SynReceived.String()
 	case r.c == nil && r.l != nil:
 		return Listening.String()
@@ -285,6 +285,9 @@ func pollNames(m uint32) string {
 		if m&b.bit != 0 {
 			l = append(l, b.name)
 		}
+	}
+	if l == nil {
+		return "nothing"
 	}
 	return strings.Join(l, "|")
 }

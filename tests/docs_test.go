@@ -1,0 +1,36 @@
+package tests
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// docs/tcp.md names a test for each rule: each must be there. "TestBBR*" stands for all that begin so.
+func TestTestsThatTheTCPTableNamesExist(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join(root, "docs", "tcp.md"))
+	require.NoError(t, err)
+	var have []string
+	decl := regexp.MustCompile(`(?m)^func ((?:Test|Benchmark|Fuzz)\w+)\(`)
+	for _, path := range files(t, "_test.go") {
+		src, err := os.ReadFile(path)
+		require.NoError(t, err)
+		for _, m := range decl.FindAllStringSubmatch(string(src), -1) {
+			have = append(have, m[1])
+		}
+	}
+	for _, name := range regexp.MustCompile(`\b(?:Test|Benchmark|Fuzz)[A-Z]\w*\*?`).FindAllString(string(doc), -1) {
+		prefix, any := strings.CutSuffix(name, "*")
+		found := false
+		for _, h := range have {
+			found = found || h == name || any && strings.HasPrefix(h, prefix)
+		}
+		if !found {
+			t.Errorf("docs/tcp.md names %s, which no file has", name)
+		}
+	}
+}
