@@ -68,9 +68,9 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "batch", "cork", "epoll", "peek":
+		case "batch", "cork", "peek":
 		default:
-			return fmt.Errorf("%q is none of batch, cork, epoll, peek", name)
+			return fmt.Errorf("%q is none of batch, cork, peek", name)
 		}
 	}
 	return nil

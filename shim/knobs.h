@@ -26,9 +26,8 @@ struct rules {
 enum {
     FAST_BATCH = 1, // batch: one kick for what a batch of events sends
     FAST_PEEK = 2,  // peek: "nothing there" is answered from shared memory
-    FAST_EPOLL = 4, // epoll: the kernel's part of a busy set is asked only every so often
-    FAST_CORK = 8,  // cork: what is written under TCP_CORK enters the engine in one call
-    FAST_ALL = 15,
+    FAST_CORK = 4,  // cork: what is written under TCP_CORK enters the engine in one call
+    FAST_ALL = 7,
 };
 
 struct knobs {

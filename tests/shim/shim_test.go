@@ -90,6 +90,9 @@ func TestPrograms(t *testing.T) {
 				require.NoError(t, err)
 				require.Contains(t, string(said), "accept\n", "no connection went through the engine")
 			})
+			t.Run("without short cuts", func(t *testing.T) {
+				require.Equal(t, kernel, output(t, program, "LD_PRELOAD="+preload, "SLUICE_FAST=none", "SLUICE_BROKER=/nonexistent", "SLT_OFFSET="+offset))
+			})
 			t.Run("both ends accelerated", func(t *testing.T) {
 				require.Equal(t, kernel, output(t, program, "LD_PRELOAD="+preload, "SLUICE_BROKER=/nonexistent", "SLUICE_CONNECT=*:*", "SLT_OFFSET="+offset, "SLT_STANDIN_LOG="+log))
 				said, err := os.ReadFile(log)
