@@ -14,8 +14,8 @@ const crowdPorts = 8
 // crowd is round trips while many connections are there, one in a hundred of them in use.
 func crowd(counts ...int) Work {
 	w := Work{
-		Name: "many-" + strconv.Itoa(counts[len(counts)-1]), Title: "one byte each way by epoll, many established connections, 1% of them active", Bed: oneQueue,
-		Note: "established in the kernel at the client's end; memory is what the server's process grew by",
+		Name: "many-" + strconv.Itoa(counts[len(counts)-1]), Title: "one byte each way by epoll, many established connections, 1% of them active", Unit: "round trips/s", Bed: oneQueue,
+		Note: "the client is on the kernel; memory is what the server's whole process grew by, the heap's headroom with it; of the kernel's connections none of it is in the process",
 	}
 	for _, p := range []Path{Kernel, Server} {
 		for _, n := range counts {

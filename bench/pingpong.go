@@ -3,6 +3,7 @@ package bench
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
 	"strconv"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -18,7 +19,7 @@ var waits = []struct{ mode, name string }{{"block", "blocking"}, {"epoll", "epol
 
 // pingPong is round trips of that many bytes in all modes and on all paths, and raw AF_XDP beside them.
 func pingPong(name, title string, size int) Work {
-	w := Work{Name: name, Title: title, Bed: oneQueue}
+	w := Work{Name: name, Title: title, Unit: "round trips/s", Bed: oneQueue}
 	for _, m := range waits {
 		for _, p := range []Path{Kernel, Server, Both} {
 			w.Variants = append(w.Variants, Variant{Name: m.name + ", " + p.String(), Path: p, run: func(s *Session) (*Sample, error) {
@@ -32,7 +33,7 @@ func pingPong(name, title string, size int) Work {
 
 // connects is a connection for each round trip.
 func connects() Work {
-	w := Work{Name: "connect-close", Title: "connect, one byte each way, close; one after the other", Bed: oneQueue}
+	w := Work{Name: "connect-close", Title: "connect, one byte each way, close; one after the other", Unit: "connections/s", Bed: oneQueue}
 	for _, p := range []Path{Kernel, Server, Both} {
 		w.Variants = append(w.Variants, Variant{Name: p.String(), Path: p, run: func(s *Session) (*Sample, error) {
 			return pings(s, p, "block", "connect")
@@ -65,11 +66,17 @@ func readLatencies(s *Sample, out *output) error {
 	if s.Latency == nil {
 		return fmt.Errorf("no latencies in %d bytes after %s: %s", len(out.Stdout), out.Took, tail(out.Stderr))
 	}
-	// One after the other: what they took together is the time of the measured part, nine tenths of all.
-	s.Rate = 1e9 / h.Mean()
-	s.Count = uint64(float64(h.TotalCount()) * 1.1)
-	return nil
+	s.Rate = 1e9 / h.Mean() // one after the other
+	m := inAll.FindStringSubmatch(out.Stderr)
+	if m == nil {
+		return fmt.Errorf("no count: %s", tail(out.Stderr))
+	}
+	s.Count, err = strconv.ParseUint(m[1], 10, 64)
+	return err
 }
+
+// inAll is what our programs say of the number of round trips, those of the warm-up too.
+var inAll = regexp.MustCompile(`(?m)^(\d+) in all$`)
 
 func histogramOf(raw []byte) (*hdrhistogram.Histogram, error) {
 	h := newHist()

@@ -70,8 +70,8 @@ func RawServe(address string, ready io.Writer) error {
 	return nil
 }
 
-// RawCall sends frames for that long and writes their latencies as the C programs do.
-func RawCall(address, to string, d time.Duration, out io.Writer) error {
+// RawCall sends frames for that long and writes their latencies, and how many there were, as the C programs do.
+func RawCall(address, to string, d time.Duration, out, said io.Writer) error {
 	mac, err := net.ParseMAC(to)
 	if err != nil || len(mac) != 6 {
 		return fmt.Errorf("%q is no Ethernet address", to)
@@ -82,10 +82,11 @@ func RawCall(address, to string, d time.Duration, out io.Writer) error {
 	}
 	defer e.Close()
 	var all []byte
-	_, err = e.Call([6]byte(mac), d, func(ns int64) { all = binary.NativeEndian.AppendUint32(all, uint32(ns)) })
+	n, err := e.Call([6]byte(mac), d, func(ns int64) { all = binary.NativeEndian.AppendUint32(all, uint32(ns)) })
 	if err != nil {
 		return err
 	}
+	fmt.Fprintf(said, "%d in all\n", n)
 	_, err = out.Write(all)
 	return err
 }

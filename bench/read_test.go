@@ -14,11 +14,13 @@ func TestReadLatencies(t *testing.T) {
 		raw = binary.NativeEndian.AppendUint32(raw, (ns+1)*100)
 	}
 	var s Sample
-	require.NoError(t, readLatencies(&s, &output{Stdout: raw}))
+	require.NoError(t, readLatencies(&s, &output{Stdout: raw, Stderr: "sluice: a word\n1100 in all\n"}))
+	require.EqualValues(t, 1100, s.Count)
 	require.InDelta(t, 50, s.Latency.P50, 0.2)
 	require.InDelta(t, 99, s.Latency.P99, 0.2)
 	require.EqualValues(t, 1000, s.Latency.N)
 	require.InDelta(t, 1e9/50050, s.Rate, 30, "one after the other")
+	require.Error(t, readLatencies(&s, &output{Stdout: raw}), "no count")
 	require.Error(t, readLatencies(&s, &output{Stdout: raw[1:]}))
 	require.Error(t, readLatencies(&Sample{}, &output{}), "nothing was measured")
 }

@@ -122,20 +122,20 @@ static void close_all(int *fds, long n)
 static int call(int *fds, long n, long active, uint64_t time)
 {
 	struct took all = {0};
-	uint64_t begin = now_ns(), from = begin + time / 10, end = from + time;
+	uint64_t begin = now_ns(), from = begin + time / 10, end = from + time, trips = 0;
 	if (active == 0) {
 		usleep((useconds_t)(time / 1000));
 		close_all(fds, n);
 		return 0;
 	}
 	srandom(1);
-	for (uint64_t t = begin; t < end || all.n < LEAST; t = now_ns()) {
+	for (uint64_t t = begin; t < end || all.n < LEAST; t = now_ns(), trips++) {
 		uint64_t ns = round_trip(fds[random() % active * (n / active)]);
 		if (t >= from)
 			took(&all, ns);
 	}
 	close_all(fds, n);
-	return tell(&all);
+	return tell(&all, trips);
 }
 
 int main(int argc, char **argv)

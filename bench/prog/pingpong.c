@@ -108,14 +108,15 @@ static int call(struct addrinfo *ai, uint64_t time, size_t size, bool reconnect)
 	int fd = -1;
 	if (!reconnect)
 		watch(fd = dial(ai));
-	uint64_t begin = now_ns(), from = begin + time / 10, end = from + time;
+	uint64_t begin = now_ns(), from = begin + time / 10, end = from + time, n = 0;
 	for (uint64_t t = begin; t < end || all.n < LEAST;) {
 		uint64_t ns = reconnect ? connection(ai) : round_trip(fd, buf, size);
 		if (t >= from)
 			took(&all, ns);
 		t = now_ns();
+		n++;
 	}
-	return tell(&all);
+	return tell(&all, n);
 }
 
 int main(int argc, char **argv)

@@ -102,8 +102,10 @@ static inline void took(struct took *t, uint64_t ns)
 	t->ns[t->n++] = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
 }
 
-static inline int tell(struct took *t)
+/* tell writes them, and says on standard error how many there were with the warm-up. */
+static inline int tell(struct took *t, unsigned long long all)
 {
+	fprintf(stderr, "%llu in all\n", all);
 	return fwrite(t->ns, sizeof *t->ns, t->n, stdout) == t->n && fflush(stdout) == 0 ? 0 : 1;
 }
 

@@ -117,7 +117,7 @@ func benchRawCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return bench.RawCall(args[0], args[1], d, os.Stdout)
+			return bench.RawCall(args[0], args[1], d, os.Stdout, os.Stderr)
 		},
 	})
 	return cmd
