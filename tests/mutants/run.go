@@ -38,6 +38,9 @@ func (r *runner) build() error {
 		if err := r.compile(path, pkg, "all"); err != nil {
 			return err
 		}
+		if *keep != "" {
+			continue
+		}
 		switch test, err := r.test("all", pkg, 0); {
 		case err != nil:
 			return err

@@ -22,7 +22,7 @@ var (
 func TestSchedules(t *testing.T) {
 	n := *schedules
 	if testing.Short() {
-		n = min(n, 1500)
+		n = min(n, 1000)
 	}
 	next, last := new(atomic.Uint64), *firstSeed+n
 	next.Store(*firstSeed)
