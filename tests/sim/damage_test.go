@@ -54,3 +54,11 @@ func congested(b []byte) {
 		ip[1] |= 3 << 4
 	}
 }
+
+// ecn are the two bits of an IP header.
+func ecn(ip []byte) byte {
+	if ip[0]>>4 == 4 {
+		return ip[1] & 3
+	}
+	return ip[1] >> 4 & 3
+}

@@ -26,7 +26,7 @@ func (v *watcher) judge(now int64, s *segment) {
 	default:
 		why = first(ruleOptions(s, me, you), ruleSpace(s, me), ruleWindow(s, me), ruleSize(s, me, you, v.iplen))
 	}
-	why = first(why, ruleACK(s, me), ruleSACK(s, me), ruleTimestamps(s, me), me.again.rule(now, s, me))
+	why = first(why, ruleACK(s, me), ruleSACK(s, me), ruleTimestamps(s, me), ruleECN(s, me), me.again.rule(now, s, me))
 	if why != "" {
 		v.t.Fatalf("host %d breaks a rule: %s\n%s\n%+v", s.side, why, s, *me)
 	}
@@ -206,6 +206,15 @@ func ruleTimestamps(s *segment, me *half) string {
 		return "echoes a timestamp that never came"
 	case me.tsecr != 0 && s.opts.TSEcr != 0 && !s.f.late && int32(s.opts.TSEcr-me.tsecr) < 0:
 		return "echoes an older timestamp than before"
+	}
+	return ""
+}
+
+// ruleECN: "ECT codepoint MUST NOT be set on retransmitted data packets", nor on pure ACKs, SYNs and resets: RFC 3168 §6.1.1,
+// §6.1.4, §6.1.5.
+func ruleECN(s *segment, me *half) string {
+	if s.ect && (s.n == 0 || s.flags.Any(wire.SYN|wire.RST) || s.seq.LT(me.nxt)) {
+		return "ECT where it must not be"
 	}
 	return ""
 }

@@ -91,6 +91,7 @@ type segment struct {
 	n        int // payload bytes
 	opts     wire.TCPOptions
 	iplen    int
+	ect      bool // the IP header says that the transport understands ECN
 }
 
 // parse makes a segment of a frame, nil when it is no TCP between the two hosts.
@@ -116,6 +117,7 @@ func (v *watcher) parse(frame []byte) *segment {
 	}
 	s := &segment{seq: tcp.Seq(t.Seq()), ack: tcp.Seq(t.Ack()), flags: t.Flags(), wnd: t.Window(), iplen: len(p)}
 	s.side = v.side[src]
+	s.ect = ecn(p) != 0
 	s.opts.Parse(t.Options())
 	s.n = len(t.Payload())
 	s.end = s.seq.Add(s.n)

@@ -166,3 +166,53 @@ func TestStaleWindow(t *testing.T) {
 	r.ackWith(1001, at(500, 20_000))
 	require.EqualValues(t, 20_000, r.s.wnd)
 }
+
+// "TCP [...] should not react to congestion indications more than once every window of data" RFC 3168 §6.1.2.
+func TestEcnOncePerWindow(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.ecn.ok = true
+	r.cwnd(100)
+	r.s.ssthresh = 50
+	r.write(200_000)
+	for r.s.nxt.Sub(r.s.una) < 100_000 && r.flush() > 0 {
+		r.write(100_000)
+	}
+	r.after(100 * ms)
+	for acked := range 10 {
+		r.ackWith(1001+1000*acked, func(in *ackIn) { in.ece = true })
+		require.EqualValues(t, 85, r.s.ssthresh)
+	}
+}
+
+// "ECT codepoint MUST NOT be set on retransmitted data packets" RFC 3168 §6.1.5.
+func TestRetransmissionsAreNotECT(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.ecn.ok = true
+	r.write(1000)
+	s, ok := r.s.next(r.now)
+	require.True(t, ok && s.ect)
+	r.s.sent(r.now, &s)
+	for range 3 {
+		r.now = r.s.deadline()
+		r.s.onTimer(r.now)
+		s, ok = r.s.next(r.now)
+		require.True(t, ok && s.rexmit && !s.ect)
+		r.s.sent(r.now, &s)
+	}
+}
+
+// LAST-ACK ends with the acknowledgment of our FIN and with nothing less.
+func TestLastAckWaitsForItsAck(t *testing.T) {
+	r := established(t)
+	r.send("F. 1:1(0) ack 1")
+	r.out = nil
+	r.write(3000)
+	r.close()
+	require.Equal(t, LastAck, r.c.State())
+	r.send(". 2:2(0) ack 1461")
+	require.Equal(t, LastAck, r.c.State())
+	r.send(". 2:2(0) ack 3001")
+	require.Equal(t, LastAck, r.c.State())
+	r.send(". 2:2(0) ack 3002")
+	require.Equal(t, Closed, r.c.State())
+}

@@ -65,6 +65,7 @@ func TestMoveInCloseWait(t *testing.T) {
 	s := r.move()
 	require.True(t, s.FINReceived)
 	require.Equal(t, CloseWait, r.c.State())
+	require.NotZero(t, r.c.Poll()&pollRdHup, "who polls must learn of the end")
 	r.read(1, 10)
 	r.readEOF()
 	r.write(10)
