@@ -18,6 +18,7 @@ func TestWindowOfSynAckIsNotScaled(t *testing.T) {
 	r.send("S. 0:0(0) ack 1 win 1000 <mss 1460,sackOK,ws 7>")
 	r.want(". 1:1(0) ack 1")
 	require.EqualValues(t, 1000, r.c.snd.wnd)
+	require.EqualValues(t, 1000, r.c.snd.maxWnd)
 	r.send(". 1:1(0) ack 1 win 1000")
 	require.EqualValues(t, 1000<<7, r.c.snd.wnd)
 }
@@ -215,4 +216,42 @@ func TestLastAckWaitsForItsAck(t *testing.T) {
 	require.Equal(t, LastAck, r.c.State())
 	r.send(". 2:2(0) ack 3002")
 	require.Equal(t, Closed, r.c.State())
+}
+
+// Timestamps that this end does not offer are nothing, even beside a valid cookie: the echo cannot hold options of ours.
+func TestCookieBesideTimestampsNotOffered(t *testing.T) {
+	k := newCrowd(t, 0, func(p *Params) { p.Timestamps, p.SYNCookies = false, 2 })
+	k.syn(0)
+	h := k.sent(0)[0]
+	h.Opts.Set |= wire.HasTimestamp // so that the ACK brings one
+	c := k.ack(0, h, 10)
+	require.NotNil(t, c)
+	require.False(t, c.is(flagTS) || c.is(flagWScale) || c.is(flagSACK))
+}
+
+// "once a new RTT measurement is obtained [...] the RTO is collapsed back" RFC 6298 §5, at its end: until then it stays
+// doubled.
+func TestSampleEndsTheBackoff(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.tsOK, r.s.sackOK = false, false
+	r.write(1000)
+	r.flush()
+	r.after(50 * ms)
+	r.ack(1001)
+	base := r.s.rto()
+	r.write(1000)
+	r.flush()
+	for range 2 {
+		r.now = r.s.deadline()
+		r.s.onTimer(r.now)
+		r.flush()
+	}
+	r.after(50 * ms)
+	r.ack(2001)
+	require.Greater(t, r.s.rto(), 3*base, "what was retransmitted tells nothing")
+	r.write(1000)
+	r.flush()
+	r.after(50 * ms)
+	r.ack(3001)
+	require.InEpsilon(t, base, r.s.rto(), 0.1)
 }
