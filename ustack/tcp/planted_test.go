@@ -1,7 +1,9 @@
 package tcp
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -254,4 +256,19 @@ func TestSampleEndsTheBackoff(t *testing.T) {
 	r.after(50 * ms)
 	r.ack(3001)
 	require.InEpsilon(t, base, r.s.rto(), 0.1)
+}
+
+// "the delay MUST be less than 0.5 seconds" RFC 9293 §3.8.6.3 (MUST-40), however rarely data comes.
+func TestDelayedAcksStayBelowHalfASecond(t *testing.T) {
+	r := established(t)
+	for i := range 60 {
+		r.c.ack.quick, r.c.ack.pingpong = 0, true
+		r.c.ack.ato, r.c.snd.rtt.srtt = second, 5*second
+		r.send(fmt.Sprintf(". %d:%d(10) ack 1", 1+10*i, 11+10*i))
+		if at := r.c.ack.at; at != 0 {
+			require.Less(t, at-r.now, second/2)
+		}
+		r.advance(900 * time.Millisecond)
+		r.out = nil
+	}
 }
