@@ -24,6 +24,7 @@ func FuzzConn(f *testing.F) {
 		f.Add([]byte{state, 0x07, 0, opWrite, 250, opWrite, 250, opSack, 3, 4, opSack, 6, 2, opDeadline, 2, opAckSome, 3, opAckAll, 0})
 		f.Add([]byte{state, 0x0f, 2, opAhead, 2, 90, opAhead, 4, 90, opData, 200, opRead, 200, opClose, 0, opDeadline, 9})
 		f.Add([]byte{state, 0x07, 0, opRaw, 0x04, 1, 0, 1, 0, 10, 0, 0, opTick, 2, opRaw, 0x02, 1, 7, 1, 9, 0, 0, 0})
+		f.Add([]byte{state, 0x07, 32, opFast, 9, 30, opAckAll, 0, opData, 9, opFast, 0, 30, opDeadline, 3, opRead, 90, opRead, 90, opClose, 0})
 		f.Add([]byte{state, 0x17, 4, opMove, 0, opWrite, 99, opMove, 0, opHold, 1, opWrite, 44, opDeadline, 1, opHold, 0, opMTU, 9})
 	}
 	f.Fuzz(func(t *testing.T, in []byte) { fuzzConn(t, in) })
@@ -57,6 +58,7 @@ const (
 	opOld
 	opSyn
 	opWindow
+	opFast
 	opCount
 )
 
@@ -68,6 +70,7 @@ var fuzzOps = [opCount]func(*fuzzer){
 	opShutdown: (*fuzzer).shutdown, opAbort: (*fuzzer).abort, opOption: (*fuzzer).option, opMove: (*fuzzer).move,
 	opMTU: (*fuzzer).mtu, opSoft: (*fuzzer).soft, opHold: (*fuzzer).hold, opDone: (*fuzzer).done, opDrain: (*fuzzer).drain,
 	opUrgent: (*fuzzer).urgent, opPrune: (*fuzzer).prune, opOld: (*fuzzer).old, opSyn: (*fuzzer).syn, opWindow: (*fuzzer).window,
+	opFast: (*fuzzer).fast,
 }
 
 // fuzzer is a rig that is told what to do by bytes, and checks everything.
@@ -149,6 +152,9 @@ func fuzzParams(p *Params, agreed, tune byte) {
 	}
 	p.SYNCookies = int(tune >> 3 & 1)
 	p.EarlyRetrans = 3 * int(1-tune>>4&1)
+	if tune&32 != 0 { // Fast Open without cookies: a SYN's data makes a connection
+		p.FastOpen = fastClient | fastClientBold | fastServer | fastServerBold | fastEachListener
+	}
 }
 
 // fuzzStates are where a run may begin.
@@ -172,6 +178,10 @@ func (z *fuzzer) start(s State, agreed byte) {
 	}
 	syn := "S 0:0(0) win 65535 <mss 1460,sackOK,ts 100 0,ws 7>"
 	switch {
+	case s == SynSent && agreed&128 != 0:
+		o := DefaultOptions()
+		o.FastConnect = true
+		z.dial(&o)
 	case s == SynSent:
 		z.dial(nil)
 	case s == SynReceived:
@@ -283,7 +293,9 @@ func (z *fuzzer) sent(c *Conn, h *Header, b *pbuf.Buf, off, n int) {
 	size := 40 + h.Opts.Len() + n
 	must(z.t, h.Opts.Len() <= wire.TCPMaxOptions, "%d bytes of options", h.Opts.Len())
 	must(z.t, size <= max(c.path.MTU, 576), "a packet of %d bytes, the path takes %d", size, c.path.MTU)
-	if n > 0 {
+	if n > 0 && h.Flags.Any(wire.SYN) { // Fast Open: no window is known yet, the SYN takes a number
+		z.sentData(h.Seq+1, b, off, n)
+	} else if n > 0 {
 		if h.Seq == c.snd.nxt {
 			must(z.t, h.Seq.Add(n).LEQ(c.snd.wndEnd()), "%d bytes behind the peer's window", h.Seq.Add(n).Sub(c.snd.wndEnd()))
 		}

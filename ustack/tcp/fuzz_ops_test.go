@@ -106,6 +106,25 @@ func (z *fuzzer) ackSome() {
 }
 
 // window is an ACK that says little else than how much the peer takes.
+// fast is a SYN with data, as Fast Open has it, or our SYN's answer.
+func (z *fuzzer) fast() {
+	k, n := z.byte(), int(z.byte())*6
+	f, seq, ack := wire.SYN, z.irs, Seq(0)
+	if k&1 != 0 && z.c != nil {
+		f, ack = wire.SYN|wire.ACK, z.base(k>>1, true)
+	}
+	if k&16 != 0 {
+		f |= wire.FIN
+	}
+	z.give(f, seq, ack, 60000, n, func(s *Segment) {
+		s.Opts.Set |= wire.HasMSS | wire.HasSACKPerm | wire.HasFastOpen
+		s.Opts.MSS, s.Opts.CookieLen = 1460, k&8
+		if n > 0 { // the SYN takes a number in front of the data
+			copy(s.Buf.Bytes(), pattern(s.Seq+1-z.irs, n))
+		}
+	})
+}
+
 func (z *fuzzer) window() {
 	seq, _ := z.peer()
 	z.give(wire.ACK, seq, z.base(0, true), z.u16(), 0, nil)
