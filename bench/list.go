@@ -39,7 +39,7 @@ func with(w Work, compare ...Comparison) Work {
 
 func largest() Work {
 	w := crowd(10, 100_000)
-	w.Long, w.MaxRounds = true, 2
+	w.Long, w.MaxRounds, w.Files = true, 2, 101_000
 	return w
 }
 

@@ -132,6 +132,9 @@ func (s *Session) missing(w Work) string {
 	if n := len(s.cores); n < 2 {
 		return "two processors are needed, one for each end"
 	}
+	if w.Files > 0 && s.cfg.Device == "" && !allowFiles(w.Files) {
+		return fmt.Sprintf("a process may not open %d files here (ulimit -Hn, and no CAP_SYS_RESOURCE)", w.Files)
+	}
 	for _, p := range w.Needs {
 		server := &local{bin: s.cfg.Bin}
 		if !server.has(p) && (s.cfg.Device == "" || !s.client.has(p)) {
@@ -139,6 +142,15 @@ func (s *Session) missing(w Work) string {
 		}
 	}
 	return ""
+}
+
+// allowFiles raises the limit of this process, which its children inherit; it tells whether the limit is high enough.
+func allowFiles(n uint64) bool {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
+		return false
+	}
+	return r.Max >= n || unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: r.Cur, Max: n}) == nil
 }
 
 // pick lists the processors to pin to: those this process may use, without second threads of a core that is in already.

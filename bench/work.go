@@ -13,6 +13,7 @@ type Work struct {
 	Package     string         // of Debian that has them
 	TestbedOnly bool           // it changes the device, or makes no sense between two machines
 	Seconds     float64        // that a load lasts; 0: as asked for
+	Files       uint64         // that a process has to be allowed to open; 0: any limit will do
 	Long        bool           // left out of a quick run
 	MaxRounds   int            // 0: as many as asked for
 	Cores       int            // that it wants at least for its figures to mean what they say; 0: 2
