@@ -15,6 +15,7 @@ type program interface {
 	SetListener(ip netip.Addr, port uint16, flags steer.Flags) error
 	DelListener(ip netip.Addr, port uint16) error
 	SetConnect(t steer.Tuple) error
+	SetTaken(t steer.Tuple) error
 	DelConnect(t steer.Tuple) error
 	SetQueue(queue, xskFD int) error
 	DelQueue(queue int) error

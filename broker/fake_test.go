@@ -121,6 +121,7 @@ func (p *fakeProgram) DelListener(ip netip.Addr, port uint16) error {
 	return p.do(func() { delete(p.listeners, key{ip, port}) })
 }
 func (p *fakeProgram) SetConnect(t steer.Tuple) error { return p.do(func() { p.flows[t] = true }) }
+func (p *fakeProgram) SetTaken(t steer.Tuple) error   { return p.SetConnect(t) }
 func (p *fakeProgram) DelConnect(t steer.Tuple) error { return p.do(func() { delete(p.flows, t) }) }
 func (p *fakeProgram) SetQueue(q, fd int) error       { return p.do(func() { p.queues[q] = fd }) }
 func (p *fakeProgram) DelQueue(q int) error           { return p.do(func() { delete(p.queues, q) }) }

@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/netns"
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/fallback/repair"
 )
 
 // maxQueued bounds the bytes of one connection's queues.
-const maxQueued = 64 << 20
+const maxQueued = 256 << 20
 
 // opHandover makes kernel sockets of the client's connections, in the client's network namespace.
 func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
@@ -53,6 +54,7 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int) (int,
 	if st.SendData, err = readQueue(mem, q.SendOff, q.SendLen); err != nil {
 		return -1, err
 	}
+	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
 	fd := -1
 	err = netns.Do(s.fd(), func() (err error) {
 		fd, err = repair.ToKernel(st)
@@ -75,6 +77,10 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int) (int,
 func (b *Broker) mayHandOver(c *client, local netip.AddrPort) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return c.ownsPort(local)
+}
+
+func (c *client) ownsPort(local netip.AddrPort) bool {
 	local = unmap(local)
 	if c.ports[local] {
 		return true
@@ -110,45 +116,6 @@ func readQueue(mem []int, off int64, n int) ([]byte, error) {
 		got += k
 	}
 	return b, nil
-}
-
-// opTakeover takes a connection of the client's from the kernel: the kernel socket is gone, silently, and its state is the reply.
-func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
-	if len(p.FDs) != 1 {
-		return nil, nil, refuse("takeover: needs one socket")
-	}
-	b.mu.Lock()
-	s, err := b.enter(c)
-	b.mu.Unlock()
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := inspectTCP(p.FDs[0], s); err != nil {
-		return nil, nil, err
-	}
-	local, _, err := boundTo(p.FDs[0])
-	if err != nil {
-		return nil, nil, err
-	}
-	if !b.mayHandOver(c, local) {
-		return nil, nil, refuse("takeover: %v is no port of this program's lease", local)
-	}
-	st, err := repair.FromKernel(p.FDs[0])
-	if err != nil {
-		return nil, nil, err
-	}
-	q := proto.Queued{State: st, RecvLen: len(st.RecvData), SendOff: int64(len(st.RecvData)), SendLen: len(st.SendData)}
-	mem, err := writeQueues(st.RecvData, st.SendData)
-	if err == nil {
-		err = repair.Discard(p.FDs[0])
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("takeover: %w (%v)", err, repair.Thaw(p.FDs[0]))
-	}
-	b.mu.Lock()
-	b.count.TakenOver++
-	b.mu.Unlock()
-	return proto.Taken{Conn: q}, []int{mem}, nil
 }
 
 func writeQueues(parts ...[]byte) (int, error) {

@@ -82,6 +82,21 @@ func inspectTCP(fd int, s *space) error {
 	return inSpace(fd, s)
 }
 
+// peerOf is the address that a socket is connected to.
+func peerOf(fd int) (remote netip.AddrPort, err error) {
+	sa, err := unix.Getpeername(fd)
+	if err != nil {
+		return remote, refuse("the socket is not connected: %v", err)
+	}
+	switch a := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(a.Addr), uint16(a.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(a.Addr), uint16(a.Port)), nil
+	}
+	return remote, refuse("the socket has no IP address")
+}
+
 // boundTo is a socket's local address.
 func boundTo(fd int) (local netip.AddrPort, v6only bool, err error) {
 	sa, err := unix.Getsockname(fd)

@@ -21,5 +21,7 @@ func init() {
 		proto.OpStray:      opStray,
 		proto.OpAdopt:      opAdopt,
 		proto.OpStatus:     opStatus,
+		proto.OpDetach:     opDetach,
+		proto.OpAttach:     opAttach,
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sluice-net/sluice/afxdp/netns"
 	"github.com/sluice-net/sluice/afxdp/steer"
+	"github.com/sluice-net/sluice/fallback/repair"
 )
 
 // space is a network namespace with programs in it. While it is here the file keeps the namespace, so its inode names it.
@@ -20,6 +21,7 @@ type space struct {
 	devices map[int]*device
 	dead    map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
 	deadAt  time.Time
+	taken   map[steer.Tuple]*takenConn
 	done    chan struct{}
 	closed  bool
 }
@@ -74,6 +76,12 @@ func (s *space) put() {
 func (s *space) close() {
 	for _, d := range s.devices {
 		d.close()
+	}
+	for _, k := range s.taken {
+		if k.fd >= 0 {
+			_ = repair.Discard(k.fd)
+			unix.Close(k.fd)
+		}
 	}
 	s.closed = true
 	close(s.done)

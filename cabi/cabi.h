@@ -148,6 +148,9 @@ struct sl_shared {
 
 	/* Counts of the engine for tests and `sluice stats`; plain reads. */
 	uint64_t crossings, turns, rx_packets, tx_packets, handovers, panics;
+
+	/* Grows when somebody asks by hand for connections of the kernel to be taken (sl_wished); some handle is listed as changed, too. */
+	SL_ATOMIC(uint32_t) wish;
 };
 
 /* How the engine is started. */
@@ -253,6 +256,18 @@ int sl_poll(void);
  * The kernel descriptor, which is also in words[h].moved: settle it as told there; -EBUSY: not now (handshake under way): try again after
  * sl_poll; -EOPNOTSUPP, -EIO: impossible (reason noted), the connection goes on in the engine; -EINVAL: a listener; SL_MOVED: already. */
 int sl_handover(int h);
+
+/* sl_wished: does the wish under way mean the connection of kernel socket kfd? 1; 0. */
+int sl_wished(int kfd);
+
+/* sl_takeover: the reverse of sl_handover: the connection of kernel socket kfd goes on in the engine. No thread may be in a call on it, and
+ * it must be in no epoll set. kfd stays open, a TCP socket that soon is unconnected, as the placeholder of the handle.
+ * A handle; SL_KERNEL_FD|fd: the kernel had given the connection up and took it back as another socket: fd belongs to the C side;
+ * -errno (reason noted): all is as it was. */
+int sl_takeover(int kfd);
+
+/* sl_wish_done: the connections of the wish under way were looked at: so many were moved, so many stayed. 0. */
+int sl_wish_done(int moved, int left);
 
 /* sl_stop: the process is about to exit (or exec): hands over what is open or unacknowledged so that the kernel finishes it, gives the lease back.
  * At most about two seconds, mostly milliseconds. Handles that moved show it in words[] (settle those that outlive an exec). Afterwards the engine is idle:

@@ -26,6 +26,7 @@ var the *engine.Engine
 
 // The two descriptions of the shared memory agree, or this does not compile.
 var (
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.wish)]byte         = [unsafe.Offsetof(engine.Shared{}.Wish)]byte{}
 	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}
@@ -159,6 +160,15 @@ func sl_poll() C.int { return C.int(the.SLPoll()) }
 
 //export sl_handover
 func sl_handover(h C.int) C.int { return C.int(the.SLHandover(int32(h))) }
+
+//export sl_wished
+func sl_wished(kfd C.int) C.int { return C.int(the.SLWished(int(kfd))) }
+
+//export sl_takeover
+func sl_takeover(kfd C.int) C.int { return C.int(the.SLTakeover(int(kfd))) }
+
+//export sl_wish_done
+func sl_wish_done(moved, left C.int) C.int { return C.int(the.SLWishDone(int(moved), int(left))) }
 
 //export sl_stop
 func sl_stop() C.int { return C.int(the.SLStop()) }

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "iov.h"
+#include "kconn.h"
 #include "knobs.h"
 #include "raw.h"
 #include "ready.h"
@@ -71,21 +72,19 @@ static ssize_t finish(struct file *f, ssize_t done, ssize_t stop)
 // The connection is the kernel's now: the rest of the call is too.
 static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done)
 {
-    struct msghdr m = { .msg_iov = (struct iovec *)rest->iov, .msg_iovlen = (size_t)rest->n };
     struct iovec first[PIECE];
-    if (rest->skip > 0)
-        m.msg_iov = first, m.msg_iovlen = (size_t)iov_view(rest, first, PIECE);
-    ssize_t r = flags & IO_READ && done == 0 ? real.readv(fd, m.msg_iov, (int)m.msg_iovlen) : real.recvmsg(fd, &m, flags & ~IO_READ);
+    const struct iovec *v = rest->skip > 0 ? first : rest->iov;
+    int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
+    ssize_t r = kconn_recv(fd, v, n, done == 0 ? flags : flags & ~IO_READ, NULL);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 
 static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done)
 {
-    struct msghdr m = { .msg_iov = (struct iovec *)rest->iov, .msg_iovlen = (size_t)rest->n };
     struct iovec first[PIECE];
-    if (rest->skip > 0)
-        m.msg_iov = first, m.msg_iovlen = (size_t)iov_view(rest, first, PIECE);
-    ssize_t r = real.sendmsg(fd, &m, flags);
+    const struct iovec *v = rest->skip > 0 ? first : rest->iov;
+    int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
+    ssize_t r = kconn_send(fd, v, n, flags);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 

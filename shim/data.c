@@ -1,32 +1,43 @@
-// The calls that read and write plain buffers. Each asks the fd map, then goes to libc or to conn_io.
+// The calls that read and write plain buffers. Each asks the fd map, then goes to libc, to conn_io or to kconn_io.
 #include <errno.h>
 
 #include "conn_io.h"
+#include "kconn.h"
+
+// gated: after conn_get found nothing: the kernel has it, and the engine may take it (or has taken it between the two looks).
+static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0); }
 
 INTERPOSE ssize_t read(int fd, void *b, size_t n)
 {
     struct file *f = conn_get(fd);
-    return f ? conn_recv(fd, f, &(struct iovec){ b, n }, 1, IO_READ, NULL) : real.read(fd, b, n);
+    if (f)
+        return conn_recv(fd, f, &(struct iovec){ b, n }, 1, IO_READ, NULL);
+    return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, IO_READ, NULL) : real.read(fd, b, n);
 }
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *v, int n)
 {
     struct file *f = conn_get(fd);
-    return f ? conn_recv(fd, f, v, n, IO_READ, NULL) : real.readv(fd, v, n);
+    if (f)
+        return conn_recv(fd, f, v, n, IO_READ, NULL);
+    return gated(fd) ? kconn_recv(fd, v, n, IO_READ, NULL) : real.readv(fd, v, n);
 }
 
 INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
 {
     struct file *f = conn_get(fd);
-    return f ? conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
+    if (f)
+        return conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL);
+    return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
 }
 
 INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
 {
     struct file *f = conn_get(fd);
-    if (!f)
+    if (!f && !gated(fd))
         return real.recvfrom(fd, b, n, flags, sa, len);
-    ssize_t r = conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL);
+    struct iovec v = { b, n };
+    ssize_t r = f ? conn_recv(fd, f, &v, 1, flags & ~IO_READ, NULL) : kconn_recv(fd, &v, 1, flags & ~IO_READ, NULL);
     if (r >= 0 && sa && len)
         *len = 0; // TCP names no sender
     return r;
@@ -35,19 +46,25 @@ INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
 INTERPOSE ssize_t write(int fd, const void *b, size_t n)
 {
     struct file *f = conn_get_out(fd);
-    return f ? conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, 0) : real.write(fd, b, n);
+    if (f)
+        return conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, 0);
+    return gated(fd) ? kconn_send(fd, &(struct iovec){ (void *)b, n }, 1, IO_READ) : real.write(fd, b, n);
 }
 
 INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
 {
     struct file *f = conn_get_out(fd);
-    return f ? conn_send(fd, f, v, n, 0) : real.writev(fd, v, n);
+    if (f)
+        return conn_send(fd, f, v, n, 0);
+    return gated(fd) ? kconn_send(fd, v, n, IO_READ) : real.writev(fd, v, n);
 }
 
 INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
 {
     struct file *f = conn_get_out(fd);
-    return f ? conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, flags) : real.send(fd, b, n, flags);
+    if (f)
+        return conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, flags);
+    return gated(fd) ? kconn_send(fd, &(struct iovec){ (void *)b, n }, 1, flags & ~IO_READ) : real.send(fd, b, n, flags);
 }
 
 INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
@@ -55,9 +72,13 @@ INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struc
     struct file *f = conn_get_out(fd);
     struct iovec v = { (void *)b, n };
     ssize_t r;
-    if (!f && flags & MSG_FASTOPEN && connect_data(fd, sa, len, &v, 1, flags, &r))
+    if (f)
+        return conn_send(fd, f, &v, 1, flags);
+    if (gated(fd))
+        return kconn_send(fd, &v, 1, flags & ~IO_READ);
+    if (flags & MSG_FASTOPEN && connect_data(fd, sa, len, &v, 1, flags, &r))
         return r;
-    return f ? conn_send(fd, f, &v, 1, flags) : real.sendto(fd, b, n, flags, sa, len);
+    return real.sendto(fd, b, n, flags, sa, len);
 }
 
 // A socket has no position: only the offset -1 is allowed, and of the flags only "do not wait".
@@ -75,11 +96,11 @@ static int at_flags(off_t off, int flags)
 INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
     struct file *f = conn_get(fd);
-    if (!f)
+    if (!f && !gated(fd))
         return real.preadv2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
     if (how >= 0)
-        return conn_recv(fd, f, v, n, how | IO_READ, NULL);
+        return f ? conn_recv(fd, f, v, n, how | IO_READ, NULL) : kconn_recv(fd, v, n, how | IO_READ, NULL);
     file_put(f);
     return -1;
 }
@@ -87,11 +108,11 @@ INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int f
 INTERPOSE ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
     struct file *f = conn_get(fd);
-    if (!f)
+    if (!f && !gated(fd))
         return real.pwritev2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
     if (how >= 0)
-        return conn_send(fd, f, v, n, how);
+        return f ? conn_send(fd, f, v, n, how) : kconn_send(fd, v, n, how | IO_READ);
     file_put(f);
     return -1;
 }

@@ -29,6 +29,9 @@ struct engine_calls {
     int (*sl_ioctl)(int, unsigned long, int *);
     int (*sl_poll)(void);
     int (*sl_handover)(int);
+    int (*sl_wished)(int);
+    int (*sl_takeover)(int);
+    int (*sl_wish_done)(int, int);
     int (*sl_stop)(void);
 };
 extern struct engine_calls engine; // valid while shared is not NULL
@@ -42,7 +45,7 @@ extern struct engine_life *engine_life;
 static inline struct sl_shared *shared(void) { return atomic_load_explicit(&engine_life->shared, memory_order_acquire); }
 extern int engine_pid; // the process that started it
 
-// True while this thread is in the engine: signals that arrive meanwhile are held back until it leaves (signal.c).
+// How deep this thread is in the engine: signals that arrive meanwhile are held back until it leaves (signal.c).
 extern _Thread_local volatile int engine_inside __attribute__((tls_model("initial-exec")));
 extern _Thread_local volatile int signals_held __attribute__((tls_model("initial-exec")));
 void signals_release(void); // delivers what was held back
@@ -62,7 +65,7 @@ void engine_part(void);
 
 static inline void engine_enter(void)
 {
-    engine_inside = 1;
+    engine_inside++;
     if (__builtin_expect(!engine_met, 0))
         engine_meet();
     if (__builtin_expect(sigstack_lender != 0, 0))
@@ -73,11 +76,11 @@ static inline void engine_leave(void)
 {
     if (__builtin_expect(!engine_met, 0))
         engine_part();
+    int inside = --engine_inside;
     struct sl_shared *s = shared();
-    engine_inside = 0;
     if (s && __builtin_expect(atomic_load_explicit(&s->own_changes, memory_order_relaxed) != atomic_load_explicit(&own_seen, memory_order_relaxed), 0))
         own_sync(s);
-    if (__builtin_expect(signals_held, 0))
+    if (__builtin_expect(signals_held, 0) && inside == 0)
         signals_release();
     if (s)
         kick_after(s);

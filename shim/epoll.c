@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "epoll_set.h"
+#include "kconn.h"
 #include "knobs.h"
 #include "nest.h"
 #include "ours.h"
@@ -118,13 +119,18 @@ static int ctl_listener(struct ep_set *set, int ep, int op, int fd, struct file 
     return 0;
 }
 
-// conn_again: the connection moved to the kernel while it was added: settle what settling may have missed.
-static void conn_again(int fd, struct file *f)
+static bool moved(struct file *f)
 {
     struct sl_shared *s = shared();
     int h = atomic_load(&f->handle);
+    return s && h >= 0 && atomic_load(&s->words[h].moved) != 0;
+}
+
+// conn_again: the connection moved to the kernel while it was added: settle what settling may have missed.
+static void conn_again(int fd, struct file *f)
+{
     stage_flush(f);
-    if (s && h >= 0 && atomic_load(&s->words[h].moved) != 0)
+    if (moved(f))
         file_settle(f);
     if (!file_is(f, fd))
         epoll_fd_moved(fd, f);
@@ -142,10 +148,25 @@ static int ctl_ours(int ep, int op, int fd, struct file *f, struct epoll_event *
     ready_lock();
     int err = listener ? ctl_listener(set, ep, op, fd, f, ev) : ctl_conn(set, op, fd, f, ev);
     ready_unlock();
+    file_put(ef);
+    if (err == ENOENT && !listener && moved(f)) { // its entry is in the kernel's set by now, or will be in a moment
+        file_settle(f);
+        return epoll_ctl(ep, op, fd, ev);
+    }
     if (!listener)
         conn_again(fd, f);
-    file_put(ef);
     return err ? fail(err) : 0;
+}
+
+// Descriptors that were put into a kernel set: only those need a search when they become the engine's.
+static _Atomic uint8_t in_kernel_set[FD_MAX / 8];
+
+bool epoll_saw(int fd) { return (unsigned)fd < FD_MAX && in_kernel_set[fd / 8] & 1 << fd % 8; }
+
+void epoll_note(int fd)
+{
+    if ((unsigned)fd < FD_MAX && !epoll_saw(fd))
+        atomic_fetch_or(&in_kernel_set[fd / 8], (uint8_t)(1 << fd % 8));
 }
 
 // ctl_parked: fd may be a moved connection whose one-shot item is disarmed and therefore not in the kernel's set. True: done, with
@@ -164,6 +185,8 @@ static bool ctl_parked(int ep, int op, int fd, struct epoll_event *ev, int *r)
         int err = it ? ctl_refused(op, it, ev) : 0;
         if (it && !err && op == EPOLL_CTL_MOD && real.epoll_ctl(ep, EPOLL_CTL_ADD, fd, ev) != 0)
             err = errno;
+        if (it && !err && op == EPOLL_CTL_MOD)
+            epoll_note(fd);
         if (it && !err)
             item_free(it);
         ready_unlock();
@@ -173,15 +196,15 @@ static bool ctl_parked(int ep, int op, int fd, struct epoll_event *ev, int *r)
     return done;
 }
 
-// Descriptors that were put into a kernel set: only those need a search when they become the engine's.
-static _Atomic uint8_t in_kernel_set[FD_MAX / 8];
-
-bool epoll_saw(int fd) { return (unsigned)fd < FD_MAX && in_kernel_set[fd / 8] & 1 << fd % 8; }
-
-static void saw(int fd)
+static int ctl_kernel(int ep, int op, int fd, struct epoll_event *ev)
 {
-    if ((unsigned)fd < FD_MAX && !epoll_saw(fd))
-        atomic_fetch_or(&in_kernel_set[fd / 8], (uint8_t)(1 << fd % 8));
+    int r;
+    if (ctl_parked(ep, op, fd, ev, &r))
+        return r;
+    r = real.epoll_ctl(ep, op, fd, ev);
+    if (r == 0 && op == EPOLL_CTL_ADD)
+        epoll_note(fd);
+    return r;
 }
 
 INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
@@ -195,15 +218,13 @@ INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
             file_put(f);
             return r;
         }
+        kind = fd_kind(fd); // it has become the kernel's
     }
     if (kind == FD_OWN)
         return fail(EBADF);
     if (kind == FD_EPOLL && op == EPOLL_CTL_ADD)
         nest_enter(ep, fd);
-    if (ctl_parked(ep, op, fd, ev, &r))
-        return r;
-    r = real.epoll_ctl(ep, op, fd, ev);
-    if (r == 0 && op == EPOLL_CTL_ADD)
-        saw(fd);
-    return r;
+    if (kind == FD_KCONN && !KCONN(fd, r, ctl_kernel(ep, op, fd, ev)))
+        return epoll_ctl(ep, op, fd, ev); // it has moved
+    return kind == FD_KCONN ? r : ctl_kernel(ep, op, fd, ev);
 }

@@ -11,7 +11,7 @@
 #include "real.h"
 #include "wait.h"
 
-static uint64_t inode(int fd)
+uint64_t epoll_inode(int fd)
 {
     struct stat st;
     return fstat(fd, &st) == 0 ? st.st_ino : 0;
@@ -31,12 +31,25 @@ static void to_kernel(struct ep_item *it, int fd)
             return;
         it->events = dead.events;
         it->listener = false;
-        it->ino = inode(fd);
+        it->ino = epoll_inode(fd);
         item_link(&set->parked, it);
         return;
     }
     item_free(it);
-    real.epoll_ctl(set_fd(set), EPOLL_CTL_ADD, fd, &ev);
+    if (real.epoll_ctl(set_fd(set), EPOLL_CTL_ADD, fd, &ev) == 0)
+        epoll_note(fd);
+}
+
+void epoll_conn_returns(struct file *c)
+{
+    ready_lock();
+    for (struct ep_set *set = all_sets; set; set = set->next)
+        for (struct ep_item *it = set->conns, *next; it; it = next) {
+            next = it->next;
+            if (it->file == c)
+                to_kernel(it, it->fd);
+        }
+    ready_unlock();
 }
 
 // next_conn: an item of f to be moved under fd: its own, or one whose descriptor the program closed (a dup keeps the file open).
@@ -84,64 +97,6 @@ void epoll_joined(int fd, struct file *f)
     (void)fd;
 }
 
-// entry_of reads the kernel set's own account of its member fd.
-static bool entry_of(struct ep_set *set, int fd, struct epoll_event *ev)
-{
-    char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set_fd(set));
-    FILE *info = fopen(path, "re");
-    bool found = false;
-    while (info && !found && fgets(line, sizeof line, info)) {
-        int tfd;
-        unsigned events;
-        unsigned long long data;
-        found = sscanf(line, "tfd: %d events: %x data: %llx", &tfd, &events, &data) == 3 && tfd == fd;
-        if (found)
-            *ev = (struct epoll_event){ .events = events, .data.u64 = data };
-    }
-    if (info)
-        fclose(info);
-    return found;
-}
-
-struct taken {
-    struct ep_set *set;
-    struct epoll_event ev;
-};
-
-// take makes the kernel's entry of fd in one set ours. Under the lock.
-static void take(struct sl_shared *s, struct taken *t, int fd, struct file *f)
-{
-    struct ep_item *it = item_find(t->set, fd, f);
-    if (it || !(it = item_new(t->set, fd, f, &t->ev)))
-        return;
-    it->events = t->ev.events;
-    struct epoll_event kev = { .events = t->ev.events, .data.u64 = item_cookie(it) };
-    real.epoll_ctl(set_fd(t->set), it->listener ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &kev);
-    item_link(it->listener ? &t->set->listeners : &t->set->conns, it);
-    item_attach(it, atomic_load(&f->handle));
-    item_look(s, it);
-}
-
-
-void epoll_fd_taken(int fd, struct file *f)
-{
-    struct sl_shared *s = shared();
-    if (f->kind == FD_LISTENER)
-        epoll_joined(fd, f);
-    if (!s || !epoll_saw(fd))
-        return;
-    struct taken t[16];
-    int n = 0;
-    ready_lock();
-    for (struct ep_set *set = all_sets; set && n < 16; set = set->next)
-        t[n++].set = set;
-    for (int i = 0; i < n; i++)
-        if (entry_of(t[i].set, fd, &t[i].ev) && t[i].ev.data.u64 >> 32 != bell_cookie() >> 32)
-            take(s, &t[i], fd, f);
-    ready_unlock();
-}
-
 static void forget(struct ep_item *it, struct file *f)
 {
     while (it) {
@@ -184,7 +139,7 @@ struct ep_item *item_parked(struct ep_set *set, int fd)
     struct ep_item *it = set->parked;
     while (it && it->fd != fd)
         it = it->next;
-    if (it && it->ino != inode(fd)) { // that socket is gone, its number is used again
+    if (it && it->ino != epoll_inode(fd)) { // that socket is gone, its number is used again
         item_free(it);
         it = NULL;
     }

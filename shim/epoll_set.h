@@ -104,6 +104,13 @@ struct ep_item *item_parked(struct ep_set *set, int fd);
 // epoll_joined: listener f got a handle: its items join. epoll_saw: was fd ever put into a kernel set?
 void epoll_joined(int fd, struct file *f);
 bool epoll_saw(int fd);
+void epoll_note(int fd); // it was
+uint64_t epoll_inode(int fd);
+// A connection on its way from the kernel: for each descriptor, held, its entries leave the kernel's sets and become c's; then either they join
+// c's handle, or return.
+void epoll_conn_leaves(int fd, struct file *c);
+void epoll_conn_joins(struct file *c);
+void epoll_conn_returns(struct file *c);
 
 extern struct ep_set *all_sets;
 void epoll_forked(void);

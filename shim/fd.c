@@ -4,6 +4,7 @@
 #include <linux/close_range.h>
 #include <sys/stat.h>
 
+#include "kconn.h"
 #include "ours.h"
 #include "raw.h"
 
@@ -57,22 +58,37 @@ INTERPOSE void closefrom(int lo)
     close_range(lo < 0 ? 0 : (unsigned)lo, UINT_MAX, 0);
 }
 
-// dup_of makes fd, just duplicated from old, name the same file.
-static int dup_of(int old, int fd)
+// dup_of makes fd, just duplicated from old, name the same file. held: old is held, and let go of.
+static int dup_of(int old, int fd, bool held)
 {
-    if (fd < 0)
-        return fd;
-    struct file *f = file_get(old);
-    if (!f)
-        return new_fd(fd);
-    fd_bind(fd, f);
-    file_put(f);
+    uint64_t was = fd >= 0 ? fd_alias(old, fd, false) : 0;
+    if (held)
+        fd_unhold(old);
+    fd_forget(was, fd);
     return fd;
 }
 
 INTERPOSE int dup(int fd)
 {
-    return hidden(fd) ? -1 : dup_of(fd, real.dup(fd));
+    if (hidden(fd))
+        return -1;
+    bool held = fd_hold(fd);
+    return dup_of(fd, real.dup(fd), held);
+}
+
+// dup_onto is dup2 and dup3 for two different numbers. Both are held, the lower first; what the target was goes as by close.
+static int dup_onto(int fd, int to, int flags)
+{
+    bool low = fd_hold(fd < to ? fd : to), high = fd_hold(fd < to ? to : fd);
+    bool held = fd < to ? low : high, target = fd < to ? high : low;
+    int r = real.dup3(fd, to, flags);
+    uint64_t was = r >= 0 ? fd_alias(fd, to, target) : 0;
+    if (r < 0 && target)
+        fd_unhold(to);
+    if (held)
+        fd_unhold(fd);
+    fd_forget(was, to);
+    return r;
 }
 
 INTERPOSE int dup2(int fd, int to)
@@ -83,8 +99,7 @@ INTERPOSE int dup2(int fd, int to)
         errno = EBUSY;
         return -1;
     }
-    int r = real.dup2(fd, to);
-    return fd == to ? r : dup_of(fd, r);
+    return fd == to ? real.dup2(fd, to) : dup_onto(fd, to, 0);
 }
 
 INTERPOSE int dup3(int fd, int to, int flags)
@@ -95,7 +110,7 @@ INTERPOSE int dup3(int fd, int to, int flags)
         errno = EBUSY;
         return -1;
     }
-    return dup_of(fd, real.dup3(fd, to, flags));
+    return fd == to ? real.dup3(fd, to, flags) : dup_onto(fd, to, flags);
 }
 
 // status_flags is F_GETFL: O_NONBLOCK is the file's own affair, the rest the kernel's.
@@ -137,13 +152,21 @@ INTERPOSE int fcntl(int fd, int cmd, ...)
         return real.fcntl(fd, cmd, arg);
     if (hidden(fd))
         return -1;
-    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC)
-        return dup_of(fd, real.fcntl(fd, cmd, arg));
+    if (cmd == F_DUPFD || cmd == F_DUPFD_CLOEXEC) {
+        bool held = fd_hold(fd);
+        return dup_of(fd, real.fcntl(fd, cmd, arg), held);
+    }
     struct file *f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
     int ret = -1;
     bool served = f && file_fcntl(fd, f, cmd, arg, &ret);
     file_put(f);
-    return served ? ret : real.fcntl(fd, cmd, arg);
+    if (served)
+        return ret;
+    if (cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX || (cmd == F_SETFL && (long)arg & O_ASYNC))
+        kconn_pin(fd);
+    if (fd_kind(fd) == FD_KCONN)
+        return KCONN(fd, ret, real.fcntl(fd, cmd, arg)) ? ret : fcntl(fd, cmd, arg);
+    return real.fcntl(fd, cmd, arg);
 }
 
 INTERPOSE int fcntl64(int fd, int cmd, ...)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "file.h"
+#include "hands.h"
 #include "raw.h"
 
 _Atomic(fd_entry *) fd_top[FD_TOP];
@@ -115,6 +116,8 @@ struct file *file_new(enum fd_kind kind)
     f->connecting = f->deferred = f->inq = false;
     f->settled = false;
     f->kept = -1;
+    atomic_store(&f->gate, 0);
+    atomic_store(&f->pinned, false);
     atomic_store(&f->heirs, 0);
     f->heir_next = NULL;
     f->owner = 0, f->foreign = -1;
@@ -161,7 +164,7 @@ struct file *file_get_slow(int fd)
             return NULL;
         struct file *f = file_at(entry_number(e));
         bool got = file_try(f);
-        if (fd_load(fd) == e)
+        if (((fd_load(fd) ^ e) & ~ENTRY_HELD) == 0)
             return got ? f : NULL;
         if (got)
             file_put(f); // fd was closed, and perhaps used again, while we took the reference
@@ -170,7 +173,19 @@ struct file *file_get_slow(int fd)
 
 bool file_is(struct file *f, int fd)
 {
-    return fd_load(fd) == file_entry(f);
+    return (fd_load(fd) & ~ENTRY_HELD) == file_entry(f);
+}
+
+// swap replaces an entry that nobody holds.
+static uint64_t swap(fd_entry *slot, uint64_t fresh)
+{
+    uint64_t e = atomic_load(slot);
+    while (e & ENTRY_HELD || !atomic_compare_exchange_weak(slot, &e, fresh)) {
+        if (e & ENTRY_HELD)
+            RAW(SYS_sched_yield);
+        e = atomic_load(slot);
+    }
+    return e;
 }
 
 // release undoes what fd_bind did for one entry.
@@ -198,8 +213,75 @@ bool fd_bind(int fd, struct file *f)
     file_hold(f);
     if (atomic_fetch_add(&f->fds, 1) == 0)
         atomic_store(&f->fd, fd);
-    release(atomic_exchange(slot, file_entry(f)), fd);
+    release(swap(slot, file_entry(f)), fd);
     return true;
+}
+
+bool fd_hold(int fd)
+{
+    fd_entry *slot = fd_slot(fd, false);
+    if (!slot)
+        return false;
+    hands_off(1);
+    for (;;) {
+        uint64_t e = atomic_load(slot);
+        if ((e & ~ENTRY_HELD) == 0 || entry_kind(e) == FD_OWN) {
+            hands_off(-1);
+            return false;
+        }
+        if (!(e & ENTRY_HELD) && atomic_compare_exchange_weak(slot, &e, e | ENTRY_HELD))
+            return true;
+        RAW(SYS_sched_yield);
+    }
+}
+
+void fd_unhold(int fd)
+{
+    atomic_fetch_and(fd_slot(fd, false), ~ENTRY_HELD);
+    hands_off(-1);
+}
+
+void fd_rebind(int fd, struct file *f)
+{
+    if (f) {
+        file_hold(f);
+        if (atomic_fetch_add(&f->fds, 1) == 0)
+            atomic_store(&f->fd, fd);
+    }
+    uint64_t was = atomic_exchange(fd_slot(fd, false), f ? file_entry(f) : 0) & ~ENTRY_HELD;
+    hands_off(-1);
+    release(was, fd);
+}
+
+void fd_forget(uint64_t entry, int fd) { release(entry, fd); }
+
+uint64_t fd_alias(int old, int fd, bool held)
+{
+    struct file *f = file_get(old);
+    fd_entry *slot = fd_slot(fd, f != NULL);
+    uint64_t fresh = f && slot ? file_entry(f) : 0;
+    if (fresh) {
+        file_hold(f);
+        atomic_fetch_add(&f->fds, 1);
+    }
+    uint64_t was = 0;
+    if (slot)
+        was = held ? atomic_exchange(slot, fresh) & ~ENTRY_HELD : swap(slot, fresh);
+    if (held)
+        hands_off(-1);
+    if (f)
+        atomic_fetch_sub(&f->refs, 1); // old still names it
+    return was;
+}
+
+void fd_forked(void)
+{
+    for (int i = 0; i < FD_TOP; i++) {
+        fd_entry *page = atomic_load(&fd_top[i]);
+        for (int j = 0; page && j < FD_PAGE; j++)
+            if (atomic_load_explicit(&page[j], memory_order_relaxed) & ENTRY_HELD)
+                atomic_fetch_and(&page[j], ~ENTRY_HELD);
+    }
 }
 
 bool fd_drop(int fd)
@@ -207,7 +289,7 @@ bool fd_drop(int fd)
     fd_entry *slot = fd_slot(fd, false);
     if (!slot || atomic_load_explicit(slot, memory_order_relaxed) == 0)
         return false;
-    uint64_t e = atomic_exchange(slot, 0);
+    uint64_t e = swap(slot, 0);
     release(e, fd);
     return e != 0;
 }
@@ -217,7 +299,7 @@ bool fd_mark(int fd, enum fd_kind kind)
     fd_entry *slot = fd_slot(fd, true);
     if (!slot)
         return false;
-    release(atomic_exchange(slot, (uint64_t)kind), fd);
+    release(swap(slot, (uint64_t)kind), fd);
     return true;
 }
 

@@ -17,6 +17,7 @@ enum fd_kind {
     FD_LISTENER,   // a listening socket that the knobs select; the kernel listens too. handle < 0: not in the engine (yet)
     FD_CONN,       // a connection in the engine; the descriptor itself is a dup of a placeholder socket (or the connecting one)
     FD_EPOLL,      // an epoll set
+    FD_KCONN,      // a connection that is the kernel's now and may come (back) to the engine (kconn.h)
     FD_OWN,        // a descriptor of sluice's own: the program can't see it. No struct file.
 };
 
@@ -52,6 +53,8 @@ struct file {
     _Atomic(void *) set;       // FD_EPOLL: the set (epoll.c's)
     _Atomic(struct stage *) stage;     // what is written and not in the engine yet (stage.c)
     bool corked;               // the engine knows of TCP_CORK
+    _Atomic uint32_t gate;     // FD_KCONN: calls in progress, and whether it is being moved (kconn.c)
+    _Atomic bool pinned;       // FD_KCONN: must stay the kernel's
     _Atomic uint32_t next_free;
 };
 
@@ -71,7 +74,9 @@ static inline uint64_t fd_load(int fd)
     return page ? atomic_load_explicit(&page[fd % FD_PAGE], memory_order_acquire) : 0;
 }
 
-static inline enum fd_kind entry_kind(uint64_t e) { return (enum fd_kind)(e & 0xff); }
+#define ENTRY_HELD 0x80ull // somebody is changing what the descriptor is: whoever wants to change the entry waits
+
+static inline enum fd_kind entry_kind(uint64_t e) { return (enum fd_kind)(e & 0x7f); }
 static inline uint32_t entry_number(uint64_t e) { return (uint32_t)(e >> 32); }
 static inline enum fd_kind fd_kind(int fd) { return entry_kind(fd_load(fd)); }
 
@@ -86,6 +91,17 @@ bool file_is(struct file *f, int fd); // does fd (still) name f?
 struct file *file_new(enum fd_kind kind);
 // fd_bind makes fd name f; what fd named before is dropped as by close. False: out of memory.
 bool fd_bind(int fd, struct file *f);
+// fd_hold keeps everybody else from changing what fd names (close, dup2 ... wait), and signal handlers away, until fd_unhold, fd_rebind or
+// fd_alias_held. For a few system calls only. False: fd names nothing of ours. Two at once: in ascending order.
+bool fd_hold(int fd);
+void fd_unhold(int fd);
+// fd_rebind makes fd, which is held, name f instead (NULL: the kernel's), and lets go of it.
+void fd_rebind(int fd, struct file *f);
+// fd_alias makes fd, just duplicated from old, name what old names. held: fd is held, and let go of. What it named before is to be given to
+// fd_forget, when nothing is held any more.
+uint64_t fd_alias(int old, int fd, bool held);
+void fd_forget(uint64_t entry, int fd);
+void fd_forked(void); // in a child: nobody holds anything
 // fd_drop: fd names nothing of ours any more (it is being closed, or has become the kernel's). True if it did.
 bool fd_drop(int fd);
 // fd_each calls fn for each descriptor that names f (any file if f is NULL), lowest first.

@@ -101,10 +101,15 @@ static bool reader_start(void)
     return r == 0;
 }
 
+static bool handed_down(struct file *f)
+{
+    return f->kind == FD_KCONN || (f->kind == FD_CONN && atomic_load(&f->handle) >= 0 && !f->settled);
+}
+
 static void count(int fd, struct file *f, void *n)
 {
     (void)fd;
-    *(int *)n += f->kind == FD_CONN && atomic_load(&f->handle) >= 0 && !f->settled;
+    *(int *)n += handed_down(f);
 }
 
 static int free_bit(void)
@@ -117,9 +122,11 @@ static int free_bit(void)
 
 static void hand_down(int fd, struct file *f, void *arg)
 {
-    (void)fd, (void)arg;
+    (void)arg;
     uint64_t bit = 1ull << next_bit;
-    if (f->kind != FD_CONN || atomic_load(&f->handle) < 0 || f->settled || atomic_load(&f->heirs) & bit)
+    if (f->kind == FD_KCONN && RAW(SYS_fcntl, fd, F_GETFD) == 0)
+        atomic_store(&f->pinned, true); // a program that the child starts has it, after the pipe's end
+    if (!handed_down(f) || atomic_load(&f->heirs) & bit)
         return;
     if (atomic_fetch_or(&f->heirs, bit) == 0) {
         file_hold(f);
@@ -130,8 +137,8 @@ static void hand_down(int fd, struct file *f, void *arg)
 static void give_away(int fd, struct file *f, void *arg)
 {
     (void)arg;
-    if (f->kind == FD_CONN)
-        handover_fd(fd);
+    if (f->kind == FD_CONN || f->kind == FD_KCONN)
+        handover_for_good(fd);
 }
 
 void heirs_prepare(void)

@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "attach.h"
 #include "raw.h"
 #include "ready.h"
 #include "real.h"
@@ -39,6 +40,13 @@ void helper_unpark(void)
 {
     if (atomic_load(&state.parked) && atomic_exchange(&state.parked, 0))
         futex(&state.parked, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void helper_call(void)
+{
+    helper_unpark();
+    if (helper_sleeper)
+        sleeper_notify(helper_sleeper);
 }
 
 // tick waits, longer while the program keeps making calls.
@@ -77,7 +85,8 @@ static void hurry(struct sl_shared *s)
 static void park(struct sl_shared *s)
 {
     atomic_store(&state.parked, 1);
-    if (atomic_load(&keeper_until) != 0 && !held(s)) // under parked = 1: whoever ends as keeper, or keeps packets, after this sees it
+    // Under parked = 1: whoever ends as keeper, keeps packets or has a wish after this sees it.
+    if (atomic_load(&keeper_until) != 0 && !held(s) && atomic_load(&s->wish) == attach_seen())
         futex(&state.parked, FUTEX_WAIT, 1, NULL);
     atomic_store(&state.parked, 0);
 }
@@ -115,6 +124,7 @@ static void *helper_main(void *arg)
     helper_sleeper = sleeper_self();
     ready_unlock();
     while (shared() == s && !atomic_load(&s->dead)) {
+        attach_serve(s);
         uint64_t entered = atomic_load(&s->entered_ns);
         uint64_t until = atomic_load(&keeper_until);
         quiet = entered == seen ? quiet + 1 : 0;

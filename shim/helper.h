@@ -10,6 +10,8 @@ void helper_forked(void);
 void helper_unpark(void);
 // helper_watch: this thread keeps something back: should it not come back soon, the helper sends it.
 void helper_watch(void);
+// helper_call wakes it, whatever it does: there is a wish to serve (attach.h). Under the ready lock.
+void helper_call(void);
 struct sleeper;
 extern struct sleeper *helper_sleeper; // NULL: no helper
 

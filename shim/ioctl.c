@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "kconn.h"
 #include "ours.h"
 #include "raw.h"
 #include "ready.h"
@@ -56,6 +57,12 @@ INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
         if (r != SL_MOVED)
             return (int)raw_result(r);
     }
+    int r;
+    bool signals = cmd == FIOASYNC || cmd == FIOSETOWN || cmd == SIOCSPGRP;
+    if (signals)
+        kconn_pin(fd);
+    if (fd_kind(fd) == FD_KCONN && (cmd == FIONBIO || signals))
+        return KCONN(fd, r, real.ioctl(fd, cmd, arg)) ? r : ioctl(fd, cmd, arg);
     return real.ioctl(fd, cmd, arg);
 }
 

@@ -7,8 +7,10 @@
 
 #include "clock.h"
 #include "conn_io.h"
+#include "kconn.h"
 #include "listener.h"
 #include "knobs.h"
+#include "raw.h"
 
 // tell_inq adds TCP_INQ's control message: how much is left to read.
 static void tell_inq(struct msghdr *m, size_t room, int inq)
@@ -70,7 +72,7 @@ static void sent_fds(const struct msghdr *m)
         for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
-            handover_fd(fd);
+            handover_for_good(fd);
         }
     }
 }
@@ -80,6 +82,8 @@ INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
     struct file *f = conn_get(fd);
     if (f)
         return conn_recvmsg(fd, f, m, flags);
+    if (fd_load(fd) != 0 && m->msg_iovlen <= IOV_MAX)
+        return kconn_recv(fd, m->msg_iov, (int)m->msg_iovlen, flags & ~IO_READ, m);
     ssize_t r = real.recvmsg(fd, m, flags);
     if (r >= 0 && m->msg_controllen > 0 && knobs.on)
         received_fds(m);
@@ -101,17 +105,21 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     ssize_t r;
     if (f)
         return conn_send(fd, f, m->msg_iov, (int)m->msg_iovlen, flags);
+    if (fd_load(fd) != 0 && m->msg_controllen == 0 && m->msg_iovlen <= IOV_MAX)
+        return kconn_send(fd, m->msg_iov, (int)m->msg_iovlen, flags);
     if (flags & MSG_FASTOPEN && m->msg_controllen == 0
         && connect_data(fd, m->msg_name, m->msg_namelen, m->msg_iov, m->msg_iovlen, flags, &r))
         return r;
     if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
         sent_fds(m);
+    if (fd_kind(fd) == FD_KCONN)
+        return KCONN(fd, r, raw_result(RAW(SYS_sendmsg, fd, m, flags))) ? r : sendmsg(fd, m, flags);
     return real.sendmsg(fd, m, flags);
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
 {
-    if (fd_kind(fd) != FD_CONN)
+    if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN)
         return real.recvmmsg(fd, m, n, flags, limit);
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;
@@ -137,7 +145,7 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
 
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
 {
-    if (fd_kind(fd) != FD_CONN) {
+    if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) {
         for (unsigned int i = 0; i < n && atomic_load_explicit(&fd_files, memory_order_relaxed) != 0; i++)
             if (m[i].msg_hdr.msg_controllen > 0)
                 sent_fds(&m[i].msg_hdr);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "conn_io.h"
+#include "kconn.h"
 #include "raw.h"
 #include "scratch.h"
 
@@ -41,7 +42,7 @@ static ssize_t send_piece(struct job *j, size_t n, bool last, bool *full)
         return raw_result(got);
     struct file *f = conn_get_out(j->out);
     struct iovec v = { j->buf, (size_t)got };
-    ssize_t sent = f ? conn_send(j->out, f, &v, 1, last || got < (ssize_t)n ? 0 : MSG_MORE) : real.write(j->out, j->buf, (size_t)got);
+    ssize_t sent = f ? conn_send(j->out, f, &v, 1, last || got < (ssize_t)n ? 0 : MSG_MORE) : kconn_send(j->out, &v, 1, IO_READ);
     *full = sent == got;
     return sent;
 }
@@ -80,11 +81,19 @@ static ssize_t send_file(struct job *j, size_t n)
     return done;
 }
 
+static ssize_t send_kernel(int out, int in, off_t *off, size_t n)
+{
+    ssize_t r;
+    if (fd_kind(out) == FD_KCONN)
+        return KCONN(out, r, raw_result(RAW(SYS_sendfile, out, in, off, n))) ? r : sendfile(out, in, off, n);
+    return real.sendfile(out, in, off, n);
+}
+
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
     struct file *f = conn_get_out(out);
     if (!f)
-        return real.sendfile(out, in, off, n);
+        return send_kernel(out, in, off, n);
     struct job j = { .out = out, .in = in, .at = off ? *off : (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR) };
     ssize_t r = -1;
     if (j.at < 0)
@@ -101,7 +110,7 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
         stage_flush(f), conn_handover(out, f);
     file_put(f);
     if (j.refused)
-        return real.sendfile(out, in, off, n);
+        return send_kernel(out, in, off, n);
     if (r > 0 && off)
         *off = j.at;
     else if (r > 0)
@@ -113,8 +122,12 @@ INTERPOSE ssize_t sendfile64(int out, int in, off64_t *off, size_t n) { return s
 
 INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n, unsigned int flags)
 {
+    ssize_t r;
     handover_fd(in);
     handover_fd(out);
+    int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
+    if (fd_kind(conn) == FD_KCONN)
+        return KCONN(conn, r, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags))) ? r : splice(in, ioff, out, ooff, n, flags);
     return real.splice(in, ioff, out, ooff, n, flags);
 }
 

@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "conn_io.h"
+#include "kconn.h"
 #include "ours.h"
 #include "raw.h"
 
@@ -115,7 +116,14 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t
         if (r != SL_MOVED)
             return (int)raw_result(r);
     }
-    int r = real.setsockopt(fd, level, name, val, len);
+    int r;
+    if (fd_kind(fd) == FD_KCONN) {
+        if (!KCONN(fd, r, real.setsockopt(fd, level, name, val, len)))
+            return setsockopt(fd, level, name, val, len); // it has come to the engine meanwhile
+        kconn_option(fd, level, name);
+        return r;
+    }
+    r = real.setsockopt(fd, level, name, val, len);
     if (r == 0)
         listener_set(fd, level, name, val, len);
     return r;
@@ -188,7 +196,10 @@ INTERPOSE int shutdown(int fd, int how)
     int ret;
     if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
         return ret;
-    int r = real.shutdown(fd, how);
+    int r;
+    if (fd_kind(fd) == FD_KCONN)
+        return KCONN(fd, r, real.shutdown(fd, how)) ? r : shutdown(fd, how);
+    r = real.shutdown(fd, how);
     struct file *l = r == 0 && fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
     if (l && shared() && atomic_load(&l->handle) >= 0 && how != SHUT_WR)
         ENGINE(sl_shutdown, atomic_load(&l->handle), how);

@@ -9,6 +9,7 @@
 #include "door.h"
 #include "file.h"
 #include "heirs.h"
+#include "kconn.h"
 #include "log.h"
 #include "raw.h"
 #include "wait.h"
@@ -18,19 +19,22 @@ static pthread_mutex_t settle_lock = PTHREAD_MUTEX_INITIALIZER;
 // One settling: the kernel socket that takes the descriptors' place.
 struct move {
     int kernel;
-    int done;
+    struct file *k; // what the descriptors name from then on, NULL: plainly the kernel's
 };
 
 static void move_fd(int fd, struct file *f, void *arg)
 {
     struct move *m = arg;
-    long flags = RAW(SYS_fcntl, fd, F_GETFD);
-    if (flags < 0)
+    if (!fd_hold(fd))
         return;
+    long flags = RAW(SYS_fcntl, fd, F_GETFD);
+    if (flags < 0 || !file_is(f, fd)) {
+        fd_unhold(fd);
+        return;
+    }
     RAW(SYS_dup3, m->kernel, fd, flags & FD_CLOEXEC ? O_CLOEXEC : 0);
     epoll_fd_moved(fd, f);
-    fd_drop(fd);
-    m->done++;
+    fd_rebind(fd, m->k);
 }
 
 static void set_timeout(int kernel, int name, int64_t ns)
@@ -53,14 +57,18 @@ static void keep(struct file *f, int kernel)
     atomic_store(&s->words[h].moved, (uint32_t)f->kept + 1);
 }
 
-// settle_as makes kernel (a descriptor of ours, closed here) what f's descriptors are from now on. settle_lock is held.
-static void settle_as(struct file *f, int kernel)
+// settle_as makes kernel (a descriptor of ours, closed here) what f's descriptors are from now on: k. settle_lock is held.
+static void settle_as(struct file *f, int kernel, struct file *k)
 {
-    struct move m = { .kernel = kernel };
+    struct move m = { .kernel = kernel, .k = k };
     RAW(SYS_fcntl, kernel, F_SETFL, O_RDWR | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0));
     set_timeout(kernel, SO_RCVTIMEO, atomic_load(&f->rcv_timeout_ns));
     set_timeout(kernel, SO_SNDTIMEO, atomic_load(&f->snd_timeout_ns));
-    fd_each(f, move_fd, &m);
+    if (k && atomic_load(&f->heirs) != 0)
+        atomic_store(&k->pinned, true);
+    for (int tries = 0; atomic_load(&f->fds) > 0 && tries < 100; tries++) // a dup under way may add one
+        fd_each(f, move_fd, &m);
+    file_put(k);
     keep(f, kernel);
 }
 
@@ -70,6 +78,8 @@ static int gone_socket(void)
     int fd = (int)RAW(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     return fd;
 }
+
+void settle_wait(bool on) { on ? pthread_mutex_lock(&settle_lock) : pthread_mutex_unlock(&settle_lock); }
 
 void file_settle(struct file *f)
 {
@@ -84,13 +94,13 @@ void file_settle(struct file *f)
     f->settled = true;
     int kernel = moved == SL_GONE ? gone_socket() : (int)moved - 1;
     if (kernel >= 0)
-        settle_as(f, kernel);
+        settle_as(f, kernel, moved == SL_GONE ? NULL : kconn_new());
     pthread_mutex_unlock(&settle_lock);
 }
 
 struct file *conn_get_slow(int fd)
 {
-    for (int tries = 0; tries < 2; tries++) {
+    for (int tries = 0; tries < 1000 && fd_kind(fd) == FD_CONN; tries++) { // it may come and go while we look
         struct file *f = file_get(fd);
         if (!f)
             return NULL;
@@ -138,12 +148,17 @@ int handover_fd(int fd)
     return r;
 }
 
+void handover_for_good(int fd)
+{
+    handover_fd(fd);
+    kconn_pin(fd);
+}
+
 static void handover_open(int fd, struct file *f, void *arg)
 {
     (void)arg;
-    if (f->kind != FD_CONN || RAW(SYS_fcntl, fd, F_GETFD) != 0)
-        return;
-    handover_fd(fd);
+    if ((f->kind == FD_CONN || f->kind == FD_KCONN) && RAW(SYS_fcntl, fd, F_GETFD) == 0)
+        handover_for_good(fd);
 }
 
 void handover_inherited(void)
@@ -178,14 +193,15 @@ void file_adopt(struct file *f)
             kernel = gone_socket();
         }
         if (kernel >= 0)
-            settle_as(f, kernel);
+            settle_as(f, kernel, NULL);
     }
     pthread_mutex_unlock(&settle_lock);
 }
 
 static void file_forked(int fd, struct file *f, void *arg)
 {
-    (void)fd;
+    if (f->kind == FD_KCONN)
+        fd_drop(fd); // the parent has it, too
     int h = atomic_load(&f->handle);
     if (f->kind == FD_CONN && h >= 0) {
         f->owner = *(int *)arg;
@@ -212,6 +228,7 @@ void files_forked(void)
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&settle_lock, &fresh, sizeof fresh);
     int parent = engine_pid;
+    fd_forked();
     if (atomic_load(&fd_files) != 0)
         fd_each(NULL, file_forked, &parent);
 }

@@ -22,6 +22,8 @@ static inline struct file *conn_get(int fd) // nothing is staged for it: conn_ge
 int conn_handover(int fd, struct file *f);
 // handover_fd: the same for whatever fd is; nothing to do for the kernel's.
 int handover_fd(int fd);
+// handover_for_good: and it must not come back to the engine.
+void handover_for_good(int fd);
 // handover_inherited hands over every connection that has a descriptor without FD_CLOEXEC: another program is about to get it.
 void handover_inherited(void);
 
@@ -29,6 +31,8 @@ void handover_inherited(void);
 struct file *conn_bind(int fd, int h, bool nonblock);
 // file_adopt: f belongs to an engine of an ancestor: fetches the connection from there.
 void file_adopt(struct file *f);
+// settle_wait(true) keeps connections from being settled until settle_wait(false).
+void settle_wait(bool on);
 // files_left: the engine has stopped: connections are what they moved to, listeners the kernel's alone.
 void files_left(void);
 // files_forked: in a forked child: no file has an engine here.

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "attach.h"
+#include "kconn.h"
 #include "nest.h"
 #include "ours.h"
 #include "real.h"
@@ -24,6 +26,7 @@ struct poll_wait {
     nfds_t n;
     struct served *served;
     int nserved;
+    uint32_t gen;     // attach_gen when it was looked at what is whose
     bool kernel_none; // nothing for the kernel to look at
     void *memory;
 };
@@ -40,6 +43,8 @@ static bool poll_peek(struct wait *wait)
 static int poll_check(struct wait *wait)
 {
     struct poll_wait *p = (struct poll_wait *)wait;
+    if (atomic_load_explicit(&attach_gen, memory_order_relaxed) != p->gen)
+        return -EAGAIN; // some of the kernel's may be the engine's now
     if (wait->kernel < 0)
         wait->kernel = p->kernel_none ? 0 : real.poll(wait->fds, p->n, 0);
     if (wait->kernel < 0)
@@ -88,6 +93,7 @@ bool poll_ours(int fd)
     switch (fd_kind(fd)) {
     case FD_LISTENER:
     case FD_CONN:
+    case FD_KCONN:
         return true;
     case FD_EPOLL:
         return nest_watch(fd);
@@ -96,13 +102,23 @@ bool poll_ours(int fd)
     }
 }
 
+// settle_kconn waits while the connection is being moved.
+static void settle_kconn(int fd)
+{
+    struct file *k = kconn_enter(fd);
+    if (k)
+        kconn_leave(k);
+}
+
 // serve adds entry i if the engine has its descriptor. The kernel polls listeners too, but no placeholder.
 static void serve(struct poll_wait *p, nfds_t i)
 {
     struct pollfd *k = &p->wait.fds[i];
     enum fd_kind kind = fd_kind(k->fd);
     struct file *f = NULL;
-    if (kind == FD_CONN)
+    if (kind == FD_KCONN)
+        settle_kconn(k->fd);
+    if (kind == FD_CONN || kind == FD_KCONN)
         f = conn_get(k->fd);
     else if (kind == FD_LISTENER)
         f = file_get(k->fd);
@@ -117,7 +133,7 @@ static void serve(struct poll_wait *p, nfds_t i)
     }
     uint32_t mask = (uint16_t)k->events | POLLERR | POLLHUP;
     p->served[p->nserved++] = (struct served){ .file = f, .index = (int)i, .handle = h, .mask = mask };
-    if (kind == FD_CONN)
+    if (kind != FD_LISTENER)
         k->fd = -1;
 }
 
@@ -126,7 +142,7 @@ static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigse
     struct poll_wait p = {
         .wait = { .check = poll_check, .peek = poll_peek, .arm = poll_arm, .release = poll_release, .deadline = deadline, .mask = mask,
                   .fds = kfds, .nfds = (int)n, .kernel = -1 },
-        .fds = fds, .n = n, .served = served, .memory = memory,
+        .fds = fds, .n = n, .served = served, .memory = memory, .gen = atomic_load(&attach_gen),
     };
     memcpy(kfds, fds, n * sizeof *fds);
     p.kernel_none = true;

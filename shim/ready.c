@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include "attach.h"
 #include "epoll_set.h"
 #include "helper.h"
 #include "raw.h"
@@ -16,15 +17,14 @@ static _Thread_local bool settling __attribute__((tls_model("initial-exec")));
 
 void ready_lock(void)
 {
-    engine_inside = 1;
+    engine_inside++;
     pthread_mutex_lock(&lock);
 }
 
 void ready_unlock(void)
 {
     pthread_mutex_unlock(&lock);
-    engine_inside = 0;
-    if (signals_held)
+    if (--engine_inside == 0 && signals_held)
         signals_release();
 }
 
@@ -156,6 +156,8 @@ void after_engine(void)
     if (tail != atomic_load_explicit(&s->changed_head, memory_order_relaxed)) {
         ready_lock();
         drain(s);
+        if (atomic_load_explicit(&s->wish, memory_order_relaxed) != attach_seen())
+            helper_call();
         ready_unlock();
     }
     sleep_check_deadline(s);

@@ -10,6 +10,7 @@
 #include <ucontext.h>
 
 #include "engine.h"
+#include "hands.h"
 #include "raw.h"
 #include "real.h"
 #include "sigstack.h"
@@ -75,6 +76,13 @@ static void hold(int sig, const siginfo_t *info, ucontext_t *uc)
     signals_held = 1;
     if (user[sig].sa_flags & SA_RESETHAND)
         install(sig, &user[sig]);
+}
+
+void hands_off(int by)
+{
+    engine_inside += by;
+    if (by < 0 && engine_inside == 0 && signals_held)
+        signals_release();
 }
 
 void signals_release(void)

@@ -54,6 +54,15 @@ void sleeper_notify(struct sleeper *s)
         (void)!real.write(fd, &one, sizeof one);
 }
 
+void sleepers_wake(void)
+{
+    ready_lock();
+    for (struct sleeper *s = asleep; s; s = s->next)
+        if (s != &me)
+            sleeper_notify(s);
+    ready_unlock();
+}
+
 void sleep_check_deadline(struct sl_shared *s)
 {
     uint64_t until = atomic_load(&keeper_until);

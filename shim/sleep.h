@@ -25,6 +25,9 @@ struct sleeper *sleeper_self(void);
 // sleeper_notify wakes s, or keeps it from falling asleep. Under the ready lock.
 void sleeper_notify(struct sleeper *s);
 
+// sleepers_wake wakes all that sleep, to look again. Takes the ready lock.
+void sleepers_wake(void);
+
 // sleep_until sleeps until one of fds[0..n) is ready, this thread is notified, the engine has work or a timer (if this thread
 // is the keeper), a signal handler ran, or deadline (ns, < 0: none) has passed. There must be room for two more in
 // fds. mask: the signals blocked while asleep. Returns the number of ready ones among fds[0..n), or -EINTR; sets *engine

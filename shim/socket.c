@@ -6,6 +6,7 @@
 #include "door.h"
 #include "engine.h"
 #include "image.h"
+#include "kconn.h"
 #include "knobs.h"
 #include "listener.h"
 #include "ours.h"
@@ -50,7 +51,7 @@ static int place_kernel(int k, int flags)
     RAW(SYS_close, k);
     if (fd >= 0)
         RAW(SYS_fcntl, fd, F_SETFL, O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
-    return new_fd((int)raw_result(fd));
+    return kconn_bind(new_fd((int)raw_result(fd)));
 }
 
 // accept_ours takes a connection from the engine. -1 with EAGAIN: none there.
@@ -108,7 +109,7 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
     for (;;) {
         int got = accept_ours(l, sa, n, flags);
         if (got < 0 && errno == EAGAIN)
-            got = new_fd(real.accept4(fd, sa, n, flags));
+            got = kconn_bind(new_fd(real.accept4(fd, sa, n, flags)));
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
             return got;
         int64_t limit = atomic_load(&l->rcv_timeout_ns);

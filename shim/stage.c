@@ -32,7 +32,7 @@ static _Thread_local int mine __attribute__((tls_model("initial-exec")));  // sl
 // Signals wait while a slot is locked: a handler that writes to the same connection would wait for its own thread.
 static void lock(struct stage *s)
 {
-    engine_inside = 1;
+    engine_inside++;
     while (atomic_exchange_explicit(&s->locked, true, memory_order_acquire))
         sched_yield();
 }
@@ -40,8 +40,7 @@ static void lock(struct stage *s)
 static void unlock(struct stage *s)
 {
     atomic_store_explicit(&s->locked, false, memory_order_release);
-    engine_inside = 0;
-    if (signals_held)
+    if (--engine_inside == 0 && signals_held)
         signals_release();
 }
 
@@ -191,7 +190,7 @@ bool stage_send(struct file *f)
         give(f, s, SL_CORKED);
     if (s) {
         release(s, f);
-        atomic_store_explicit(&s->locked, false, memory_order_release);
+        unlock(s);
     }
     engine_leave();
     return some;
@@ -209,7 +208,7 @@ void stage_flush_slow(struct file *f)
         engine.sl_setsockopt(atomic_load(&f->handle), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
         give(f, s, 0);
         release(s, f);
-        atomic_store_explicit(&s->locked, false, memory_order_release);
+        unlock(s);
     }
     engine_leave();
 }

@@ -8,13 +8,13 @@ extern void __chk_fail(void) __attribute__((noreturn));
 
 INTERPOSE FILE *fdopen(int fd, const char *mode)
 {
-    handover_fd(fd);
+    handover_for_good(fd);
     return real.fdopen(fd, mode);
 }
 
 INTERPOSE int vdprintf(int fd, const char *fmt, va_list ap)
 {
-    handover_fd(fd);
+    handover_for_good(fd);
     return real.vdprintf(fd, fmt, ap);
 }
 
@@ -29,7 +29,7 @@ INTERPOSE int dprintf(int fd, const char *fmt, ...)
 
 INTERPOSE int __vdprintf_chk(int fd, int flag, const char *fmt, va_list ap)
 {
-    handover_fd(fd);
+    handover_for_good(fd);
     return real.__vdprintf_chk(fd, flag, fmt, ap);
 }
 

@@ -166,5 +166,8 @@ func (s *Stack) Waiting(l *usock.Socket, f func(*usock.Socket)) {
 	})
 }
 
+// Free is the number of free frames.
+func (s *Stack) Free() int { return s.pool.Available() }
+
 // Conns is the number of connections.
 func (s *Stack) Conns() int { return s.table.n }

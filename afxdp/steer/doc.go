@@ -5,7 +5,8 @@
 //
 //  1. not TCP, a fragment, VLAN-tagged, with IPv6 extension headers, or unparsable: kernel;
 //  2. neither a listener entry for the local address and port nor a connect entry: kernel;
-//  3. the kernel has a socket for the connection that is not a listener: kernel;
+//  3. the kernel has a socket for the connection that is not a listener: kernel, unless its entry
+//     says that it has just been taken from the kernel;
 //  4. a pure SYN on a queue that is quiet: kernel;
 //  5. else the AF_XDP socket of the queue it came in by; if there is none, the kernel, but nobody
 //     while the queue is quiet: it changes hands, and the kernel would reset connections that move.

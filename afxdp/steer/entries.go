@@ -57,7 +57,18 @@ func (p *Program) SetConnect(t Tuple) error {
 	return nil
 }
 
-// DelConnect undoes SetConnect. It is no error if there is none.
+// taken is the flag TAKEN of steer.c.
+const taken = uint32(1)
+
+// SetTaken sends one connection to user space although the kernel has a socket of it.
+func (p *Program) SetTaken(t Tuple) error {
+	if err := p.maps.Connects.Put(connectKey(t), taken); err != nil {
+		return fmt.Errorf("set entry of a connection that is taken: %w", err)
+	}
+	return nil
+}
+
+// DelConnect undoes SetConnect and SetTaken. It is no error if there is none.
 func (p *Program) DelConnect(t Tuple) error {
 	if err := del(p.maps.Connects, connectKey(t)); err != nil {
 		return fmt.Errorf("delete connect entry: %w", err)

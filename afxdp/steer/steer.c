@@ -107,6 +107,9 @@ struct flow {
 /* Parsers return a reason to pass the packet on, or OURS if the flow is filled in. */
 enum { OURS = -1 };
 
+/* Flags of a connect entry, as in entries.go. */
+enum { TAKEN = 1 };
+
 static __always_inline int count(__u32 reason, int verdict)
 {
 	__u64 *n = bpf_map_lookup_elem(&counters, &reason);
@@ -330,6 +333,15 @@ static __always_inline bool kernel_has(struct xdp_md *ctx, struct flow *f)
 	return has;
 }
 
+/* A connection that user space has just taken from the kernel: the kernel's socket stays for a moment,
+ * deaf, so that packets on their way to it are not answered with a reset. */
+static __always_inline bool taken(struct flow *f)
+{
+	__u32 *flags = bpf_map_lookup_elem(&connects, &f->key);
+
+	return flags && *flags & TAKEN;
+}
+
 SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
@@ -343,7 +355,7 @@ int steer(struct xdp_md *ctx)
 		why = find_entry(ctx, &f);
 	if (why != OURS)
 		return count(why, XDP_PASS);
-	if (kernel_has(ctx, &f))
+	if (kernel_has(ctx, &f) && !taken(&f))
 		return count(KERNEL_SOCKET, XDP_PASS);
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {

@@ -199,6 +199,12 @@ func TestVerdictFollowsTheKernelsSockets(t *testing.T) {
 		require.Equal(t, netip.AddrPortFrom(p.Dst.Addr(), anyPort), local)
 		p.Flags = bedtest.ACK
 		r.want("kernel_socket", 0, p.Bytes(), "established in the kernel")
+		at := steer.Tuple{Local: p.Dst, Remote: p.Src}
+		require.NoError(t, r.port.Program.SetTaken(at))
+		r.want("no_queue", 0, p.Bytes(), "taken from the kernel, its socket is still there")
+		require.NoError(t, r.port.Program.SetConnect(at))
+		r.want("kernel_socket", 0, p.Bytes(), "a plain connect entry does not count against the kernel's socket")
+		require.NoError(t, r.port.Program.DelConnect(at))
 		r.want("kernel_socket", 0, r.icmp(v6, 3-byte(b2i(v6)), p, 99).Bytes(), "ICMP error for the kernel")
 		p.Src = netip.AddrPortFrom(p.Src.Addr(), remote.Port()^1)
 		r.want("no_queue", 0, p.Bytes(), "the kernel has but a listener")

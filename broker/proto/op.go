@@ -32,6 +32,8 @@ const (
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
 	OpAdopt      Op = "adopt"      // Adopt, umem, state, XSKs, listeners -> Grant (without descriptors)
+	OpDetach     Op = "detach"     // Which -> Moves: connections of programs go to the kernel. The broker asks the same of each engine
+	OpAttach     Op = "attach"     // Which -> Moves: the other way
 	OpStatus     Op = "status"     // nothing -> the broker's Status as JSON
 )
 

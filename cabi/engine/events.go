@@ -56,6 +56,10 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		e.give(now, p)
 	case proto.OpGone:
 		err = e.gone(now, p)
+	case proto.OpDetach:
+		err = e.detach(now, p)
+	case proto.OpAttach:
+		err = e.attach(p)
 	}
 	if err != nil {
 		e.debug("%s: %v", p.Op, err)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -38,20 +39,52 @@ func copyOptions(kfd int, set func(level, name int, val []byte)) {
 		return
 	}
 	defer unix.Close(fresh)
+	copyChanged(kfd, fresh, set, inherited)
+	// The keys of the kernel's Fast Open cookies, which it tells to everybody: a client may present its cookie to either of us.
+	var key [32]byte
+	if n, ok := getOption(kfd, option{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY}, key[:]); ok && n > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY, key[:n])
+	}
+	copyBuffer(kfd, fresh, set, unix.SO_RCVBUF)
+	copyBuffer(kfd, fresh, set, unix.SO_SNDBUF)
+}
+
+func copyChanged(kfd, fresh int, set func(level, name int, val []byte), which []option) {
 	var a, b [32]byte
-	for _, o := range inherited {
+	for _, o := range which {
 		n, ok := getOption(kfd, o, a[:])
 		m, ok2 := getOption(fresh, o, b[:])
 		if ok && ok2 && !bytes.Equal(a[:n], b[:m]) {
 			set(o.level, o.name, a[:n])
 		}
 	}
-	// The keys of the kernel's Fast Open cookies, which it tells to everybody: a client may present its cookie to either of us.
-	if n, ok := getOption(kfd, option{unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY}, a[:]); ok && n > 0 {
-		set(unix.IPPROTO_TCP, unix.TCP_FASTOPEN_KEY, a[:n])
+}
+
+// moving are the options that go with a connection from the kernel: what is left out tells of its state there, not of the program's wish.
+var moving = slices.DeleteFunc(slices.Clone(inherited), func(o option) bool {
+	return o.level == unix.IPPROTO_TCP && (o.name == unix.TCP_MAXSEG || o.name == unix.TCP_WINDOW_CLAMP || o.name == unix.TCP_DEFER_ACCEPT)
+})
+
+// copyMoving gives s the options of the connection that kernel socket kfd was.
+func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
+	set := func(level, name int, val []byte) { _ = s.SetOption(now, level, name, val) }
+	family := unix.AF_INET
+	if s.V6() {
+		family = unix.AF_INET6
 	}
-	copyBuffer(kfd, fresh, set, unix.SO_RCVBUF)
-	copyBuffer(kfd, fresh, set, unix.SO_SNDBUF)
+	if fresh, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP); err == nil {
+		copyChanged(kfd, fresh, set, moving)
+		_ = unix.Close(fresh)
+	}
+	for name, v := range [...]int{unix.SO_RCVBUF: st.RcvBuf, unix.SO_SNDBUF: st.SndBuf} {
+		if v > 0 {
+			set(unix.SOL_SOCKET, name, word(v))
+		}
+	}
+}
+
+func word(v int) []byte {
+	return []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)}
 }
 
 // copyBuffer copies a buffer size: the kernel tells twice what was asked for.
@@ -61,8 +94,7 @@ func copyBuffer(kfd, fresh int, set func(level, name int, val []byte), name int)
 	if err != nil || err2 != nil || v == def {
 		return
 	}
-	v /= 2
-	set(unix.SOL_SOCKET, name, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
+	set(unix.SOL_SOCKET, name, word(v/2))
 }
 
 // intOption reads an option of a socket of ours as an int; def when it has none such.

@@ -66,6 +66,8 @@ type Shared struct {
 	Own        [maxOwn]atomic.Uint32
 
 	Crossings, Turns, RxPackets, TxPackets, Handovers, Panics uint64
+
+	Wish atomic.Uint32
 }
 
 // changed lists a handle for the C side, unless it is listed already.

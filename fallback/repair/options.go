@@ -51,6 +51,13 @@ func (s *State) setOptions(fd int) {
 // setBuffers: sizes the program set are restored; else the kernel's own growth goes on, which setting any would have ended.
 func (s *State) setBuffers(fd int) {
 	lock := 0
+	// The room for filling would let both queues grow with each move. What the peer was told that it may send must fit.
+	if s.rcvbuf > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, max(s.rcvbuf/2, len(s.RecvData)+int(s.RcvWnd)))
+	}
+	if s.sndbuf > 0 {
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, s.sndbuf/2)
+	}
 	if s.SndBuf > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, s.SndBuf)
 		lock |= 1 // SOCK_SNDBUF_LOCK

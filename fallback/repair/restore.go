@@ -135,8 +135,8 @@ func (s *State) clock() uint32 { return (s.TSVal + 1) &^ 1 }
 // queues fills the receive queue and the part of the send queue that was sent.
 func (s *State) queues(fd, _ int) error {
 	// Room for all of it; the program's own limits come back in live.
-	grow(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, len(s.RecvData))
-	grow(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, len(s.SendData))
+	s.rcvbuf = grow(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, len(s.RecvData))
+	s.sndbuf = grow(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, len(s.SendData))
 	if err := useQueue(fd, recvQueue); err != nil {
 		return err
 	}
@@ -260,15 +260,16 @@ func fill(fd int, b []byte, what string) error {
 	return nil
 }
 
-// grow makes room for n bytes with the kernel's own overhead. The option takes half of what it sets.
-func grow(fd, opt, get, n int) {
-	if n == 0 {
-		return
-	}
+// grow makes room for n bytes with the kernel's own overhead, and returns what the size was; 0: it was not changed. The option takes half
+// of what it sets.
+func grow(fd, opt, get, n int) int {
 	now, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, get)
-	if want := 2*n + 64<<10; err == nil && now < 2*want {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, want)
+	want := 2*n + 64<<10
+	if n == 0 || err != nil || now >= 2*want {
+		return 0
 	}
+	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, want)
+	return now
 }
 
 func sockaddr(a netip.AddrPort, family int) unix.Sockaddr {

@@ -65,6 +65,8 @@ type State struct {
 	V6Only      bool   `json:"v6only,omitempty"`
 	Mapped      bool   `json:"mapped,omitempty"` // an AF_INET6 socket with IPv4 addresses
 
+	rcvbuf, sndbuf int // the kernel's own sizes, while they are larger for filling
+
 	SendData []byte `json:"-"`
 	RecvData []byte `json:"-"`
 }

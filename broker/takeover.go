@@ -1,0 +1,191 @@
+package broker
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/steer"
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/fallback/repair"
+)
+
+// A connection that is taken from the kernel leaves its socket there for a moment, deaf. Packets that had passed the XDP program before it
+// was told are still on their way to it; without the socket the kernel would answer them with a reset.
+const (
+	takenLife  = 20 * time.Millisecond
+	takenLeast = 2 * time.Millisecond // before the connection may go back
+)
+
+// takenConn is such a socket.
+type takenConn struct {
+	fd    int // ours; -1 while it is being read
+	since time.Time
+}
+
+// opTakeover takes a connection of the client's from the kernel: its state is the reply.
+func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
+	if len(p.FDs) != 1 {
+		return nil, nil, refuse("takeover: needs one socket")
+	}
+	fd := p.FDs[0]
+	b.mu.Lock()
+	s, err := b.enter(c)
+	b.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := tupleOf(fd, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !b.mayHandOver(c, t.Local) {
+		return nil, nil, refuse("takeover: %v is no port of this program's lease", t.Local)
+	}
+	if err := b.beginTake(c, s, t); err != nil {
+		return nil, nil, err
+	}
+	body, mem, err := take(fd)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err != nil {
+		s.forgetTaken(t)
+		return nil, nil, err
+	}
+	b.count.TakenOver++
+	s.keepTaken(t, fd)
+	return body, []int{mem}, nil
+}
+
+// tupleOf is the connection of a socket of a namespace.
+func tupleOf(fd int, s *space) (t steer.Tuple, err error) {
+	if err := inspectTCP(fd, s); err != nil {
+		return t, err
+	}
+	if t.Local, _, err = boundTo(fd); err != nil {
+		return t, err
+	}
+	if t.Remote, err = peerOf(fd); err != nil {
+		return t, err
+	}
+	return steer.Tuple{Local: unmap(t.Local), Remote: unmap(t.Remote)}, nil
+}
+
+// take reads the connection, which stays as a frozen socket.
+func take(fd int) (body any, mem int, err error) {
+	st, err := repair.FromKernel(fd)
+	if err != nil {
+		return nil, -1, err
+	}
+	mem, err = writeQueues(st.RecvData, st.SendData)
+	if err != nil {
+		return nil, -1, fmt.Errorf("takeover: %w (%v)", err, repair.Thaw(fd))
+	}
+	return proto.Taken{Conn: proto.Queued{State: st, RecvLen: len(st.RecvData), SendOff: int64(len(st.RecvData)), SendLen: len(st.SendData)}}, mem, nil
+}
+
+// beginTake leads the connection's packets to the client from now on.
+func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if s.taken[t] != nil {
+		return refuse("takeover: %v -> %v has only just been taken", t.Local, t.Remote)
+	}
+	has := 0
+	for _, d := range s.devices {
+		if n, _ := d.owns(c); n > 0 {
+			has++
+			if err := d.prog.SetTaken(t); err != nil {
+				s.untake(t)
+				return err
+			}
+		}
+	}
+	if has == 0 {
+		return refuse("takeover: this program has no queue")
+	}
+	if s.taken == nil {
+		s.taken = map[steer.Tuple]*takenConn{}
+	}
+	s.taken[t] = &takenConn{fd: -1, since: time.Now()}
+	return nil
+}
+
+// untake makes the entries what they were.
+func (s *space) untake(t steer.Tuple) {
+	for _, d := range s.devices {
+		if d.flows[t] != nil {
+			d.note(d.prog.SetConnect(t))
+		} else {
+			d.note(d.prog.DelConnect(t))
+		}
+	}
+}
+
+func (s *space) forgetTaken(t steer.Tuple) {
+	delete(s.taken, t)
+	s.untake(t)
+}
+
+// keepTaken keeps the frozen socket until nothing can be on its way to it any more.
+func (s *space) keepTaken(t steer.Tuple, fd int) {
+	k := s.taken[t]
+	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		_ = repair.Discard(fd)
+		s.forgetTaken(t)
+		return
+	}
+	k.fd = own
+	s.refs++
+	s.b.after(takenLife, func() {
+		if s.taken[t] == k {
+			s.endTaken(t)
+		}
+	})
+}
+
+// endTaken ends the frozen socket silently. One that connected by itself gives its port back on the way; the client needs it.
+func (s *space) endTaken(t steer.Tuple) {
+	k := s.taken[t]
+	local, err := unix.Getsockname(k.fd)
+	if err2 := repair.Discard(k.fd); err2 != nil {
+		s.b.log.Infof("broker: %v", err2)
+	}
+	if bound, _, err2 := boundTo(k.fd); err == nil && err2 == nil && bound.Port() == 0 && s.flowHas(t) {
+		if err := unix.Bind(k.fd, local); err != nil {
+			s.b.log.Infof("broker: port of %v -> %v is not kept: %v", t.Local, t.Remote, err)
+		}
+	}
+	unix.Close(k.fd)
+	s.forgetTaken(t)
+	s.put()
+}
+
+func (s *space) flowHas(t steer.Tuple) bool {
+	for _, d := range s.devices {
+		if d.flows[t] != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// endTakenNow is for a connection that goes back to the kernel.
+func (b *Broker) endTakenNow(s *space, t steer.Tuple) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k := s.taken[t]
+	if k == nil || k.fd < 0 {
+		return
+	}
+	if left := takenLeast - time.Since(k.since); left > 0 {
+		b.mu.Unlock()
+		time.Sleep(left)
+		b.mu.Lock()
+	}
+	if s.taken[t] == k {
+		s.endTaken(t)
+	}
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// wish is somebody's that connections of the kernel come here (`sluice attach`). The C side knows which there are: it is shown the wish,
+// offers them, and says when it is done.
+type wish struct {
+	event *proto.Packet
+	which proto.Which
+	moved proto.Moves
+}
+
+// detach hands connections to the kernel because somebody wants it (`sluice detach`).
+func (e *Engine) detach(now int64, p *proto.Packet) error {
+	var w proto.Which
+	if err := p.Into(&w); err != nil {
+		return err
+	}
+	var socks []*usock.Socket
+	var m proto.Moves
+	if e.plane != nil {
+		e.plane.stack.Each(func(s *usock.Socket) {
+			if s.Conn() != nil && w.Covers(plain(s.Local()), plain(s.Remote())) && movable(s) {
+				socks = append(socks, s)
+			}
+		})
+	}
+	since := nanotime()
+	if err := e.move(now, socks, func(s *usock.Socket, l *listener, fd int) {
+		m.Moved++
+		e.settle(s, l, fd)
+	}); err != nil {
+		m.Why = err.Error()
+	}
+	m.Left, m.Nanos = len(socks)-m.Moved, nanotime()-since
+	e.answerWith(now, p, m)
+	return nil
+}
+
+// attach shows a wish to the C side, one at a time.
+func (e *Engine) attach(p *proto.Packet) error {
+	w := wish{event: p}
+	if err := p.Into(&w.which); err != nil {
+		return err
+	}
+	e.wishes = append(e.wishes, w)
+	if len(e.wishes) == 1 {
+		e.showWish()
+	}
+	return nil
+}
+
+func (e *Engine) showWish() {
+	e.sh.Wish.Add(1)
+	e.sh.changed(0)
+}
+
+// SLWished is sl_wished.
+func (e *Engine) SLWished(kfd int) int {
+	return e.guard(0, func(int64) int {
+		if len(e.wishes) == 0 {
+			return 0
+		}
+		local, remote, _, err := ends(kfd)
+		if err != nil || !e.wishes[0].which.Covers(plain(local), plain(remote)) {
+			return 0
+		}
+		return 1
+	})
+}
+
+// SLTakeover is sl_takeover.
+func (e *Engine) SLTakeover(kfd int) int {
+	return e.guard(-int(unix.EIO), func(now int64) int {
+		h, err := e.Takeover(now, kfd)
+		if len(e.wishes) > 0 {
+			m := &e.wishes[0].moved
+			m.Nanos += nanotime() - now
+			if err != nil {
+				m.Why = err.Error()
+			}
+		}
+		if err != nil {
+			e.info("not taken from the kernel: %v", err)
+		}
+		return result(h, err)
+	})
+}
+
+// SLWishDone is sl_wish_done.
+func (e *Engine) SLWishDone(moved, left int) int {
+	return e.guard(0, func(now int64) int {
+		if len(e.wishes) == 0 {
+			return 0
+		}
+		w := e.wishes[0]
+		if e.wishes = e.wishes[1:]; len(e.wishes) > 0 {
+			e.showWish()
+		}
+		w.moved.Moved, w.moved.Left = moved, left
+		if left > 0 && w.moved.Why == "" {
+			w.moved.Why = fmt.Sprintf("%d in use by a call that cannot be interrupted, shared with another process, or with options that only the kernel has", left)
+		}
+		e.answerWith(now, w.event, w.moved)
+		return 0
+	})
+}
+
+func (e *Engine) answerWith(now int64, p *proto.Packet, body any) {
+	if e.link.client == nil {
+		return
+	}
+	if err := e.link.client.Answer(p, "", body); err != nil {
+		e.lost(now, err)
+	}
+}

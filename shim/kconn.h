@@ -1,0 +1,47 @@
+// Connections that are the kernel's and that the engine may take: those it gave away, and those that the kernel accepted for a listener
+// that the engine serves too.
+//
+// Every call that moves octets or changes such a connection goes through its gate and does not block inside; waiting is done outside. So
+// whoever wants to move it shuts the gate, waits a moment until nobody is inside, and has it for himself.
+#ifndef SLUICE_KCONN_H
+#define SLUICE_KCONN_H
+
+#include "ours.h"
+
+// kconn_new: a file for connections that the kernel has, NULL: none is needed (no engine runs here), or none left.
+struct file *kconn_new(void);
+// kconn_bind makes fd, a connection that the kernel just gave, one; returns fd.
+int kconn_bind(int fd);
+
+// kconn_enter: the file of fd, referenced, its gate entered; NULL: fd is no such connection (any more): look again what it is.
+struct file *kconn_enter(int fd);
+void kconn_leave(struct file *k);
+// kconn_pin: fd's connection stays the kernel's for good: another process has it too, or something that only the kernel has is used.
+void kconn_pin(int fd);
+// kconn_option: an option is set: one that does not move along pins the connection.
+void kconn_option(int fd, int level, int name);
+
+// KCONN(fd, r, call) does call inside the gate if fd is one, and is true then.
+#define KCONN(fd, r, call) __extension__({             \
+    struct file *k_ = fd_kind(fd) == FD_KCONN ? kconn_enter(fd) : NULL; \
+    if (k_) {                                          \
+        (r) = (call);                                  \
+        kconn_leave(k_);                               \
+    }                                                  \
+    k_ != NULL;                                        \
+})
+
+// Moving: kconn_shut lets nobody in and waits until nobody is; false: somebody stays inside. Then kconn_gone (fd is something else now), or
+// kconn_open (it is not).
+bool kconn_shut(struct file *k);
+void kconn_open(struct file *k);
+void kconn_gone(struct file *k);
+bool kconn_moving(struct file *k);
+
+// Receiving and sending with the kernel's own rules; should the connection move meanwhile, the call goes on in the engine.
+ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m);
+ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags);
+// kconn_wait: 1: something happened; 0: in time; -EINTR. k's reference stays the caller's, unless the thread is cancelled.
+int kconn_wait(int fd, struct file *k, short events, int64_t timeout_ns, short *revents);
+
+#endif

@@ -1,0 +1,190 @@
+// Package moves hands live connections of a running program to the kernel and back, by hand, while data goes both ways and packets
+// are lost: the peer must not notice.
+package moves
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/testbed/bedtest"
+)
+
+// styles are what testdata/duplex.c can do.
+var styles = []string{"threads", "poll", "epoll", "epollet", "epollone"}
+
+// wanted is how many moves a run makes: few in CI, N=… make moves for more.
+func wanted(t *testing.T) int {
+	n := 100
+	if s := os.Getenv("SLT_MOVES"); s != "" {
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	return n
+}
+
+// TestMovesUnderLoad: full-duplex streams in each style of I/O lose, repeat and reorder nothing, at 1 % loss each way.
+func TestMovesUnderLoad(t *testing.T) {
+	r := newRig(t)
+	r.lose(0.01)
+	p := r.serve(len(styles))
+	var peers []*peer
+	for i, s := range styles {
+		peers = append(peers, r.stream(i, s))
+	}
+	var wg sync.WaitGroup
+	for _, c := range peers {
+		wg.Add(2)
+		go c.send(&wg)
+		go c.receive(&wg)
+	}
+	moved := r.moveUntil(wanted(t), proto.Which{Pid: p.pid()}, func() bool { return !failed(peers) })
+	for _, c := range peers {
+		c.stop()
+	}
+	wg.Wait()
+	p.wait()
+	for i, c := range peers {
+		require.NoError(t, c.err, "%s", c.style)
+		require.Contains(t, p.said(), fmt.Sprintf("over %d sent %d got %d\n", i, c.got, c.sent), "%s", c.style)
+	}
+	require.GreaterOrEqual(t, moved, wanted(t))
+	t.Logf("%d moves; %s", moved, r.times())
+}
+
+// TestTwoWritersAtTheInstantOfAMove: two threads write records into one connection, and a third one reads: each record arrives once, whole
+// and in its thread's order.
+func TestTwoWritersAtTheInstantOfAMove(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(1)
+	c := r.dial("writers")
+	var next [2]int
+	var bad error
+	var wg sync.WaitGroup
+	wg.Add(1)
+	go func() {
+		defer wg.Done()
+		in := bufio.NewReader(c)
+		line := make([]byte, 64)
+		for bad == nil {
+			if _, err := io.ReadFull(in, line); err != nil {
+				if err != io.EOF {
+					bad = err
+				}
+				return
+			}
+			var who string
+			var n int
+			if _, err := fmt.Sscanf(string(line), "RECORD %1s %d", &who, &n); err != nil || line[63] != '\n' || n != next[who[0]-'a'] {
+				bad = fmt.Errorf("record %q after %v", line, next)
+				return
+			}
+			next[who[0]-'a']++
+		}
+	}()
+	moved := r.moveUntil(wanted(t), proto.Which{Pid: p.pid()}, func() bool { return true })
+	require.NoError(t, c.(*net.TCPConn).CloseWrite())
+	wg.Wait()
+	p.wait()
+	require.NoError(t, bad)
+	require.Contains(t, p.said(), fmt.Sprintf("over 0 sent %d got 0\n", 64*(next[0]+next[1])))
+	t.Logf("%d moves over %d records; %s", moved, next[0]+next[1], r.times())
+}
+
+// TestOneConnectionByItsAddresses moves one of two, with empty queues, and measures how long it stands still.
+func TestOneConnectionByItsAddresses(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(2)
+	one, other := r.dial("silent"), r.dial("silent")
+	w := proto.Which{Local: addrPort(one.RemoteAddr()), Remote: addrPort(one.LocalAddr())}
+	for i := range max(wanted(t)/2, 50) {
+		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+			m, err := broker.Move(r.socket, op, w)
+			require.NoError(t, err)
+			require.Equal(t, 1, m.Moved, "%s: %s", op, m.Why)
+			require.Zero(t, m.Left)
+			r.note(op, m)
+			for _, c := range []net.Conn{one, other} {
+				echoed(t, c, fmt.Sprintf("%s %d", op, i))
+			}
+		}
+	}
+	st := r.status()
+	require.Equal(t, st.Counters.HandedOver, st.Counters.TakenOver)
+	require.NoError(t, one.Close())
+	require.NoError(t, other.Close())
+	p.wait()
+	t.Log(r.times())
+}
+
+// TestUnreadAndUnsent: what lies in the queues goes along, both ways.
+func TestUnreadAndUnsent(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(1)
+	c := r.stream(0, "epoll")
+	var wg sync.WaitGroup
+	for range 5 {
+		// Nothing is read here: the program's send queue fills up, and its receive queue is never empty for long.
+		wg.Add(1)
+		go c.send(&wg)
+		time.Sleep(50 * time.Millisecond)
+		r.moveUntil(2, proto.Which{Pid: p.pid()}, func() bool { return true })
+		c.pause(&wg)
+	}
+	c.stop()
+	wg.Add(2)
+	go c.receive(&wg)
+	go c.send(&wg)
+	wg.Wait()
+	p.wait()
+	require.NoError(t, c.err)
+	require.Contains(t, p.said(), fmt.Sprintf("over 0 sent %d got %d\n", c.got, c.sent))
+}
+
+// TestUnknownConnectionsAreRefused: a clear answer for what nobody has.
+func TestUnknownConnectionsAreRefused(t *testing.T) {
+	r := newRig(t)
+	r.serve(1)
+	_, err := broker.Move(r.socket, proto.OpDetach, proto.Which{Pid: 1 << 22})
+	require.ErrorContains(t, err, "no program here")
+	_, err = broker.Move(r.socket, proto.OpAttach, proto.Which{})
+	require.ErrorContains(t, err, "needs a process or a connection")
+	c := r.dial("silent")
+	echoed(t, c, "x")
+	require.NoError(t, c.Close())
+}
+
+func echoed(t *testing.T, c net.Conn, s string) {
+	t.Helper()
+	require.NoError(t, c.SetDeadline(time.Now().Add(bedtest.CleanLimit)))
+	_, err := io.WriteString(c, s)
+	require.NoError(t, err)
+	b := make([]byte, len(s))
+	_, err = io.ReadFull(c, b)
+	require.NoError(t, err)
+	require.Equal(t, s, string(b))
+	require.NoError(t, c.SetDeadline(time.Time{}))
+}
+
+func addrPort(a net.Addr) netip.AddrPort { return a.(*net.TCPAddr).AddrPort() }
+
+func failed(peers []*peer) bool {
+	for _, c := range peers {
+		if c.failed() {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,251 @@
+// A server of full-duplex streams in every style of I/O: the first 8 octets that come name the style. Each connection sends the stream of its number and
+// checks that it gets the peer's, until the peer's ends; then it ends its own and prints both lengths.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+struct conn {
+    int fd, number;
+    uint64_t sent, got;
+    _Atomic int over; // the peer's stream has ended
+};
+
+static void die(const char *what)
+{
+    printf("failed: %s: %s\n", what, strerror(errno));
+    fflush(stdout);
+    _exit(3);
+}
+
+// stream fills b with n octets of a stream from offset at on: words that depend on their place.
+static void stream(unsigned char *b, size_t n, uint64_t at, uint64_t seed)
+{
+    for (size_t i = 0; i < n; i++, at++) {
+        uint64_t w = (at / 8 + 1) * 0x9e3779b97f4a7c15ull + seed * 0xbf58476d1ce4e5b9ull;
+        b[i] = (unsigned char)(w >> 8 * (at % 8));
+    }
+}
+
+#define CHUNK 8192
+
+// take checks what came. False: the stream is over.
+static int take(struct conn *c, const unsigned char *b, ssize_t n)
+{
+    unsigned char want[CHUNK];
+    if (n == 0)
+        return 0;
+    stream(want, (size_t)n, c->got, 1000 + (uint64_t)c->number);
+    if (memcmp(b, want, (size_t)n) != 0) {
+        printf("failed: connection %d differs within %zd octets at %llu\n", c->number, n, (unsigned long long)c->got);
+        fflush(stdout);
+        _exit(3);
+    }
+    c->got += (uint64_t)n;
+    return 1;
+}
+
+// read_some and write_some: 1: some, 0: the end, -1: would block.
+static int read_some(struct conn *c)
+{
+    unsigned char b[CHUNK];
+    ssize_t n = read(c->fd, b, sizeof b);
+    if (n < 0 && errno == EAGAIN)
+        return -1;
+    if (n < 0)
+        die("read");
+    return take(c, b, n);
+}
+
+static int write_some(struct conn *c)
+{
+    unsigned char b[CHUNK];
+    stream(b, sizeof b, c->sent, (uint64_t)c->number);
+    ssize_t n = write(c->fd, b, 1 + c->sent % sizeof b);
+    if (n < 0 && errno == EAGAIN)
+        return -1;
+    if (n < 0)
+        die("write");
+    c->sent += (uint64_t)n;
+    return 1;
+}
+
+static void finish(struct conn *c)
+{
+    shutdown(c->fd, SHUT_WR);
+    printf("over %d sent %llu got %llu\n", c->number, (unsigned long long)c->sent, (unsigned long long)c->got);
+    fflush(stdout);
+    close(c->fd);
+}
+
+static void *writer(void *arg)
+{
+    struct conn *c = arg;
+    while (!c->over)
+        write_some(c);
+    return NULL;
+}
+
+// Blocking calls in two threads.
+static void by_threads(struct conn *c)
+{
+    pthread_t t;
+    pthread_create(&t, NULL, writer, c);
+    while (read_some(c) > 0)
+        ;
+    c->over = 1;
+    pthread_join(t, NULL);
+}
+
+static void by_poll(struct conn *c)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLIN | POLLOUT };
+    for (;;) {
+        if (poll(&p, 1, -1) < 0)
+            die("poll");
+        if (p.revents & POLLIN && read_some(c) == 0)
+            return;
+        if (p.revents & POLLOUT)
+            write_some(c);
+    }
+}
+
+static void by_epoll(struct conn *c, uint32_t how)
+{
+    int ep = epoll_create1(0);
+    struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | how, .data.u32 = 77 };
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev) != 0)
+        die("epoll_ctl");
+    for (;;) {
+        struct epoll_event got;
+        int n = epoll_wait(ep, &got, 1, -1), r = 1;
+        if (n != 1 || got.data.u32 != 77)
+            die("epoll_wait");
+        if (got.events & (EPOLLERR | EPOLLHUP))
+            die("epoll said error");
+        if (how & EPOLLET) {
+            for (int more = 1; more && r != 0;) { // until both would block
+                more = write_some(c) > 0;
+                for (int i = 0; i < 8 && (r = read_some(c)) > 0; i++)
+                    more = 1;
+            }
+        } else {
+            if (got.events & EPOLLIN)
+                r = read_some(c);
+            if (got.events & EPOLLOUT)
+                write_some(c);
+        }
+        if (how & EPOLLONESHOT && (got.events = EPOLLIN | EPOLLOUT | how, epoll_ctl(ep, EPOLL_CTL_MOD, c->fd, &got)) != 0)
+            die("re-arm");
+        if (r == 0)
+            break;
+    }
+    close(ep);
+}
+
+// Two threads write records of 64 octets: "RECORD", thread, number; few, so that the send buffer is never full and no write is divided.
+struct records {
+    struct conn *c;
+    char who;
+};
+
+static _Atomic uint64_t written[2];
+
+static void *records(void *arg)
+{
+    struct records *r = arg;
+    struct timespec t = { 0, 200000 };
+    for (uint64_t n = 0; !r->c->over; n++) {
+        char b[65];
+        snprintf(b, sizeof b, "RECORD %c %054llu", r->who, (unsigned long long)n);
+        b[63] = '\n';
+        if (write(r->c->fd, b, 64) != 64)
+            die("write a record");
+        written[r->who - 'a']++;
+        nanosleep(&t, NULL);
+    }
+    return NULL;
+}
+
+static void by_two_writers(struct conn *c)
+{
+    pthread_t t[2];
+    struct records r[2] = { { c, 'a' }, { c, 'b' } };
+    for (int i = 0; i < 2; i++)
+        pthread_create(&t[i], NULL, records, &r[i]);
+    while (read_some(c) > 0)
+        ;
+    c->over = 1;
+    for (int i = 0; i < 2; i++)
+        pthread_join(t[i], NULL);
+    c->sent = 64 * (written[0] + written[1]);
+}
+
+// Says nothing, and echoes what little comes.
+static void by_silence(struct conn *c)
+{
+    char b[64];
+    for (ssize_t n; (n = recv(c->fd, b, sizeof b, 0)) > 0; c->got += (uint64_t)n, c->sent += (uint64_t)n)
+        if (send(c->fd, b, (size_t)n, 0) != n)
+            die("echo");
+}
+
+static void *serve(void *arg)
+{
+    struct conn *c = arg;
+    char style[16] = "";
+    if (recv(c->fd, style, 8, MSG_WAITALL) != 8)
+        die("style");
+    if (strstr(style, "poll"))
+        fcntl(c->fd, F_SETFL, O_NONBLOCK);
+    if (!strcmp(style, "threads "))
+        by_threads(c);
+    else if (!strcmp(style, "poll    "))
+        by_poll(c);
+    else if (!strcmp(style, "epoll   "))
+        by_epoll(c, 0);
+    else if (!strcmp(style, "epollet "))
+        by_epoll(c, EPOLLET);
+    else if (!strcmp(style, "epollone"))
+        by_epoll(c, EPOLLONESHOT);
+    else if (!strcmp(style, "writers "))
+        by_two_writers(c);
+    else
+        by_silence(c);
+    finish(c);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = inet_addr(argv[1]), .sin_port = htons((uint16_t)atoi(argv[2])) };
+    int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, n = argc > 3 ? atoi(argv[3]) : 0;
+    setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(l, (void *)&sa, sizeof sa) != 0 || listen(l, 64) != 0)
+        die("listen");
+    struct pollfd p = { .fd = l, .events = POLLIN };
+    poll(&p, 1, 0);
+    printf("listening\n");
+    fflush(stdout);
+    pthread_t *t = calloc((size_t)n, sizeof *t);
+    for (int i = 0; i < n; i++) {
+        struct conn *c = calloc(1, sizeof *c);
+        c->number = i;
+        if ((c->fd = accept(l, NULL, NULL)) < 0)
+            die("accept");
+        pthread_create(&t[i], NULL, serve, c);
+    }
+    for (int i = 0; i < n; i++)
+        pthread_join(t[i], NULL);
+    return 0;
+}
