@@ -24,6 +24,15 @@ import (
 // styles are what testdata/duplex.c can do.
 var styles = []string{"threads", "poll", "epoll", "epollet", "epollone"}
 
+// pause is after each write of either end: the short form leaves the machine's cores to others, too.
+var pause = 2 * time.Millisecond
+
+func init() {
+	if os.Getenv("SLT_MOVES") != "" {
+		pause = 0
+	}
+}
+
 // wanted is how many moves a run makes: few in CI, N=… make moves for more.
 func wanted(t *testing.T) int {
 	n := 100

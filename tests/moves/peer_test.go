@@ -56,7 +56,7 @@ func stream(b []byte, at, seed uint64) {
 }
 
 // patience is how long nothing may come or go.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func (c *peer) send(wg *sync.WaitGroup) {
 	defer wg.Done()
@@ -67,6 +67,7 @@ func (c *peer) send(wg *sync.WaitGroup) {
 		_ = c.SetWriteDeadline(time.Now().Add(patience))
 		n, err := c.Write(part)
 		c.sent += uint64(n)
+		time.Sleep(pause)
 		if err != nil {
 			c.fail(fmt.Errorf("write after %d: %w", c.sent, err))
 			return

@@ -132,7 +132,7 @@ func (r *rig) serve(n int) *proc {
 	out, err := exec.Command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "testdata/duplex.c").CombinedOutput()
 	require.NoError(r.t, err, "%s", out)
 	c := exec.Command(program, r.bed.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(n))
-	c.Env = []string{"SLUICE_LOG=" + cmp.Or(os.Getenv("SLT_LOG"), "error"), "LD_PRELOAD=" + filepath.Join(root, "build/libsluice.so"), "SLUICE_BROKER=" + r.socket}
+	c.Env = []string{fmt.Sprint("SLT_PAUSE=", pause.Microseconds()), "SLUICE_LOG=" + cmp.Or(os.Getenv("SLT_LOG"), "error"), "LD_PRELOAD=" + filepath.Join(root, "build/libsluice.so"), "SLUICE_BROKER=" + r.socket}
 	p := r.start(c, true)
 	r.t.Cleanup(func() {
 		p.end(syscall.SIGKILL)

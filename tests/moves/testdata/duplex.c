@@ -39,6 +39,8 @@ static void stream(unsigned char *b, size_t n, uint64_t at, uint64_t seed)
 
 #define CHUNK 8192
 
+static long pause_us; // after each write
+
 // take checks what came. False: the stream is over.
 static int take(struct conn *c, const unsigned char *b, ssize_t n)
 {
@@ -77,6 +79,9 @@ static int write_some(struct conn *c)
     if (n < 0)
         die("write");
     c->sent += (uint64_t)n;
+    struct timespec t = { 0, pause_us * 1000 };
+    if (pause_us)
+        nanosleep(&t, NULL);
     return 1;
 }
 
@@ -230,6 +235,7 @@ int main(int argc, char **argv)
 {
     struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = inet_addr(argv[1]), .sin_port = htons((uint16_t)atoi(argv[2])) };
     int l = socket(AF_INET, SOCK_STREAM, 0), one = 1, n = argc > 3 ? atoi(argv[3]) : 0;
+    pause_us = getenv("SLT_PAUSE") ? atol(getenv("SLT_PAUSE")) : 0;
     setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (bind(l, (void *)&sa, sizeof sa) != 0 || listen(l, 64) != 0)
         die("listen");
