@@ -13,6 +13,9 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 		c.dataIn++
 	}
 	c.Ifindex, c.Queue = int32(s.Ifindex), int32(s.Queue)
+	if c.mayReduce(s) {
+		c.Output(now, out)
+	}
 	switch c.state {
 	case Closed:
 		Reset(c.h, &c.Flow, s, out)
@@ -24,6 +27,16 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 	if c.ack.pending&ackNow != 0 && c.state != Closed {
 		c.Output(now, out) // a duplicate ACK is a message of its own: one for each segment
 	}
+}
+
+// mayReduce says whether the segment may begin a reduction of cwnd. What the ACKs before it in the batch allow has to leave
+// first: recovery goes on from what is in flight (RFC 6937), and that would be as little as if the program had nothing to
+// send. So has a segment for each of the first two duplicates, "limited transmit" of RFC 3042.
+func (c *Conn) mayReduce(s *Segment) bool {
+	if c.snd.state >= caCWR || c.snd.q.unsent == nil || c.snd.q.unsent == c.snd.q.head {
+		return false
+	}
+	return s.Opts.NSACK > 0 || s.Flags.Any(wire.ECE) || !c.is(flagSACK) && s.Ack == c.snd.una && s.len() == 0
 }
 
 // rcvArrived is "Otherwise" of RFC 9293 §3.10.7.4: the checks that all states behind SYN-SENT share, in the order of
