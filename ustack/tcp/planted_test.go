@@ -272,3 +272,32 @@ func TestDelayedAcksStayBelowHalfASecond(t *testing.T) {
 		r.out = nil
 	}
 }
+
+// "RACK.reo_wnd_mult is incremented by 1" for a round trip with a D-SACK, once reordering was seen. RFC 8985 §6.2 step 4
+func TestDsackWidensTheReorderingWindow(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.rack.seen = true
+	r.write(3000)
+	r.flush()
+	r.after(10 * ms)
+	r.ack(2001, 1, 1001)
+	require.EqualValues(t, 2, r.s.rack.steps)
+}
+
+// A frame that still waits in a ring is not written to: its retransmission waits, with a timer.
+func TestRetransmissionWaitsForTheRing(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.write(1000)
+	r.flush()
+	r.s.q.head.buf.InFlight = true
+	for r.s.q.head.flags&recLost == 0 {
+		r.now = r.s.deadline()
+		r.s.onTimer(r.now)
+		r.sent()
+	}
+	require.LessOrEqual(t, r.s.deadline()-r.now, int64(2*ms))
+	r.s.q.head.buf.InFlight = false
+	r.now = r.s.deadline()
+	r.s.onTimer(r.now)
+	r.sent(1, 1000)
+}
