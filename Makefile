@@ -97,6 +97,14 @@ ONLY ?= .
 mutants: ## Plant mistakes in the stack, and say which test notices each (ONLY=regular expression)
 	go run ./tests/mutants -only '$(ONLY)'
 
+.PHONY: packetdrill-test packetdrill-suite
+packetdrill-test: packetdrill ## Run our packetdrill scripts against our stack and the kernel (PACKETDRILL names the program)
+	PACKETDRILL_KERNEL=1 go test -count=1 -v -run 'Script|Wire' ./tests/packetdrill
+
+packetdrill-suite: packetdrill ## Run the scripts below SUITE against our stack and the kernel; the table goes to build/
+	PACKETDRILL_KERNEL=1 PACKETDRILL_SUITE='$(abspath $(SUITE))' PACKETDRILL_TABLE='$(CURDIR)/$(BUILD)/packetdrill-suite.txt' \
+	  go test -count=1 -v -timeout 2h -run Suite ./tests/packetdrill
+
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
 

@@ -76,11 +76,14 @@ func (s *sender) onAck(now int64, in *ackIn) (out ackOut) {
 	}
 	a.dupAck = hadOut && !a.advanced && in.dataLen == 0 && !out.wndMoved && !old
 	a.rate.rtt = -1
-	if s.sackOK && len(in.sack) > 0 && hadOut {
+	if s.sackOK && len(in.sack) > 0 && (hadOut || s.undo.on) {
 		s.sackTag(&a)
 	}
 	if !hadOut {
 		s.probeAcked(now)
+		if a.dsack && s.state <= caDisorder {
+			s.undoDSACK(now) // the report of the last duplicate may come when all is acknowledged
+		}
 	} else {
 		s.cleanAcked(&a, &out)
 		s.afterClean(&a)

@@ -14,7 +14,7 @@ func (s *sender) setNoDelay(on bool) {
 }
 
 func (s *sender) setCork(on bool) {
-	s.nagle.push = s.nagle.cork && !on && s.q.unsent != nil || s.nagle.push && on && s.nagle.noDelay
+	s.nagle.push = s.nagle.noDelay && (s.nagle.cork && !on && s.q.unsent != nil || s.nagle.push && on)
 	s.nagle.cork = on
 	if !on {
 		s.nagle.more = false

@@ -206,6 +206,6 @@ func (s *sender) sentAgain(now int64, r *txRec) {
 	// "(5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running,
 	// start it" RFC 6298; like Linux it is restarted when the first segment goes again.
 	if r == s.q.head && s.tmr.kind != timerReorder || s.tmr.kind == timerNone {
-		s.tmr.set(timerRTO, now+s.rto())
+		s.tmr.set(timerRTO, s.clampUserTime(now, now+s.rto()))
 	}
 }

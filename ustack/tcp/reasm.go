@@ -299,12 +299,24 @@ func (c *Conn) sackBlocks(o *wire.TCPOptions, room int) {
 				break
 			}
 			if i < len(r.runs) && r.runs[i].seq.LEQ(s) && !listed(o.SACK[:n], r.runs[i].seq, c.dsack.due) {
-				o.SACK[n] = wire.SACKBlock{Left: uint32(r.runs[i].seq), Right: uint32(r.runs[i].end)}
+				o.SACK[n] = wire.SACKBlock{Left: uint32(r.runs[i].seq), Right: uint32(r.endWithFIN(i))}
 				n++
 			}
 		}
+		if n < room && r.fin && (len(r.runs) == 0 || r.runs[len(r.runs)-1].end != r.finSeq) {
+			o.SACK[n] = wire.SACKBlock{Left: uint32(r.finSeq), Right: uint32(r.finSeq + 1)}
+			n++
+		}
 	}
 	o.NSACK = uint8(n)
+}
+
+// endWithFIN is the end of a run in sequence space, which the FIN is part of.
+func (r *reassembly) endWithFIN(i int) Seq {
+	if r.fin && r.runs[i].end == r.finSeq {
+		return r.finSeq + 1
+	}
+	return r.runs[i].end
 }
 
 // listed says whether the run that begins at seq is among the blocks behind the duplicate's.

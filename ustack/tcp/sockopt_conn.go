@@ -93,7 +93,8 @@ func (c *Conn) setQuickAck(val []byte) error {
 	}
 	c.ack.pingpong = false
 	if c.state.in(Established, CloseWait) && c.ack.pending&ackScheduled != 0 {
-		c.ack.pending |= ackNow
+		c.ack.pending |= ackPushed // what was read is acknowledged now, what was not when it is
+		c.afterRead(1)
 	}
 	return nil
 }

@@ -102,7 +102,7 @@ func TestEstablishedTraces(t *testing.T) {
 			read EOF`},
 		{name: "data ahead with a FIN, then what was missing", script: `
 			< FP. 6:11(5) ack 1
-			> . 1:1(0) ack 1 <sack 6:11>
+			> . 1:1(0) ack 1 <sack 6:12>
 			< P. 1:6(5) ack 1
 			> . 1:1(0) ack 12
 			read 10
@@ -111,7 +111,7 @@ func TestEstablishedTraces(t *testing.T) {
 			< F. 11:11(0) ack 1
 			> . 1:1(0) ack 1
 			< P. 12:20(8) ack 1
-			> . 1:1(0) ack 1 <sack 12:20> // it is told of, but goes away with the FIN, tcp_fin
+			> . 1:1(0) ack 1 <sack 12:20 11:12> // it is told of, but goes away with the FIN, tcp_fin
 			< P. 1:11(10) ack 1
 			> . 1:1(0) ack 12
 			state CLOSE-WAIT

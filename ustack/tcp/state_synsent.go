@@ -9,6 +9,10 @@ func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
 		// "If SEG.ACK =< ISS or SEG.ACK > SND.NXT, send a reset (unless the RST bit is set, if so drop the segment and
 		// return) <SEQ=SEG.ACK><CTL=RST> and discard the segment."
 		if s.Ack.LEQ(c.snd.una) || s.Ack.GT(c.snd.nxt) || !c.echoOK(now, s) {
+			if (s.Ack.LEQ(c.snd.una) || s.Ack.GT(c.snd.nxt)) && c.snd.tmr.retries == 0 {
+				// The peer has a connection of old times: our SYN goes again as soon as the reset has ended that, as in Linux.
+				c.snd.tmr.set(timerRTO, now+2*millisecond)
+			}
 			Reset(c.h, &c.Flow, s, out)
 			return
 		}

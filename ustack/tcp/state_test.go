@@ -252,7 +252,7 @@ func TestReset(t *testing.T) {
 func TestFinBeforeData(t *testing.T) {
 	r := established(t)
 	r.send("FP. 11:21(10) ack 1")
-	r.want(". 1:1(0) ack 1 <sack 11:21>")
+	r.want(". 1:1(0) ack 1 <sack 11:22>")
 	r.send("P. 1:11(10) ack 1")
 	r.want(". 1:1(0) ack 22")
 	require.Equal(t, CloseWait, r.c.State())

@@ -13,7 +13,9 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 	limit := s.segGoal()
 	done := 0
 	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN|recEOR) == 0 && s.q.charge < s.buf.size {
-		done = t.fill(b, limit)
+		if done = t.fill(b, limit); done > 0 {
+			t.flags &^= recPSH // it moves to the new end
+		}
 		s.took(t, done)
 	}
 	if t := s.q.tail; t == nil || t.has(recSent) {
@@ -39,7 +41,10 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		if s.buf.room <= 0 {
 			s.buf.room = int32(s.packetGoal())
 		}
-		s.buf.room -= int32(n)
+		if s.buf.room -= int32(n); s.buf.room <= 0 && s.pushForced() {
+			r.flags |= recPSH
+			s.pushed = s.end
+		}
 	}
 	if done > 0 {
 		s.endWrite(flags, done == len(b))
@@ -70,6 +75,8 @@ func (s *sender) newRec() *txRec {
 // endWrite marks the end of what the program wrote: "A sending TCP MUST set the PSH bit in the last buffered segment
 // (i.e., when there is no more queued data to be sent)" RFC 9293 §3.9.1.2, and also, as in Linux, whenever half of the
 // peer's window was written since the last PSH.
+func (s *sender) pushForced() bool { return s.end.GT(s.pushed.Add(int(s.maxWnd >> 1))) }
+
 func (s *sender) endWrite(flags int, whole bool) {
 	s.nagle.more = whole && flags&writeMore != 0
 	if whole && flags&writeEOR != 0 {
@@ -78,8 +85,7 @@ func (s *sender) endWrite(flags int, whole bool) {
 	if flags&writeNoPsh != 0 {
 		return
 	}
-	forced := s.end.GT(s.pushed.Add(int(s.maxWnd >> 1)))
-	if !s.nagle.more || forced {
+	if !s.nagle.more || s.pushForced() {
 		s.q.tail.flags |= recPSH
 		s.pushed = s.end
 	}
@@ -95,7 +101,8 @@ func (s *sender) segGoal() int {
 // packetGoal is how many bytes Linux puts into one packet of its queue, tcp_xmit_size_goal. The limits of the queue are
 // looked at when a packet is begun, so that it may exceed them by as much.
 func (s *sender) packetGoal() int {
-	return max(s.boundHalfWindow(quantumMost)/s.mss*s.mss, s.mss)
+	g := s.segGoal()
+	return max(s.boundHalfWindow(quantumMost)/g*g, g)
 }
 
 func (s *sender) boundHalfWindow(n int) int {
