@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test moves fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps
+.PHONY: all help install-deps test moves turns fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -51,6 +51,10 @@ test: install-deps all ## Run every test
 TIME ?= 30s
 fuzz: ## Run every fuzz target in turn, TIME=30s each
 	scripts/fuzz $(TIME)
+
+TURNS ?= 50000
+turns: all ## Make TURNS outgoing connections in turn, by the kernel and by the engine
+	SLT_TURNS=$(TURNS) go test -count=1 -timeout 120m -v -run TestConnectionsInTurn ./tests/shim
 
 N ?= 10000
 moves: all ## Hand live connections over and back N times under load and loss

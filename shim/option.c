@@ -139,6 +139,19 @@ static bool conn_result(struct file *f, int r, int *ret)
     return r != SL_MOVED;
 }
 
+// peer_name is SO_PEERNAME: the peer's address, of which no more may be asked for than there is.
+static int peer_name(struct file *f, void *val, socklen_t *len)
+{
+    struct sockaddr_storage sa;
+    socklen_t n = sizeof sa;
+    int r = ENGINE(sl_name, atomic_load(&f->handle), 1, (struct sockaddr *)&sa, &n);
+    if (r == 0 && n < *len)
+        return -EINVAL;
+    if (r == 0)
+        memcpy(val, &sa, *len);
+    return r;
+}
+
 INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     struct file *f = conn_get(fd);
@@ -148,6 +161,8 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
     int r, ret;
     if (t && (int)*len < 0)
         r = -EINVAL;
+    else if (level == SOL_SOCKET && name == SO_PEERNAME)
+        r = peer_name(f, val, len);
     else if (t)
         r = timeout_get(atomic_load(t), val, len);
     else

@@ -97,6 +97,11 @@ func (e *Engine) reserve(kfd int, remote netip.AddrPort, six bool) (netip.AddrPo
 	if local.Port() != 0 {
 		return netip.AddrPortFrom(hop.Src, local.Port()), nil
 	}
+	// The option leaves the port to connect(2), which the kernel is not asked for.
+	if v, err := unix.GetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT); err == nil && v != 0 {
+		_ = unix.SetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 0)
+		defer func() { _ = unix.SetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) }()
+	}
 	if err := unix.Bind(kfd, sockaddrOf(netip.AddrPortFrom(hop.Src, 0), bound6)); err != nil {
 		return local, fmt.Errorf("%w: bind: %w", errRefused, err)
 	}

@@ -26,7 +26,9 @@ func TestProgramsOverTheEngine(t *testing.T) {
 	require.NoError(t, err)
 	forks, err := filepath.Glob("prog/forks/*.c") // those need a broker
 	require.NoError(t, err)
-	sources = append(sources, forks...)
+	engine, err := filepath.Glob("prog/engine/*.c") // those compare what a stand-in does not have
+	require.NoError(t, err)
+	sources = append(append(sources, forks...), engine...)
 	place := []string{"SLT_HOST=" + bed.Server.IPv4.String(), "SLT_PEER_NS=" + bed.Client.Path()}
 	preload := append(place, "LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket)
 	for _, source := range sources {

@@ -122,6 +122,13 @@ func (o *Options) text(p *Params, level, name int, out []byte) (int, bool) {
 		binary.NativeEndian.PutUint32(b[:], uint32(boolInt(o.Linger)))
 		binary.NativeEndian.PutUint32(b[4:], uint32(int32(min(o.LingerTime/second, 1<<31-1))))
 		return copy(out, b[:]), true
+	case level == solSocket && name == soMaxPacing && len(out) >= 8: // an unsigned long, for who has room for one
+		rate := o.MaxPacing
+		if rate == 0 {
+			rate = 1<<64 - 1
+		}
+		binary.NativeEndian.PutUint64(out, rate)
+		return 8, true
 	case level == solTCP && name == tcpCongestion:
 		var b [16]byte
 		s := o.Congestion

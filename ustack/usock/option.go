@@ -25,6 +25,7 @@ const (
 	ipRecvErr     = 11
 	ipMTU         = 14
 	ipMinTTL      = 21
+	ipProtocol    = 52
 
 	ipv6Hops        = 16
 	ipv6MTUDiscover = 23
@@ -74,11 +75,17 @@ func (s *Socket) Option(now int64, level, name int, out []byte) (int, error) {
 			return put(out, v), nil
 		}
 	}
-	if level == solIP && name == ipMTU || level == solIPv6 && name == ipv6MTU {
+	if level == solIP && name == ipMTU || level == solIPv6 && name == ipv6MTU && s.v6 {
 		if s.conn == nil {
 			return 0, tcp.ErrNotConn
 		}
 		return put(out, s.host.PathMTU()), nil
+	}
+	if level == solIP && name == ipProtocol { // inet_num, which for TCP is the port
+		return put(out, int(s.Local().Port())), nil
+	}
+	if level == solIPv6 && !s.v6 {
+		return 0, tcp.ErrNoProtoOpt // the kernel's refusal is the placeholder's to tell
 	}
 	if v, ok := s.ip.get(level, name); ok {
 		if level == solIP && len(out) > 0 && len(out) < 4 && v >= 0 && v <= 255 { // do_ip_getsockopt gives one byte

@@ -36,7 +36,7 @@ func TestIPOptions(t *testing.T) {
 		{name: "UNICAST_HOPS 0", level: solIPv6, opt: ipv6Hops, set: word(256), want: tcp.ErrInval, get: 64},
 		{name: "priority", level: solSocket, opt: soPriority, set: word(6), get: 6},
 	} {
-		s := Socket{ip: DefaultIPOptions()}
+		s := Socket{v6: c.level == solIPv6, ip: DefaultIPOptions()}
 		require.ErrorIs(t, s.SetOption(1, c.level, c.opt, c.set), c.want, c.name)
 		var out [4]byte
 		if c.want != nil && c.get == 0 {
