@@ -84,7 +84,8 @@ func sl_connect_data(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t, iov *
 	}
 	var store [16][]byte
 	sent := 0
-	ret := the.SLConnectData(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128)), vectors(iov, n, store[:0]), &sent)
+	vec, _ := vectors(iov, n, store[:0])
+	ret := the.SLConnectData(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128)), vec, &sent)
 	*took = C.size_t(sent)
 	return C.int(ret)
 }
@@ -94,7 +95,8 @@ func sl_recv(h C.int, iov *C.struct_iovec, n, flags C.int, info *C.struct_sl_rec
 	var store [16][]byte
 	var i usock.RecvInfo
 	inq := 0
-	ret := the.SLRecv(int32(h), vectors(iov, n, store[:0]), int(flags), &i, &inq)
+	vec, hollow := vectors(iov, n, store[:0])
+	ret := the.SLRecv(int32(h), vec, hollow, int(flags), &i, &inq)
 	if info != nil {
 		info.msg_flags, info.inq, info.stamp_ns = C.uint32_t(i.Flags), C.uint32_t(inq), 0
 	}
@@ -104,7 +106,8 @@ func sl_recv(h C.int, iov *C.struct_iovec, n, flags C.int, info *C.struct_sl_rec
 //export sl_send
 func sl_send(h C.int, iov *C.struct_iovec, n, flags C.int) C.ssize_t {
 	var store [16][]byte
-	return C.ssize_t(the.SLSend(int32(h), vectors(iov, n, store[:0]), int(flags)))
+	vec, hollow := vectors(iov, n, store[:0])
+	return C.ssize_t(the.SLSend(int32(h), vec, hollow, int(flags)))
 }
 
 //export sl_shutdown
@@ -188,16 +191,19 @@ func strings(list **C.char) (all []string) {
 }
 
 // vectors describes the program's buffers; store keeps the usual case off the heap.
-func vectors(iov *C.struct_iovec, n C.int, store [][]byte) [][]byte {
+func vectors(iov *C.struct_iovec, n C.int, store [][]byte) (vec [][]byte, hollow bool) {
 	if n <= 0 || iov == nil {
-		return nil
+		return nil, false
 	}
 	for _, v := range unsafe.Slice(iov, min(int(n), 1024)) {
-		if v.iov_len > 0 && v.iov_base != nil {
+		switch {
+		case v.iov_len > 0 && v.iov_base == nil:
+			hollow = true
+		case v.iov_len > 0:
 			store = append(store, unsafe.Slice((*byte)(v.iov_base), int(min(v.iov_len, 1<<30))))
 		}
 	}
-	return store
+	return store, hollow
 }
 
 // putAddr copies an address as the kernel does: what fits, and the full length.

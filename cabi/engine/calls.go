@@ -166,13 +166,19 @@ func (e *Engine) acceptOurs(now int64, l *listener, c *usock.Socket, sa *Sockadd
 	return int(h)
 }
 
-// SLRecv is sl_recv.
-func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, inq *int) int {
+// SLRecv is sl_recv. hollow: a piece of the program's has a length and no address.
+func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *usock.RecvInfo, inq *int) int {
 	return e.guard(Moved, func(now int64) int {
 		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
+		}
+		if !canReceive(s, iov, flags, hollow) {
+			return -int(unix.EFAULT)
+		}
+		if hollow && len(iov) == 0 && flags&unix.MSG_TRUNC == 0 { // there is nothing, and what it is called is told
+			iov, flags = [][]byte{e.scrap[:]}, flags|unix.MSG_PEEK
 		}
 		n, i, err := s.Recv(now, iov, flags)
 		*info, *inq = i, s.InqHint()
@@ -182,12 +188,16 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, flags int, info *usock.RecvInfo, 
 }
 
 // SLSend is sl_send.
-func (e *Engine) SLSend(h int32, iov [][]byte, flags int) int {
+func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 	return e.guard(Moved, func(now int64) int {
 		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
+		}
+		iov, ok := canSend(iov)
+		if !ok || hollow && len(iov) == 0 {
+			return -int(unix.EFAULT)
 		}
 		var n int
 		var err error

@@ -14,12 +14,12 @@ func (r *pairRig) recv(h int32, b []byte) int {
 	var info usock.RecvInfo
 	inq := 0
 	iov := [1][]byte{b}
-	return r.e.SLRecv(h, iov[:], 0, &info, &inq)
+	return r.e.SLRecv(h, iov[:], false, 0, &info, &inq)
 }
 
 func (r *pairRig) send(h int32, b []byte) int {
 	iov := [1][]byte{b}
-	return r.e.SLSend(h, iov[:], 0)
+	return r.e.SLSend(h, iov[:], false, 0)
 }
 
 func TestReadinessFollowsTheSocket(t *testing.T) {

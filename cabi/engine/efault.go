@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"runtime/debug"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/ustack/usock"
+)
+
+// A program may pass addresses where it has no memory; the kernel says EFAULT. There is no asking but touching: each page of what a call
+// is about to copy is touched before anything of the connection changes.
+
+// maxSend is how much one send takes: what is touched is bounded. A caller that waits goes on with the rest.
+const maxSend = 1 << 20
+
+// wholeChunks: Linux copies what is sent by up to so many octets, and sends the chunks before the one that it cannot read.
+const wholeChunks = 32 << 10
+
+// touchable tells how many octets of iov, at most so many, can be read (or written).
+func touchable(iov [][]byte, most int, write bool) (good int) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() { _ = recover() }()
+	for _, v := range iov {
+		if most == 0 {
+			return good
+		}
+		v = v[:min(len(v), most)]
+		most -= len(v)
+		for len(v) > 0 {
+			n := min(len(v), restOfPage(v))
+			touch(v, write)
+			good += n
+			v = v[n:]
+		}
+	}
+	return good
+}
+
+// canReceive tells whether what waits fits into memory that is there. hollow: an address is NULL.
+func canReceive(s *usock.Socket, iov [][]byte, flags int, hollow bool) bool {
+	if flags&unix.MSG_TRUNC != 0 { // nothing is copied
+		return true
+	}
+	n := min(sizeOf(iov), s.InQ())
+	if flags&unix.MSG_OOB != 0 {
+		n = min(sizeOf(iov), 1)
+	}
+	if hollow {
+		return n == 0 && s.InQ() == 0
+	}
+	return n == 0 || touchable(iov, n, true) == n
+}
+
+// canSend cuts iov to what is there, and says whether anything is.
+func canSend(iov [][]byte) ([][]byte, bool) {
+	n := min(sizeOf(iov), maxSend)
+	good := touchable(iov, n, false)
+	if good < n && good < wholeChunks {
+		return nil, false
+	}
+	if good < sizeOf(iov) {
+		iov = firstOf(iov, good)
+	}
+	return iov, true
+}
+
+func sizeOf(iov [][]byte) (n int) {
+	for _, v := range iov {
+		n += len(v)
+	}
+	return n
+}
+
+// firstOf shortens iov, in place, to n octets.
+func firstOf(iov [][]byte, n int) [][]byte {
+	for i, v := range iov {
+		if len(v) >= n {
+			iov[i] = v[:n]
+			return iov[:i+1]
+		}
+		n -= len(v)
+	}
+	return iov
+}
