@@ -18,8 +18,9 @@ type waiting struct {
 
 // neighQueue keeps packets without payload (SYN, SYN-ACK, RST); data waits in its connection's own queue.
 type neighQueue struct {
-	ring [64]waiting
-	n    int
+	ring    [64]waiting
+	n       int
+	stalled bool // a neighbour is known, and there was no room in the device's ring
 }
 
 // neighWait is how long a packet waits, in ns. Linux asks three times, a second apart.
@@ -49,6 +50,7 @@ func (q *neighQueue) add(s *Stack, w waiting) {
 // retry sends what can be sent and drops what waited too long.
 func (q *neighQueue) retry(s *Stack, now int64) {
 	keep := 0
+	q.stalled = false
 	for i := range q.ring[:q.n] {
 		w := &q.ring[i]
 		hop, err := s.routes.Route(w.flow.Remote.Addr(), w.flow.Local.Addr())
@@ -62,6 +64,7 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 			}
 		case hop.Resolved && s.transmit(p, &hop, w.buf, w.at, w.end):
 		default:
+			q.stalled = q.stalled || hop.Resolved
 			q.ring[keep] = *w
 			keep++
 		}

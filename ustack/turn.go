@@ -84,7 +84,7 @@ func (s *Stack) runTimers(now int64) {
 // retry gives connections that found no room another try, once something has changed.
 func (s *Stack) retry(now int64) {
 	gen := s.routes.Generation()
-	if s.wait.n > 0 && (gen != s.roomGen || s.wait.ring[0].until <= now) {
+	if s.wait.n > 0 && (gen != s.roomGen || s.room && s.wait.stalled || s.wait.ring[0].until <= now) {
 		s.wait.retry(s, now)
 	}
 	if len(s.blocked) > 0 && (s.room || gen != s.roomGen || s.asks.overdue(now)) {

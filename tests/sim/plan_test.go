@@ -94,7 +94,7 @@ func drawPlan(seed uint64) *plan {
 		p.MTU = max(p.MTU, 1280)
 	}
 	if d.one(4) {
-		p.Slow = d.time(3 * second)
+		p.Slow = max(d.time(3*second), ms) // less would be a step for each microsecond
 	}
 	for i := range p.Traits {
 		p.Traits[i] = d.traits()

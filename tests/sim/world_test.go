@@ -194,7 +194,8 @@ func (w *world) until(d int64, what string, cond func() bool) {
 			require.FailNow(w.t, "never: "+what, "after %v ms, %d steps\n%s", d/ms, steps, w.describe())
 		}
 		if steps > 20_000_000 {
-			require.FailNow(w.t, "endless: "+what)
+			require.FailNow(w.t, "endless: "+what, "deadlines %d and %d ns from now\n%s",
+				w.host[0].NextDeadline()-w.now, w.host[1].NextDeadline()-w.now, w.describe())
 		}
 	}
 }
