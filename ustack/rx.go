@@ -160,7 +160,8 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		c := e.Conn()
 		s.admit(c, seg)
 		c.Input(s.now, seg, s)
-		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN
+		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN, or be answered by TIME-WAIT
+			c.Output(s.now, s)
 			e.remove()
 		}
 		s.activate(e)

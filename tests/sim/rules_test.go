@@ -141,6 +141,8 @@ func ruleACK(s *segment, me *half) string {
 	}
 	unit := 1 << s.f.shift(s.side)
 	switch {
+	case s.flags.Any(wire.SYN) && me.ahead.has(s.ack-1, s.ack): // cookies remember no SYN: one of another number is answered as the first was
+		return ""
 	case me.heardSYN && s.ack.GT(me.rcv):
 		return fmt.Sprintf("acknowledges %d bytes that never came", s.ack.Sub(me.rcv))
 	case !me.told || s.f.late:

@@ -57,7 +57,7 @@ type half struct {
 	nxt     tcp.Seq // behind the highest number it has sent
 	fin     bool    // it has sent a FIN
 	rst     bool    // it has sent a reset
-	ghost   bool    // a SYN came again when all was over: its listener believes in another connection for a while
+	ghost   bool    // a SYN, or an ACK with its cookie, came again when all was over: its listener believes in another connection for a while
 	lastAck tcp.Seq // the acknowledgment it sent last
 	edge    tcp.Seq // the right edge of the window it told last
 	told    bool    // lastAck and edge are set
@@ -157,7 +157,7 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		v.t.Fatalf("host %d sends as the other", side)
 	}
 	me := &s.f.half[side]
-	if s.flags.Has(wire.SYN|wire.ACK) && me.syn && (me.fin || me.rst || me.resets > 0) {
+	if s.flags.Has(wire.SYN|wire.ACK) && me.syn && (me.fin || me.rst || me.resets > 0) || me.cookieAgain(s) {
 		me.ghost = true
 	}
 	if me.ghost {
@@ -190,6 +190,11 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		me.tsval, me.tsecr = s.opts.TSVal, s.opts.TSEcr
 	}
 	return s
+}
+
+// cookieAgain: an end whose connection is over acknowledges as one that just began: a late ACK brought its cookie once more.
+func (h *half) cookieAgain(s *segment) bool {
+	return s.n == 0 && !s.flags.Any(wire.SYN|wire.FIN|wire.RST) && slices.Contains(h.isses, s.seq-1) && (h.rst || h.fin && s.seq != h.nxt)
 }
 
 // shift is how far the windows that an end tells are scaled: only if both asked for it.
