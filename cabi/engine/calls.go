@@ -195,16 +195,16 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 		if s == nil {
 			return ret
 		}
-		iov, ok := canSend(iov)
-		if !ok || hollow && len(iov) == 0 {
-			return -int(unix.EFAULT)
-		}
 		var n int
 		var err error
-		if flags&(Staged|Corked) != 0 && len(iov) == 1 {
+		if flags&(Staged|Corked) != 0 && len(iov) == 1 { // our own memory
 			n, err = s.SendStaged(now, iov[0], flags&Corked != 0)
 		} else {
-			n, err = s.Send(now, iov, flags)
+			there, ok := canSend(iov)
+			if !ok || hollow && len(there) == 0 {
+				return -int(unix.EFAULT)
+			}
+			n, err = s.Send(now, there, flags)
 		}
 		e.update(h)
 		return result(n, err)
