@@ -14,7 +14,10 @@ GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './bui
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
 
-all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(PROGS) ## Build the preload object, the engine and the command
+# Programs on efvi alone: efvi/examples.
+EXAMPLES := $(patsubst efvi/examples/%/main.go,$(BUILD)/efvi-%,$(wildcard efvi/examples/*/main.go))
+
+all: $(BUILD)/libsluice.so $(BUILD)/libsluice_engine.so $(BUILD)/sluice $(PROGS) $(EXAMPLES) ## Build the preload object, the engine and the command
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +40,10 @@ $(BUILD)/libsluice_packetdrill.so: $(GO_SRC) $(wildcard drill/*.[ch]) drill/expo
 $(BUILD)/sluice: $(GO_SRC)
 	@mkdir -p $(BUILD)
 	go build -o $@ -ldflags "-X github.com/sluice-net/sluice/bench.version=$$(git describe --always --dirty 2>/dev/null || echo unknown)" ./cmd/sluice
+
+$(EXAMPLES): $(BUILD)/efvi-%: $(GO_SRC)
+	@mkdir -p $(BUILD)
+	go build -o $@ ./efvi/examples/$*
 
 $(PROGS): $(BUILD)/%: bench/prog/%.c bench/prog/prog.h
 	@mkdir -p $(BUILD)

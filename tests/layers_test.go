@@ -17,21 +17,22 @@ const module = "github.com/sluice-net/sluice/"
 // those below it too, unless they have a line of their own. DO NOT CHANGE THE TABLE TO FIX A BUILD: an import that is
 // not in it means that code is in the wrong place.
 var layers = map[string][]string{
-	"efvi":         {"efvi"},
-	"afxdp":        {"afxdp", "efvi"},
-	"ustack/pbuf":  {},
-	"ustack/wire":  {},
-	"ustack/eth":   {"ustack/wire"},
-	"ustack/ip":    {"ustack/wire"},
-	"ustack/tcp":   {"ustack/wire", "ustack/pbuf"},
-	"ustack/usock": {"ustack/tcp"},
-	"ustack":       {"efvi", "ustack"},
-	"fallback":     {"fallback"},
-	"knobs":        {},
-	"broker":       {"afxdp", "efvi", "fallback", "broker"},
-	"testbed":      {"afxdp", "efvi", "testbed"},
-	"cabi":         {"afxdp", "efvi", "fallback", "ustack", "cabi", "broker/proto", "knobs"},
-	"drill":        {"cabi/engine", "drill", "efvi", "ustack"},
+	"efvi":          {"efvi"},
+	"efvi/examples": {"afxdp", "efvi"},
+	"afxdp":         {"afxdp", "efvi"},
+	"ustack/pbuf":   {},
+	"ustack/wire":   {},
+	"ustack/eth":    {"ustack/wire"},
+	"ustack/ip":     {"ustack/wire"},
+	"ustack/tcp":    {"ustack/wire", "ustack/pbuf"},
+	"ustack/usock":  {"ustack/tcp"},
+	"ustack":        {"efvi", "ustack"},
+	"fallback":      {"fallback"},
+	"knobs":         {},
+	"broker":        {"afxdp", "efvi", "fallback", "broker"},
+	"testbed":       {"afxdp", "efvi", "testbed"},
+	"cabi":          {"afxdp", "efvi", "fallback", "ustack", "cabi", "broker/proto", "knobs"},
+	"drill":         {"cabi/engine", "drill", "efvi", "ustack"},
 }
 
 func TestImportsRunOneWay(t *testing.T) {

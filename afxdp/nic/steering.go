@@ -1,0 +1,96 @@
+package nic
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp"
+)
+
+const (
+	xdpPass    = 2 // enum xdp_action
+	ctxData    = 0 // struct xdp_md
+	ctxDataEnd = 4
+	ctxQueue   = 16 // rx_queue_index
+)
+
+// steering sends what a filter chooses to the socket of the queue it came by, and leaves everything else to the kernel.
+type steering struct {
+	sockets *ebpf.Map
+	program *ebpf.Program
+	link    link.Link
+}
+
+// steer attaches to a device: in the driver if that can be, else on the generic path.
+func steer(dev afxdp.Device, f Filter) (s *steering, native bool, err error) {
+	s = &steering{}
+	spec := &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}
+	if s.sockets, err = ebpf.NewMap(spec); err != nil {
+		return nil, false, fmt.Errorf("make XSK map: %w", err)
+	}
+	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, s.sockets.FD())}
+	if dev.MTU > maxLinearMTU {
+		prog.Flags |= unix.BPF_F_XDP_HAS_FRAGS
+	}
+	if s.program, err = ebpf.NewProgram(prog); err != nil {
+		return nil, false, errors.Join(fmt.Errorf("load XDP program: %w", err), s.close())
+	}
+	for _, mode := range []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode} {
+		s.link, err = link.AttachXDP(link.XDPOptions{Program: s.program, Interface: dev.Ifindex, Flags: mode})
+		if err == nil {
+			return s, mode == link.XDPDriverMode, nil
+		}
+		s.link = nil
+	}
+	return nil, false, errors.Join(fmt.Errorf("attach XDP program: %w", err), s.close())
+}
+
+// maxLinearMTU is the largest MTU whose packets fit the one page that drivers keep for XDP.
+const maxLinearMTU = 3498
+
+func program(f Filter, sockets int) asm.Instructions {
+	out := asm.Instructions{
+		asm.Mov.Reg(asm.R6, asm.R1),
+		asm.LoadMem(asm.R2, asm.R6, ctxData, asm.Word),
+		asm.LoadMem(asm.R3, asm.R6, ctxDataEnd, asm.Word),
+		asm.Mov.Reg(asm.R4, asm.R2),
+		asm.Add.Imm(asm.R4, f.need()),
+		asm.JGT.Reg(asm.R4, asm.R3, "pass"),
+	}
+	out = append(out, f.instructions()...)
+	return append(out,
+		asm.LoadMem(asm.R2, asm.R6, ctxQueue, asm.Word),
+		asm.LoadMapPtr(asm.R1, sockets),
+		asm.Mov.Imm(asm.R3, xdpPass),
+		asm.FnRedirectMap.Call(),
+		asm.Return(),
+		asm.Mov.Imm(asm.R0, xdpPass).WithSymbol("pass"),
+		asm.Return(),
+	)
+}
+
+func (s *steering) set(queue, socket int) error {
+	if err := s.sockets.Put(uint32(queue), uint32(socket)); err != nil {
+		return fmt.Errorf("set socket of queue %d: %w", queue, err)
+	}
+	return nil
+}
+
+func (s *steering) close() (err error) {
+	if s.link != nil {
+		err = s.link.Close()
+	}
+	if s.program != nil {
+		err = errors.Join(err, s.program.Close())
+	}
+	if s.sockets != nil {
+		err = errors.Join(err, s.sockets.Close())
+	}
+	*s = steering{}
+	return err
+}
