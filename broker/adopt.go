@@ -61,6 +61,7 @@ func (b *Broker) endGrace() {
 		b.log.Infof("broker: pin %v removed: nobody came for it", pin)
 	}
 	b.grace = nil
+	b.repairHidden(nil)
 }
 
 // prune takes entries and queues out of an adopted program that no owner showed.
@@ -70,6 +71,9 @@ func (d *device) prune() {
 			d.note(d.prog.DelQueue(q.index))
 			d.note(d.prog.SetQuiet(q.index, false))
 		}
+	}
+	if d.hidden != nil {
+		d.note(d.hidden.Sweep())
 	}
 	l, ok := d.prog.(interface {
 		Listeners() ([]netip.AddrPort, error)
@@ -187,7 +191,8 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 	if err != nil {
 		return err
 	}
-	if vi.Queue < 0 || vi.Queue >= len(d.queues) || d.queues[vi.Queue].owner != nil {
+	q := d.at(vi.Queue)
+	if q == nil || q.owner != nil {
 		return refuse("adopt: queue %d of %s cannot be had", vi.Queue, d.Name)
 	}
 	if dom, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_DOMAIN); err != nil || dom != unix.AF_XDP {
@@ -207,7 +212,6 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 		return err
 	}
 	d.note(d.prog.SetQuiet(vi.Queue, false))
-	q := d.queues[vi.Queue]
 	q.owner, q.xsk, q.ready, q.active = c, &adoptedXSK{f, layout}, true, true
 	return nil
 }

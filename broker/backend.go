@@ -5,6 +5,7 @@ import (
 	"os"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/hidden"
 	"github.com/sluice-net/sluice/afxdp/netns"
 	"github.com/sluice-net/sluice/afxdp/steer"
 )
@@ -40,6 +41,8 @@ type backend interface {
 	// OpenQueue takes a queue over mem; share is a socket of another queue over it, or 0.
 	OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (xsk, error)
 	SendSYN(ns int, tuples []steer.Tuple) error
+	// Hide takes receive queues away from the kernel, with a journal at path, or goes on with those that path tells of.
+	Hide(ns int, device string, count int, id hidden.Identity, path string) (hider, error)
 }
 
 // kernel is the real one.

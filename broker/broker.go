@@ -68,6 +68,9 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 		b.startGrace()
 	}
 	if _, real := cfg.backend.(kernel); real {
+		b.repairHidden(b.grace)
+	}
+	if _, real := cfg.backend.(kernel); real {
 		b.makeSpare()
 	}
 	b.goDo(b.acceptLoop)

@@ -10,6 +10,7 @@ import (
 type Config struct {
 	Socket  string // path of the socket; default /run/sluice/broker.sock
 	PinDir  string // where XDP programs are pinned; default: below /sys/fs/bpf, else on a bpffs mounted beside the socket
+	Hide    int    // receive queues to hide from the kernel on devices with ntuple filters; default 0: XDP alone steers, on every queue
 	NoPins  bool   // pin nothing: everything ends with this process, also if it is killed, and no other broker adopts it
 	Frames  int    // umem frames of a process that does not say; default 16384 (64 MiB)
 	Clients int    // most processes at once; default 4096

@@ -16,6 +16,7 @@ type device struct {
 	netDevice
 	space   *space
 	prog    program
+	hidden  hider // nil: the queues are those that everybody's packets arrive on
 	queues  []*queue
 	members []*client // in order of joining
 	entries map[key]bool
@@ -74,6 +75,12 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 
 func newDevice(s *space, n netDevice, prog program) *device {
 	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]bool{}, flows: map[steer.Tuple]*client{}}
+	if d.hidden = s.hide(n); d.hidden != nil {
+		for _, i := range d.hidden.Queues() {
+			d.queues = append(d.queues, &queue{index: i})
+		}
+		return d
+	}
 	for i := range min(n.Queues, steer.MaxQueues) {
 		d.queues = append(d.queues, &queue{index: i})
 	}
@@ -90,6 +97,7 @@ func (d *device) close() {
 	for _, q := range d.queues {
 		d.free(q)
 	}
+	d.unhide()
 	if err := d.prog.Close(); err != nil {
 		d.space.b.log.Errorf("broker: %s: %v", d.Name, err)
 		return
@@ -143,9 +151,19 @@ func (d *device) leave(c *client) {
 	}
 }
 
-// owns tells how many queues c has here, and whether that is all of them.
+// at finds a queue by its number.
+func (d *device) at(index int) *queue {
+	for _, q := range d.queues {
+		if q.index == index {
+			return q
+		}
+	}
+	return nil
+}
+
+// owns tells how many queues c has here, and whether that is all of the device's: of hidden ones it never is.
 func (d *device) owns(c *client) (n int, all bool) {
-	all = true
+	all = d.hidden == nil
 	for _, q := range d.queues {
 		switch {
 		case q.absent:

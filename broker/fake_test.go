@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/ethtool"
+	"github.com/sluice-net/sluice/afxdp/ethtool/fakenic"
+	"github.com/sluice-net/sluice/afxdp/hidden"
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 )
@@ -31,6 +34,7 @@ type fakeKernel struct {
 	attach   error
 	syns     []steer.Tuple
 	attached int
+	nic      *fakenic.NIC // what answers ethtool requests, for Hide
 }
 
 func newFakeKernel(queues int) *fakeKernel {
@@ -86,6 +90,20 @@ func (f *fakeKernel) set(fn func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn()
+}
+
+func (f *fakeKernel) Hide(_ int, device string, count int, id hidden.Identity, path string) (hider, error) {
+	if f.nic == nil {
+		return nil, hidden.ErrUnsupported
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	h, err := hidden.Open(ethtool.NIC{Name: device, Call: f.nic}, count, id, path)
+	if err != nil {
+		return nil, err
+	}
+	return h, nil
 }
 
 type fakeXSK struct {

@@ -71,10 +71,13 @@ func (c *client) queueOf(ref proto.QueueRef) *queue {
 		return nil
 	}
 	d := c.space.devices[ref.Ifindex]
-	if d == nil || ref.Queue < 0 || ref.Queue >= len(d.queues) || d.queues[ref.Queue].owner != c {
+	if d == nil {
 		return nil
 	}
-	return d.queues[ref.Queue]
+	if q := d.at(ref.Queue); q != nil && q.owner == c {
+		return q
+	}
+	return nil
 }
 
 // activate lets packets go to a queue once its owner is ready for all of them.

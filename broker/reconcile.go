@@ -280,11 +280,13 @@ func (d *device) setEntries() {
 	for k := range want {
 		if !d.entries[k] {
 			d.note(d.prog.SetListener(k.ip, k.port, 0))
+			d.steer(k)
 			d.entries[k] = true
 		}
 	}
 	for k := range d.entries {
 		if !want[k] && !d.lingers(k, owners) {
+			d.unsteer(k)
 			d.note(d.prog.DelListener(k.ip, k.port))
 			delete(d.entries, k)
 		}

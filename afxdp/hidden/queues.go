@@ -3,6 +3,7 @@ package hidden
 import (
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,58 @@ func Take(nic ethtool.NIC, count int, id Identity, path string) (*Queues, error)
 	h := &Queues{nic: nic, queues: queues, rules: map[ethtool.Match]*shared{}, specs: map[string]*taken{}}
 	if err := h.begin(rings, table, id, path); err != nil {
 		return nil, err
+	}
+	return h, nil
+}
+
+// Open takes hidden queues, or resumes with those that the journal at path tells of. A journal that does not fit the device as it is now is
+// undone first.
+func Open(nic ethtool.NIC, count int, id Identity, path string) (*Queues, error) {
+	rec, err := readJournal(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return Take(nic, count, id, path)
+	}
+	if err == nil {
+		if h, err := resume(nic, rec, id, path); err == nil {
+			return h, nil
+		}
+	}
+	if err := Repair(path, nic.Call, func(of Identity) string {
+		if of == id {
+			return nic.Name
+		}
+		return ""
+	}); err != nil {
+		return nil, err
+	}
+	return Take(nic, count, id, path)
+}
+
+// resume goes on where another process ended. Its rules are nobody's until they are asked for again; Sweep deletes the rest.
+func resume(nic ethtool.NIC, rec record, id Identity, path string) (*Queues, error) {
+	h := &Queues{
+		nic: nic, queues: rec.Hidden, context: rec.Context, journal: &journal{path, rec},
+		rules: map[ethtool.Match]*shared{}, specs: map[string]*taken{},
+	}
+	s, err := nic.Spread(0)
+	if err != nil || rec.Identity != id || !slices.Equal(s.Table, rec.After) || rec.ContextTable != nil && rec.Context == 0 {
+		return nil, fmt.Errorf("journal %s does not fit %s", path, nic.Name)
+	}
+	h.journal.rec.Device = nic.Name
+	there, err := nic.Rules()
+	if err != nil {
+		return nil, err
+	}
+	for _, text := range rec.Rules {
+		r, err := decode(text)
+		if err != nil {
+			return nil, err
+		}
+		for _, t := range there {
+			if t.Match == r.Match && t.Queue == r.Queue && t.Context == r.Context {
+				h.rules[r.Match] = &shared{location: t.Location}
+			}
+		}
 	}
 	return h, nil
 }

@@ -81,6 +81,17 @@ func (h *Queues) Unsteer(s efvi.FilterSpec) error {
 	return h.dropAll(t.matches)
 }
 
+// Sweep deletes the rules that nobody asked for since the queues were resumed.
+func (h *Queues) Sweep() (err error) {
+	for m, r := range h.rules {
+		if r.users == 0 {
+			r.users = 1
+			err = errors.Join(err, h.dropAll([]ethtool.Match{m}))
+		}
+	}
+	return err
+}
+
 func (h *Queues) takeAll(step []ethtool.Match, foreign []ethtool.Rule) error {
 	for i, m := range step {
 		if err := h.take(m, foreign); err != nil {

@@ -21,6 +21,8 @@ const (
 type brokerFlags struct {
 	socket, pins, level string
 	forPID, readyFD     int
+	hide                int
+	repair              bool
 }
 
 func brokerCommand() *cobra.Command {
@@ -29,11 +31,18 @@ func brokerCommand() *cobra.Command {
 		Use:   "broker",
 		Short: "Hold queues, XDP programs and privilege for accelerated programs (root)",
 		Args:  cobra.NoArgs,
-		RunE:  func(*cobra.Command, []string) error { return f.serve() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.repair {
+				return f.putBack(cmd)
+			}
+			return f.serve()
+		},
 	}
 	cmd.Flags().StringVar(&f.socket, "socket", defaultSocket, "path of the socket to serve")
 	cmd.Flags().StringVar(&f.pins, "pins", "", "directory for pinned BPF objects, a bpffs on its parent (default /sys/fs/bpf/sluice, or bpf/sluice beside the socket)")
 	cmd.Flags().StringVar(&f.level, "log", "info", "off, error, info or debug, on stderr")
+	cmd.Flags().IntVar(&f.hide, "hide", 0, "receive queues to hide from the kernel on devices with ntuple filters (never tried on a real card)")
+	cmd.Flags().BoolVar(&f.repair, "repair", false, "put RSS tables and rules back that a broker left behind which was killed, and end")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
 	return cmd
@@ -42,7 +51,7 @@ func brokerCommand() *cobra.Command {
 func (f brokerFlags) serve() error {
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
+	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
 	f.report(err)
 	if err != nil {
 		return err
@@ -54,6 +63,18 @@ func (f brokerFlags) serve() error {
 	}
 	f.waitUnused(ctx, b)
 	return nil
+}
+
+// putBack does what --repair says.
+func (f brokerFlags) putBack(cmd *cobra.Command) error {
+	done, err := broker.Repair(f.socket)
+	for _, path := range done {
+		fmt.Fprintln(cmd.OutOrStdout(), "repaired", path)
+	}
+	if err == nil && len(done) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing to repair")
+	}
+	return err
 }
 
 // report tells the starter how it went.
