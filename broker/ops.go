@@ -21,6 +21,7 @@ func init() {
 		proto.OpStray:      opStray,
 		proto.OpAdopt:      opAdopt,
 		proto.OpStatus:     opStatus,
+		proto.OpInspect:    opInspect,
 		proto.OpDetach:     opDetach,
 		proto.OpAttach:     opAttach,
 	}

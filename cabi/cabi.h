@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 2 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 3 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -151,6 +151,9 @@ struct sl_shared {
 
 	/* Grows when somebody asks by hand for connections of the kernel to be taken (sl_wished); some handle is listed as changed, too. */
 	SL_ATOMIC(uint32_t) wish;
+
+	/* One of the program's descriptors of each handle, number + 1, 0 for none; written by C, for people (`sluice ss`). */
+	SL_ATOMIC(int32_t) fds[SL_MAX_HANDLES];
 };
 
 /* How the engine is started. */

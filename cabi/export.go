@@ -27,6 +27,7 @@ var the *engine.Engine
 // The two descriptions of the shared memory agree, or this does not compile.
 var (
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.wish)]byte         = [unsafe.Offsetof(engine.Shared{}.Wish)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.fds)]byte          = [unsafe.Offsetof(engine.Shared{}.FDs)]byte{}
 	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+#include "engine.h"
 #include "file.h"
 #include "hands.h"
 #include "raw.h"
@@ -188,6 +189,16 @@ static uint64_t swap(fd_entry *slot, uint64_t fresh)
     return e;
 }
 
+// name_fd remembers fd as the one of f to ask the kernel by, and to show to people.
+static void name_fd(struct file *f, int fd)
+{
+    atomic_store(&f->fd, fd);
+    struct sl_shared *s = shared();
+    int handle = atomic_load(&f->handle);
+    if (s && handle >= 0 && handle < SL_MAX_HANDLES)
+        atomic_store_explicit(&s->fds[handle], fd + 1, memory_order_relaxed);
+}
+
 // release undoes what fd_bind did for one entry.
 static void release(uint64_t e, int fd)
 {
@@ -202,7 +213,7 @@ static void release(uint64_t e, int fd)
 void file_note_fd(int fd, struct file *f, void *arg)
 {
     (void)arg;
-    atomic_store(&f->fd, fd);
+    name_fd(f, fd);
 }
 
 bool fd_bind(int fd, struct file *f)
@@ -212,7 +223,7 @@ bool fd_bind(int fd, struct file *f)
         return false;
     file_hold(f);
     if (atomic_fetch_add(&f->fds, 1) == 0)
-        atomic_store(&f->fd, fd);
+        name_fd(f, fd);
     release(swap(slot, file_entry(f)), fd);
     return true;
 }
@@ -246,7 +257,7 @@ void fd_rebind(int fd, struct file *f)
     if (f) {
         file_hold(f);
         if (atomic_fetch_add(&f->fds, 1) == 0)
-            atomic_store(&f->fd, fd);
+            name_fd(f, fd);
     }
     uint64_t was = atomic_exchange(fd_slot(fd, false), f ? file_entry(f) : 0) & ~ENTRY_HELD;
     hands_off(-1);
@@ -339,6 +350,8 @@ void file_set_handle(struct file *f, int handle)
         atomic_compare_exchange_strong(&table[old], &mine, 0);
     if (table && handle >= 0 && (unsigned)handle < HANDLES)
         atomic_store(&table[handle], f->number + 1);
+    if (handle >= 0)
+        name_fd(f, atomic_load(&f->fd));
 }
 
 struct file *file_of_handle(int handle)

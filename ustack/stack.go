@@ -171,3 +171,8 @@ func (s *Stack) Free() int { return s.pool.Available() }
 
 // Conns is the number of connections.
 func (s *Stack) Conns() int { return s.table.n }
+
+// Frames, Unused and Received are how many frames there are, nobody has, and hold data that no program has read.
+func (s *Stack) Frames() int   { return s.pool.Len() }
+func (s *Stack) Unused() int   { return s.pool.Free() }
+func (s *Stack) Received() int { return s.pool.Received() }

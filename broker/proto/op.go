@@ -34,6 +34,7 @@ const (
 	OpAdopt      Op = "adopt"      // Adopt, umem, state, XSKs, listeners -> Grant (without descriptors)
 	OpDetach     Op = "detach"     // Which -> Moves: connections of programs go to the kernel. The broker asks the same of each engine
 	OpAttach     Op = "attach"     // Which -> Moves: the other way
+	OpInspect    Op = "inspect"    // Inspect -> Inspected, a memfd of Record. The broker asks the same of the process's engine
 	OpStatus     Op = "status"     // nothing -> the broker's Status as JSON
 )
 

@@ -113,11 +113,11 @@ func (e *Engine) SLWishDone(moved, left int) int {
 	})
 }
 
-func (e *Engine) answerWith(now int64, p *proto.Packet, body any) {
+func (e *Engine) answerWith(now int64, p *proto.Packet, body any, fds ...int) {
 	if e.link.client == nil {
 		return
 	}
-	if err := e.link.client.Answer(p, "", body); err != nil {
+	if err := e.link.client.Answer(p, "", body, fds...); err != nil {
 		e.lost(now, err)
 	}
 }

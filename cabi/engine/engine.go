@@ -55,7 +55,8 @@ type Engine struct {
 	said      map[string]struct{} // refusals noted already
 	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 
-	wishes []wish // to be shown to the C side, the first is
+	wishes      []wish // to be shown to the C side, the first is
+	inspections []*inspection
 
 	turned   int64 // when the last turn was
 	nextLook int64 // when the broker and the routes are looked at next

@@ -60,6 +60,8 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		err = e.detach(now, p)
 	case proto.OpAttach:
 		err = e.attach(p)
+	case proto.OpInspect:
+		err = e.inspect(p)
 	}
 	if err != nil {
 		e.debug("%s: %v", p.Op, err)

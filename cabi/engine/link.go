@@ -120,6 +120,7 @@ func (e *Engine) tell(now int64, op proto.Op, body any) {
 func (e *Engine) lost(now int64, why error) {
 	e.hangUp()
 	e.wishes = nil
+	e.forgetInspections()
 	e.link.lostAt, e.link.retry = now, now+retrySoon
 	e.info("broker went away (%v): connections go on, looking for a new one", why)
 }

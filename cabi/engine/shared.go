@@ -68,6 +68,8 @@ type Shared struct {
 	Crossings, Turns, RxPackets, TxPackets, Handovers, Panics uint64
 
 	Wish atomic.Uint32
+
+	FDs [MaxHandles]atomic.Int32
 }
 
 // changed lists a handle for the C side, unless it is listed already.

@@ -46,6 +46,10 @@ func (e *Engine) look(now int64) int {
 	n += e.events(now)
 	e.reconnect(now)
 	e.tellReady(now)
+	if len(e.inspections) > 0 {
+		n++
+		e.inspecting(now)
+	}
 	for len(e.ended) > 0 {
 		f := e.ended[len(e.ended)-1]
 		e.ended = e.ended[:len(e.ended)-1]
@@ -82,7 +86,7 @@ func (e *Engine) leave(now int64) {
 	if e.link.pending() {
 		d = earlier(d, now)
 	}
-	if len(e.ended) > 0 || e.nextLook == now {
+	if len(e.ended) > 0 || len(e.inspections) > 0 || e.nextLook == now {
 		d = earlier(d, now)
 	}
 	e.sh.Deadline.Store(d)

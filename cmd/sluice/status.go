@@ -14,16 +14,13 @@ import (
 const queryTimeout = 5 * time.Second
 
 func statusCommand() *cobra.Command {
-	socket := defaultSocket
-	if s := os.Getenv(brokerKnob); s != "" {
-		socket = s
-	}
+	var socket string
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print what the broker knows: programs, devices, queues, packets (JSON)",
 		Args:  cobra.NoArgs,
 	}
-	cmd.Flags().StringVar(&socket, "socket", socket, "path of the broker's socket")
+	brokerFlag(cmd, &socket)
 	cmd.RunE = func(*cobra.Command, []string) error {
 		st, err := broker.Query(socket, queryTimeout)
 		if err != nil {
@@ -34,4 +31,13 @@ func statusCommand() *cobra.Command {
 		return enc.Encode(st)
 	}
 	return cmd
+}
+
+// brokerFlag adds --socket.
+func brokerFlag(cmd *cobra.Command, socket *string) {
+	def := defaultSocket
+	if s := os.Getenv(brokerKnob); s != "" {
+		def = s
+	}
+	cmd.Flags().StringVar(socket, "socket", def, "path of the broker's socket")
 }

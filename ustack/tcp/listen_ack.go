@@ -127,7 +127,7 @@ func (l *Listener) child(now int64, r *halfOpen, s *Segment) *Conn {
 // admit queues an established connection for accept(2) and processes what came with the last ACK.
 func (l *Listener) admit(now int64, c *Conn, s *Segment, out Out) {
 	l.done.push(c)
-	c.segsIn = 1
+	c.segsIn = 2 // the SYN and this ACK, as the kernel counts
 	if len(s.Payload) > 0 {
 		c.dataIn = 1
 	}

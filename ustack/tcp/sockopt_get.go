@@ -93,8 +93,8 @@ func boolInt(b bool) int {
 	return 0
 }
 
-func first(a, b int) int {
-	if a != 0 {
+func first[T comparable](a, b T) T {
+	if a != *new(T) {
 		return a
 	}
 	return b

@@ -1,0 +1,91 @@
+// Package ask is how the tools that look at accelerated programs (sluice ss, netstat, top, ...) talk to the broker. The broker tells root
+// everything and others about their own programs.
+package ask
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/broker/proto"
+)
+
+// Timeout bounds one question. The broker gives a program that does not answer less than that.
+const Timeout = 10 * time.Second
+
+// Broker is a channel to one.
+type Broker struct {
+	c    *proto.Client
+	door int
+}
+
+// Dial opens it. name is what the broker calls the tool in its log.
+func Dial(socket, name string) (*Broker, error) {
+	door, err := proto.Dial(socket)
+	if err != nil {
+		return nil, err
+	}
+	c, _, err := proto.Open(door, proto.Hello{Program: name}, Timeout)
+	if err != nil {
+		unix.Close(door)
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &Broker{c: c, door: door}, nil
+}
+
+// Close ends the channel, and all that was asked for through it.
+func (b *Broker) Close() {
+	b.c.Close()
+	unix.Close(b.door)
+}
+
+// Status is what the broker knows by itself.
+func (b *Broker) Status() (st broker.Status, err error) {
+	_, err = b.c.Call(proto.OpStatus, nil, nil, &st, Timeout)
+	return st, err
+}
+
+// Inspect asks a process for its sockets.
+func (b *Broker) Inspect(pid int) (in proto.Inspected, records []proto.Record, err error) {
+	fds, err := b.c.Call(proto.OpInspect, proto.Inspect{Pid: pid}, nil, &in, Timeout)
+	defer closeAll(fds)
+	if err != nil {
+		return in, nil, err
+	}
+	if in.Version != proto.RecordVersion || len(fds) != 1 {
+		return in, nil, fmt.Errorf("process %d: records of version %d, this tool reads %d", pid, in.Version, proto.RecordVersion)
+	}
+	records, err = read(fds[0], in.Records)
+	return in, records, err
+}
+
+// maxRecords is more sockets than an engine has handles, half-open connections and TIME-WAITs by default.
+const maxRecords = 1 << 20
+
+// read copies the records. The memory is the process's, which may shrink it meanwhile: it is read, never mapped.
+func read(fd, n int) ([]proto.Record, error) {
+	if n < 0 || n > maxRecords {
+		return nil, fmt.Errorf("%d records", n)
+	}
+	records := make([]proto.Record, n)
+	b := proto.RecordBytes(records)
+	for at := 0; at < len(b); {
+		k, err := unix.Pread(fd, b[at:], int64(at))
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || k == 0 {
+			return nil, fmt.Errorf("records end after %d of %d bytes: %v", at, len(b), err)
+		}
+		at += k
+	}
+	return records, nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		unix.Close(fd)
+	}
+}
