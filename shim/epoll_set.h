@@ -55,6 +55,7 @@ struct ep_set {
     _Atomic int bell;  // eventfd in the kernel's set, edge-triggered; -1: none yet
     bool foreign;      // in a forked child: conns are the parent's (epoll_move.c)
     bool nested;       // somebody polls the set itself: ring the bell when an item gets ready
+    bool holds_sets;   // others are in it
     _Atomic bool kernel_turn; // the kernel's members come first in the next epoll_wait
     uint32_t rounds;
     struct ep_set *next, *prev; // all sets; next is also the free list

@@ -176,6 +176,8 @@ static int wait_call(const struct call *c)
         join(set);
     if (set->foreign)
         epoll_adopt(set);
+    if (set->holds_sets)
+        nest_settle();
     bool again = true;
     int r = bad ? (errno = -bad, -1) : 0;
     while (again && !bad) {

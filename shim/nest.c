@@ -3,18 +3,39 @@
 #include "epoll_set.h"
 #include "real.h"
 
+static bool still(const struct sl_shared *s, const struct ep_item *it)
+{
+    const struct sl_word *w = &s->words[it->handle];
+    return (atomic_load(&w->ready) & it->events & ~(uint32_t)EP_PRIVATE) != 0 && atomic_load(&w->moved) == 0;
+}
+
+// Items that are ready no more leave the ready list, as they do when the kernel polls a set.
 void nest_refresh(struct ep_set *set)
 {
-    if (atomic_load(&set->nready) > 0)
+    struct sl_shared *s = shared();
+    uint64_t rung;
+    while (s && set->rhead && !still(s, set->rhead))
+        item_unready(set->rhead);
+    if (set->rhead)
         set_ring(set);
+    else if (atomic_load(&set->bell) >= 0 && atomic_load(&set->plain) == 0) // else it may be rung for those
+        (void)!real.read(atomic_load(&set->bell), &rung, sizeof rung);
+}
+
+void nest_settle(void)
+{
+    ready_lock();
+    for (struct ep_set *set = all_sets; set; set = set->next)
+        if (set->nested)
+            nest_refresh(set);
+    ready_unlock();
 }
 
 // watch makes the set's kernel descriptor tell of the engine's members too. Under the lock.
 static void watch(struct ep_set *set)
 {
-    if (set->nested)
-        return;
-    set->nested = set_bell(set);
+    if (!set->nested)
+        set->nested = set_bell(set);
     nest_refresh(set);
 }
 
@@ -36,13 +57,14 @@ bool nest_watch(int ep)
 
 void nest_enter(int outer, int inner)
 {
-    (void)outer;
-    struct file *f;
-    struct ep_set *set = set_of(inner, &f);
-    if (!set)
-        return;
-    ready_lock();
-    watch(set);
-    ready_unlock();
-    file_put(f);
+    struct file *fo, *fi;
+    struct ep_set *holder = set_of(outer, &fo), *set = set_of(inner, &fi);
+    if (holder && set) {
+        ready_lock();
+        holder->holds_sets = true;
+        watch(set);
+        ready_unlock();
+    }
+    file_put(fo);
+    file_put(fi);
 }

@@ -14,6 +14,7 @@
 #include "raw.h"
 #include "real.h"
 #include "sigstack.h"
+#include "sleep.h"
 #include "threads.h"
 
 _Thread_local volatile int engine_inside __attribute__((tls_model("initial-exec")));
@@ -153,6 +154,7 @@ static void trampoline(int sig, siginfo_t *info, void *ctx)
     sig_any++;
     if (!(user[sig].sa_flags & SA_RESTART))
         sig_plain++;
+    sleeper_leaves();
     sigstack_call(&user[sig], sig, info, uc);
 }
 

@@ -149,6 +149,12 @@ void sleeper_release(void)
     ready_unlock();
 }
 
+void sleeper_leaves(void)
+{
+    if (me.asleep)
+        sleeper_release();
+}
+
 // sleep_for: the time left, or NULL for ever. A thread without an eventfd (no descriptor left) looks again each millisecond.
 static struct timespec *sleep_for(struct timespec *t, int64_t deadline)
 {

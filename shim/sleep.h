@@ -34,6 +34,9 @@ void sleepers_wake(void);
 // if the engine's wake descriptor was readable. A cancellation point.
 int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline, const sigset_t *mask, bool *engine);
 
+// sleeper_leaves: a handler of the program is about to run in this thread, and may jump away from its sleep: another keeps instead.
+void sleeper_leaves(void);
+
 // sleep_check_deadline: the engine's next timer may have become earlier: make the keeper look. Takes the ready lock if so.
 void sleep_check_deadline(struct sl_shared *s);
 

@@ -68,7 +68,7 @@ func compile(t *testing.T, dir string) {
 	}
 	object("libsluice.so", []string{"-shared", "-fPIC", "-Wl,--version-script=" + root + "/shim/exports.map", "-ldl"}, root+"/shim/*.c")
 	object("libsluice_engine.so", []string{"-shared", "-fPIC"}, "testdata/engine.c")
-	object("scenarios", nil, "testdata/rig.c", "testdata/basic.c", "testdata/calls.c", "testdata/threads.c", "testdata/life.c")
+	object("scenarios", nil, "testdata/rig.c", "testdata/basic.c", "testdata/calls.c", "testdata/threads.c", "testdata/life.c", "testdata/edges.c")
 }
 
 // ring makes the file by which a scenario tells the stand-in of packets.

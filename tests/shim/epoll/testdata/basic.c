@@ -112,12 +112,15 @@ static void write_space(void)
     static char block[65536];
     add(ep, p.srv, EPOLLOUT | EPOLLET, 'a');
     show(ep, 0);
-    while (write(p.srv, block, sizeof block) > 0)
-        ;
+    for (int i = 0; i < 20; i++, settle()) /* what the client takes by itself is taken */
+        while (write(p.srv, block, sizeof block) > 0)
+            i = 0;
     say("full: %s", strerrorname_np(errno));
+    while (epoll_wait(ep, &(struct epoll_event){ 0 }, 1, 0) > 0) /* of the time before */
+        ;
     show(ep, 0);
     fcntl(p.cli, F_SETFL, O_NONBLOCK);
-    for (int i = 0; i < 300; i++) {
+    for (int i = 0; i < 60; i++) {
         while (read(p.cli, block, sizeof block) > 0)
             ;
         settle();

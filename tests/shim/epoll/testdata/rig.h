@@ -26,7 +26,7 @@ struct scenario {
     const char *name;
     void (*run)(void);
 };
-extern const struct scenario basic[], calls[], threads[], life[];
+extern const struct scenario basic[], calls[], threads[], life[], edges[];
 
 void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 #define SAY_ERR(call) say(#call " = %s", (call) < 0 ? strerrorname_np(errno) : "ok")
