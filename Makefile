@@ -119,5 +119,15 @@ packetdrill-suite: packetdrill ## Run the scripts below SUITE against our stack 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
 
+DESTDIR ?=
+PREFIX ?= /usr
+VERSION ?= 0.1
+.PHONY: install deb
+install: all ## Install below DESTDIR, in PREFIX
+	packaging/install $(BUILD) '$(DESTDIR)' '$(PREFIX)'
+
+deb: all ## Make a Debian package: build/sluice_VERSION_ARCH.deb
+	packaging/deb $(BUILD) '$(VERSION)'
+
 clean: ## Remove what was built
 	rm -rf $(BUILD)

@@ -171,7 +171,7 @@ func (b *Broker) adoptListeners(c *client, s *space, allowed []string, socks []i
 			return err
 		}
 		l.devices, l.ready = allowed, true
-		devs, notes, err := s.devicesFor(l.key, allowed)
+		devs, notes, err := s.devicesFor(l.key, allowed, c.mayListen(l.key))
 		if err != nil {
 			return err
 		}

@@ -3,18 +3,20 @@ package broker
 import (
 	"time"
 
+	"github.com/sluice-net/sluice/broker/policy"
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
 // Config says how a broker works. Every zero means the default.
 type Config struct {
-	Socket  string // path of the socket; default /run/sluice/broker.sock
-	PinDir  string // where XDP programs are pinned; default: below /sys/fs/bpf, else on a bpffs mounted beside the socket
-	Hide    int    // receive queues to hide from the kernel on devices with ntuple filters; default 0: XDP alone steers, on every queue
-	NoPins  bool   // pin nothing: everything ends with this process, also if it is killed, and no other broker adopts it
-	Frames  int    // umem frames of a process that does not say; default 16384 (64 MiB)
-	Clients int    // most processes at once; default 4096
-	Log     Logger // default: silent
+	Socket  string         // path of the socket; default /run/sluice/broker.sock
+	PinDir  string         // where XDP programs are pinned; default: below /sys/fs/bpf, else on a bpffs mounted beside the socket
+	Policy  *policy.Policy // who may have what; default: everybody everything
+	Hide    int            // receive queues to hide from the kernel on devices with ntuple filters; default 0: XDP alone steers, on every queue
+	NoPins  bool           // pin nothing: everything ends with this process, also if it is killed, and no other broker adopts it
+	Frames  int            // umem frames of a process that does not say; default 16384 (64 MiB)
+	Clients int            // most processes at once; default 4096
+	Log     Logger         // default: silent
 
 	// The times below are waits for programs, not promises.
 	YieldTimeout time.Duration // for queues to be given up; default 2 s

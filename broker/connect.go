@@ -56,7 +56,7 @@ var errNoQueue = errors.New("no queue can be had now")
 
 // steerFlow leads the packets of one flow to the client.
 func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string) (any, []int, error) {
-	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, allowed)
+	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, allowed, c.mayConnect)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -36,13 +36,16 @@ func (b *Broker) readHello(c *client) error {
 	b.mu.Lock()
 	c.pid, c.uid, c.gid, c.pidfd = int(p.Creds.Pid), p.Creds.Uid, p.Creds.Gid, pidfd
 	c.program, c.frames, c.token = clean(h.Program), clampFrames(h.Frames, b.cfg.Frames), rand.Text()
-	gone := c.gone
+	gone, over := c.gone, b.overProcesses(c)
 	if gone {
 		c.closeFiles()
 	}
 	b.mu.Unlock()
-	if gone {
+	switch {
+	case gone:
 		return errGone
+	case over != nil:
+		return c.turnAway(p, over)
 	}
 	b.goDo(func() { b.watch(c, pidfd) })
 	b.reply(c, p, proto.Welcome{Version: proto.Version, Pid: c.pid, Token: c.token}, nil)

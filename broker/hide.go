@@ -150,7 +150,7 @@ func (b *Broker) hides(pin steer.Pin) bool {
 // Repair puts every device back that the journals beside the socket tell of. No broker may be running there.
 func Repair(socket string) (repaired []string, err error) {
 	cfg := Config{Socket: socket}.withDefaults()
-	if running(cfg.Socket) {
+	if answers(cfg.Socket) {
 		return nil, fmt.Errorf("a broker is running at %s; it repairs what it finds when it starts", cfg.Socket)
 	}
 	files, _ := filepath.Glob(filepath.Join(journals(cfg.Socket), "*.json"))

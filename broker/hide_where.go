@@ -6,11 +6,9 @@ import (
 	"path/filepath"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/hidden"
 	"github.com/sluice-net/sluice/afxdp/netns"
-	"github.com/sluice-net/sluice/broker/proto"
 )
 
 // netnsCaller makes ethtool requests where a journal's device lives. A namespace has no name; some process or a mount keeps it.
@@ -56,17 +54,4 @@ func (w *netnsCaller) close() {
 	if w.file != nil {
 		w.file.Close()
 	}
-}
-
-// running tells whether somebody serves the socket.
-func running(socket string) bool {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	if socket == "" {
-		socket = proto.DefaultSocket
-	}
-	return unix.Connect(fd, &unix.SockaddrUnix{Name: socket}) == nil
 }

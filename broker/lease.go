@@ -22,6 +22,9 @@ func (c *client) giveMemory() error {
 	if c.umem != nil {
 		return nil
 	}
+	if err := c.b.overMemory(c); err != nil {
+		return err
+	}
 	umem, err := c.b.newMemory(c.frames)
 	if err != nil {
 		return err

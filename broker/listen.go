@@ -37,7 +37,7 @@ func opListen(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if b.drains {
 		return nil, nil, errStops
 	}
-	devs, notes, err := s.devicesFor(l.key, r.Devices)
+	devs, notes, err := s.devicesFor(l.key, r.Devices, c.mayListen(l.key))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -60,14 +60,18 @@ func (b *Broker) enter(c *client) (*space, error) {
 	return b.spaceOf(c)
 }
 
-// devicesFor attaches to the devices that an address is served on; no error if there is at least one.
-func (s *space) devicesFor(k key, allowed []string) (devs []*device, notes []string, err error) {
+// devicesFor attaches to the devices that an address is served on; no error if there is at least one. may is the policy's word on each.
+func (s *space) devicesFor(k key, allowed []string, may func(device string) error) (devs []*device, notes []string, err error) {
 	all, err := s.b.back.Devices(s.fd())
 	if err != nil {
 		return nil, nil, err
 	}
 	use, notes := choose(all, k, allowed)
 	for _, n := range use {
+		if err := may(n.Name); err != nil {
+			notes = append(notes, err.Error())
+			continue
+		}
 		d, err := s.deviceOf(n)
 		if err != nil {
 			notes = append(notes, err.Error())

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"time"
@@ -11,17 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/broker/policy"
 )
 
 const (
 	runDir        = "/run/sluice"
 	defaultSocket = runDir + "/broker.sock"
+	defaultPolicy = "/etc/sluice/policy.yaml"
 )
 
 type brokerFlags struct {
 	socket, pins, level string
 	forPID, readyFD     int
 	hide                int
+	policy              string
 	repair              bool
 }
 
@@ -42,6 +47,7 @@ func brokerCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.pins, "pins", "", "directory for pinned BPF objects, a bpffs on its parent (default /sys/fs/bpf/sluice, or bpf/sluice beside the socket)")
 	cmd.Flags().StringVar(&f.level, "log", "info", "off, error, info or debug, on stderr")
 	cmd.Flags().IntVar(&f.hide, "hide", 0, "receive queues to hide from the kernel on devices with ntuple filters (never tried on a real card)")
+	cmd.Flags().StringVar(&f.policy, "policy", "", "file that says which users may have which devices and ports (default "+defaultPolicy+" if it is there)")
 	cmd.Flags().BoolVar(&f.repair, "repair", false, "put RSS tables and rules back that a broker left behind which was killed, and end")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
@@ -49,9 +55,17 @@ func brokerCommand() *cobra.Command {
 }
 
 func (f brokerFlags) serve() error {
+	if err := dropCapabilities(); err != nil {
+		fmt.Fprintln(os.Stderr, "sluice: broker:", err)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 	defer stop()
-	b, err := broker.Start(ctx, broker.Config{Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
+	rules, err := f.loadPolicy()
+	if err != nil {
+		f.report(err)
+		return err
+	}
+	b, err := broker.Start(ctx, broker.Config{Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
 	f.report(err)
 	if err != nil {
 		return err
@@ -63,6 +77,18 @@ func (f brokerFlags) serve() error {
 	}
 	f.waitUnused(ctx, b)
 	return nil
+}
+
+// loadPolicy reads the policy, if there is one. One that can't be read is an error: without it everything would be allowed.
+func (f brokerFlags) loadPolicy() (*policy.Policy, error) {
+	if f.policy != "" {
+		return policy.Load(f.policy)
+	}
+	p, err := policy.Load(defaultPolicy)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return p, err
 }
 
 // putBack does what --repair says.

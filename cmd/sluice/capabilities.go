@@ -1,0 +1,53 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// needed are the capabilities that the broker works with.
+var needed = map[uintptr]string{
+	unix.CAP_NET_ADMIN:    "XDP, AF_XDP, TCP_REPAIR, ethtool",
+	unix.CAP_NET_RAW:      "AF_XDP and packet sockets",
+	unix.CAP_BPF:          "programs and maps",
+	unix.CAP_PERFMON:      "programs that read the kernel's sockets",
+	unix.CAP_SYS_ADMIN:    "network namespaces of programs, the mount of a bpffs",
+	unix.CAP_SYS_PTRACE:   "/proc/PID/ns/net of other users' programs",
+	unix.CAP_SYS_RESOURCE: "memory of rings beyond the limit, before cgroups counted it",
+	unix.CAP_IPC_LOCK:     "the same, on devices that pin it",
+}
+
+// dropCapabilities gives up for good what the broker does not need: it takes it out of the bounding set and executes itself, since root gets
+// at execve what the bounding set allows. The process, its descriptors and arguments stay. Where that is not allowed it keeps what it has.
+func dropCapabilities() error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	runtime.LockOSThread() // the bounding set is a thread's; execve keeps this one's
+	defer runtime.UnlockOSThread()
+	dropped := false
+	for c := uintptr(0); c < 64; c++ {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err != nil { // beyond the last that the kernel knows
+			break
+		}
+		if has == 0 || needed[c] != "" {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
+			return fmt.Errorf("keeps capabilities it does not need: %w", err)
+		}
+		dropped = true
+	}
+	if !dropped {
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return unix.Exec(self, os.Args, os.Environ())
+}
