@@ -85,7 +85,7 @@ func (d *device) prune() {
 	found, err := l.Listeners()
 	d.note(err)
 	for _, a := range found {
-		if !d.entries[key{a.Addr(), a.Port()}] && !d.entries[key{port: a.Port()}] {
+		if d.leased[a] == nil && !d.entries[key{a.Addr(), a.Port()}] && !d.entries[key{port: a.Port()}] {
 			d.note(d.prog.DelListener(a.Addr(), a.Port()))
 		}
 	}
@@ -129,6 +129,11 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 			continue
 		}
 		g.VIs = append(g.VIs, proto.VI{Ifindex: r.VIs[i].Ifindex, Queue: r.VIs[i].Queue})
+	}
+	for _, d := range s.devices {
+		if n, _ := d.owns(c); n > 0 && r.Blocks > 0 {
+			d.join(c)
+		}
 	}
 	for _, f := range r.Flows {
 		s.adoptFlow(c, steer.Tuple{Local: unmap(f.Local), Remote: unmap(f.Remote)})

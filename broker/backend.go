@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 
@@ -40,6 +41,8 @@ type backend interface {
 	Adopt(ns, ifindex int, pinDir string) (program, error)
 	// OpenQueue takes a queue over mem; share is a socket of another queue over it, or 0.
 	OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (xsk, error)
+	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
+	PortRange(ns int) (lo, hi int, err error)
 	SendSYN(ns int, tuples []steer.Tuple) error
 	// Hide takes receive queues away from the kernel, with a journal at path, or goes on with those that path tells of.
 	Hide(ns int, device string, count int, id hidden.Identity, path string) (hider, error)
@@ -62,6 +65,17 @@ func (kernel) Adopt(ns, ifindex int, pinDir string) (program, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+func (kernel) PortRange(ns int) (lo, hi int, err error) {
+	err = netns.Do(ns, func() error {
+		b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+		if err == nil {
+			_, err = fmt.Sscan(string(b), &lo, &hi)
+		}
+		return err
+	})
+	return lo, hi, err
 }
 
 func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (q xsk, err error) {

@@ -37,6 +37,7 @@ type client struct {
 	past      map[uint64]*listener // left, and without connections
 	ports     map[netip.AddrPort]bool
 	flows     map[steer.Tuple]*device
+	leased    map[netip.AddrPort]*device // ports of connections to come
 	asks      map[uint64]*ask
 	collect   *[]offer // where offers go while a grant is being made
 	orphans   int      // waiting for it to take
@@ -58,7 +59,7 @@ var (
 func newClient(b *Broker, ch *channel) *client {
 	return &client{
 		b: b, ch: ch, listeners: map[uint64]*listener{}, past: map[uint64]*listener{}, ports: map[netip.AddrPort]bool{},
-		flows: map[steer.Tuple]*device{}, asks: map[uint64]*ask{},
+		flows: map[steer.Tuple]*device{}, leased: map[netip.AddrPort]*device{}, asks: map[uint64]*ask{},
 		rescues: map[steer.Tuple]bool{},
 	}
 }

@@ -23,6 +23,7 @@ type Config struct {
 	GiveTimeout  time.Duration // for a connection to be handed over on request; default 5 s
 	HelloTimeout time.Duration // from a channel to its hello; default 10 s
 	Grace        time.Duration // for owners to come back after a restart; default 5 s
+	Hold         time.Duration // how long a program keeps queues after its last outgoing connection, unless somebody wants them; default 5 s
 	Keep         time.Duration // how long an XDP program stays on a device that nobody uses, for the next who comes; default 3 s, below 0: not at all
 
 	backend backend // tests
@@ -53,6 +54,7 @@ func (c Config) withDefaults() Config {
 	orTime(&c.GiveTimeout, 5*time.Second)
 	orTime(&c.HelloTimeout, 10*time.Second)
 	orTime(&c.Grace, 5*time.Second)
+	orTime(&c.Hold, 5*time.Second)
 	orTime(&c.Keep, 3*time.Second)
 	return c
 }

@@ -35,18 +35,7 @@ func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if b.drains {
 		return nil, nil, errStops
 	}
-	for until := time.Now().Add(connectPatience); ; {
-		body, fds, err := b.steerFlow(c, s, t, r.Devices)
-		if !errors.Is(err, errNoQueue) || time.Now().After(until) {
-			return body, fds, err
-		}
-		b.mu.Unlock()
-		goOn := b.pause(5 * time.Millisecond)
-		b.mu.Lock()
-		if !goOn || c.gone {
-			return nil, nil, errStops
-		}
-	}
+	return b.patiently(c, func() (any, []int, error) { return b.steerFlow(c, s, t, r.Devices) })
 }
 
 // connectPatience is how long a connect waits for queues: the socket of a program that just ended is closed by the kernel in its own time.
@@ -81,6 +70,10 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 func (b *Broker) grantAll(c *client, d *device, notes []string) (any, []int, error) {
 	n, all := d.owns(c)
 	if owners := d.owners(); !all && (n > 0 || len(owners) > 0) {
+		if d.sendAway(c); !d.contested(c) {
+			d.reconcile()
+			return nil, nil, refuse("connect: %s: %w", d.Name, errNoQueue)
+		}
 		return nil, nil, refuse("connect: queues of %s belong to %v too", d.Name, owners[0])
 	}
 	sent := c.sentMem
@@ -132,8 +125,12 @@ func opDisconnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, refuse("disconnect: no such flow")
 	}
 	c.dropFlow(t, d)
-	if len(c.flows) == 0 {
-		c.settleMembership()
+	if len(c.flows) == 0 { // not at once: the next one would wait for queues again
+		b.after(b.cfg.Hold, func() {
+			if !c.gone && len(c.flows) == 0 {
+				c.settleMembership()
+			}
+		})
 	}
 	return nil, nil, nil
 }
@@ -146,6 +143,11 @@ func (c *client) dropFlow(t steer.Tuple, d *device) {
 
 func (d *device) hasFlows(c *client) bool {
 	for _, o := range c.flows {
+		if o == d {
+			return true
+		}
+	}
+	for _, o := range c.leased {
 		if o == d {
 			return true
 		}

@@ -80,6 +80,9 @@ func (c *client) leave() []steer.Tuple {
 	for t, d := range c.flows {
 		c.dropFlow(t, d)
 	}
+	for a, d := range c.leased {
+		c.unlease(a, d)
+	}
 	for _, d := range s.devices {
 		d.leave(c)
 		for _, q := range d.queues {
@@ -113,7 +116,7 @@ func (c *client) connections() (rest []steer.Tuple) {
 const stateTimeWait = 6 // of include/net/tcp_states.h: its peer is done
 
 func (c *client) hadPort(t steer.Tuple) bool {
-	if c.flows[t] != nil {
+	if c.flows[t] != nil || c.leased[t.Local] != nil {
 		return true
 	}
 	for _, l := range c.listeners {

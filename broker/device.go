@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type device struct {
 	members []*client // in order of joining
 	entries map[key]bool
 	flows   map[steer.Tuple]*client
+	leased  map[netip.AddrPort]*client
 	adopted bool // found after a restart; its owners may still come back
 	dead    bool // vanished
 	retry   *time.Timer
@@ -74,7 +76,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 }
 
 func newDevice(s *space, n netDevice, prog program) *device {
-	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]bool{}, flows: map[steer.Tuple]*client{}}
+	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]bool{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}}
 	if d.hidden = s.hide(n); d.hidden != nil {
 		for _, i := range d.hidden.Queues() {
 			d.queues = append(d.queues, &queue{index: i})

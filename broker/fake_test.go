@@ -35,12 +35,14 @@ type fakeKernel struct {
 	syns     []steer.Tuple
 	attached int
 	nic      *fakenic.NIC // what answers ethtool requests, for Hide
+	lo, hi   int
 }
 
 func newFakeKernel(queues int) *fakeKernel {
 	return &fakeKernel{
 		devices: []netDevice{{Name: "eth0", Ifindex: 7, Up: true, MTU: 1500, Queues: queues, Driver: "veth", Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}},
-		progs:   map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{},
+		lo:      32768, hi: 60999,
+		progs: map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{},
 	}
 }
 
@@ -78,6 +80,8 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ int) (xsk,
 	f.open[name]++
 	return &fakeXSK{k: f, name: name, fd: fd}, err
 }
+
+func (f *fakeKernel) PortRange(int) (lo, hi int, err error) { return f.lo, f.hi, nil }
 
 func (f *fakeKernel) SendSYN(_ int, t []steer.Tuple) error {
 	f.mu.Lock()

@@ -82,7 +82,7 @@ func (b *Broker) mayHandOver(c *client, local netip.AddrPort) bool {
 
 func (c *client) ownsPort(local netip.AddrPort) bool {
 	local = unmap(local)
-	if c.ports[local] {
+	if c.ports[local] || c.leased[local] != nil {
 		return true
 	}
 	for _, any := range []netip.Addr{netip.IPv6Unspecified(), netip.IPv4Unspecified()} {

@@ -46,6 +46,7 @@ func opListen(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		c.ports[addrPort(l.key)] = true
 		for _, d := range devs {
 			d.join(c)
+			d.sendAway(c)
 		}
 		b.log.Infof("broker: %v: listens on %v", c, l.key)
 		b.deliverHeld(c, l)

@@ -114,7 +114,7 @@ func (c *client) mayHave(k key) bool {
 		listens = listens || !l.left
 	}
 	// Without any listener it is about to hand over all it has.
-	return left && (!listens && len(c.flows) == 0 || c.connected(k))
+	return left && (!listens && len(c.flows)+len(c.leased) == 0 || c.connected(k))
 }
 
 // connected looks into the client's table for a connection of the listener.

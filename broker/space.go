@@ -19,6 +19,7 @@ type space struct {
 	file    *os.File
 	refs    int // clients and held orphans
 	devices map[int]*device
+	leased  int                  // ports on lease
 	dead    map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
 	deadAt  time.Time
 	taken   map[steer.Tuple]*takenConn

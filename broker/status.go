@@ -38,6 +38,7 @@ type LeaseStatus struct {
 	NetNS     uint64            `json:"netns"`
 	Listeners []string          `json:"listeners"`
 	Flows     int               `json:"flows"`
+	Ports     int               `json:"ports"`  // on lease, for connections to come
 	Queues    []proto.QueueRef  `json:"queues"` // those that packets come to
 	Counters  map[string]uint64 `json:"counters"`
 }
@@ -94,7 +95,7 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 }
 
 func (c *client) status() LeaseStatus {
-	l := LeaseStatus{Lease: c.lease, Pid: c.pid, UID: c.uid, Program: c.program, Flows: len(c.flows), Counters: map[string]uint64{}}
+	l := LeaseStatus{Lease: c.lease, Pid: c.pid, UID: c.uid, Program: c.program, Flows: len(c.flows), Ports: len(c.leased), Counters: map[string]uint64{}}
 	for _, li := range c.listeners {
 		if !li.left {
 			l.Listeners = append(l.Listeners, li.key.String())

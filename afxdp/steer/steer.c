@@ -5,7 +5,7 @@
 #include "steer.h"
 
 #define MAX_QUEUES 1024
-#define MAX_LISTENERS 4096
+#define MAX_LISTENERS 65536 /* ports of programs that connect among them */
 #define MAX_CONNECTS 262144
 
 /* IPv4 addresses are kept as ::ffff:a.b.c.d, so that one key serves both families. */

@@ -62,7 +62,7 @@ func FuzzControl(f *testing.F) {
 	f.Add([]byte{17, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 4, 0, 0, 0, 9})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		p := &Packet{Pidfd: -1}
-		_ = p.control(in)
+		_ = p.Control(in)
 		if len(p.FDs) > len(in)/4 {
 			t.Fatalf("%d descriptors in %d bytes", len(p.FDs), len(in))
 		}

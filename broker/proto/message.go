@@ -70,6 +70,18 @@ type Disconnect struct {
 	Remote netip.AddrPort `json:"remote"`
 }
 
+// Ports asks for all packets of the ports that the sockets beside it are bound to, of one address, as far as the kernel has no connection
+// for them. The keeper in the answer is one descriptor that holds all the sockets: closing it gives the ports back to the kernel.
+type Ports struct {
+	Devices []string `json:"devices,omitempty"`
+}
+
+// Unports ends the lease of ports. Their connections are over, or the kernel's.
+type Unports struct {
+	Local netip.Addr `json:"local"`
+	Ports []uint16   `json:"ports"`
+}
+
 // Queued is a connection's state, and where its two queues' bytes are in the memfd that comes along.
 type Queued struct {
 	State   repair.State `json:"state"`
@@ -133,6 +145,7 @@ type Adopt struct {
 	VIs       []VI         `json:"vis,omitempty"`
 	Listeners int          `json:"listeners,omitempty"`
 	Flows     []Disconnect `json:"flows,omitempty"`
+	Blocks    int          `json:"blocks,omitempty"` // of ports, which follow by "keep"
 	Devices   []string     `json:"devices,omitempty"`
 }
 

@@ -26,6 +26,9 @@ const (
 	OpUnlisten   Op = "unlisten"   // Unlisten -> nothing. After the last one the queues are yielded, and with them the connections
 	OpConnect    Op = "connect"    // Connect, the bound kernel socket -> Grant, [umem, state,] XSKs
 	OpDisconnect Op = "disconnect" // Disconnect -> nothing
+	OpPorts      Op = "ports"      // Ports, bound kernel sockets -> Grant, [umem, state,] XSKs, a keeper of the sockets
+	OpUnports    Op = "unports"    // Unports -> nothing
+	OpKeep       Op = "keep"       // nothing, a keeper -> nothing. After adopt, block by block
 	OpHandover   Op = "handover"   // Handover, a memfd with the queues -> Handed, one kernel socket for each state
 	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues
 	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing

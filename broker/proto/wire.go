@@ -100,7 +100,7 @@ func Read(fd int, buf []byte) (*Packet, error) {
 		break
 	}
 	p := &Packet{Pidfd: -1}
-	if err := p.control(oob[:oobn]); err != nil {
+	if err := p.Control(oob[:oobn]); err != nil {
 		p.CloseFDs()
 		return nil, err
 	}
@@ -119,7 +119,8 @@ func Read(fd int, buf []byte) (*Packet, error) {
 	return p, nil
 }
 
-func (p *Packet) control(oob []byte) error {
+// Control takes in a message's control messages.
+func (p *Packet) Control(oob []byte) error {
 	msgs, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return fmt.Errorf("control message: %w", err)
