@@ -56,6 +56,13 @@ func (s *Stack) connect(local, remote netip.AddrPort, o *usock.Preset, dial dial
 	return &e.Socket, n, nil
 }
 
+// Vacant tells whether a connection can begin between the two addresses: none is there, and none in TIME-WAIT that must wait.
+func (s *Stack) Vacant(now int64, local, remote netip.AddrPort) bool {
+	f := tcp.Flow{Local: local, Remote: remote}
+	k := keyOf(f)
+	return s.table.find(&k) == nil && !s.host.Waits.Busy(now, &f)
+}
+
 // flowTo is the flow of a connection to be, and the first hop of its way.
 func (s *Stack) flowTo(now int64, local, remote netip.AddrPort) (f tcp.Flow, hop Hop, err error) {
 	local, remote = unmap(local), unmap(remote)

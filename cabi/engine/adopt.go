@@ -32,6 +32,7 @@ func (e *Engine) adopt(now int64) error {
 	for _, f := range e.flows[:min(len(e.flows), maxShown)] {
 		a.Flows = append(a.Flows, proto.Disconnect{Local: f.local, Remote: f.remote})
 	}
+	a.Blocks = len(e.ports.blocks)
 	if len(e.flows) > maxShown {
 		e.refuse("more connections than a new broker can be shown: some are reset")
 	}
@@ -48,6 +49,9 @@ func (e *Engine) adopt(now int64) error {
 	for _, n := range g.Notes {
 		e.info("%s", n)
 	}
+	if err := e.showPorts(now); err != nil {
+		return err
+	}
 	e.keep(now, g.VIs)
 	return nil
 }
@@ -63,5 +67,6 @@ func (e *Engine) keep(now int64, listed []proto.VI) {
 		e.info("queue %d of interface %d is lost with the old broker", l.ref.Queue, l.ref.Ifindex)
 		e.moveAll(now, l.carries)
 		e.removeLane(e.plane, l)
+		e.closeBlocks(now)
 	}
 }

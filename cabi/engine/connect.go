@@ -15,7 +15,10 @@ import (
 // flow is what the broker steers for one active open.
 type flow struct {
 	local, remote netip.AddrPort
-	kfd           int // our duplicate of the program's socket, which holds the port
+	kfd           int   // our duplicate of the program's socket, which holds the port; -1: a leased port
+	at            int   // in Engine.flows
+	port          *port // leased; nil: the program's own
+	moved         bool  // the kernel has the connection now
 }
 
 // errRefused: the kernel's connect should be used; the reason is wrapped in it.
@@ -40,12 +43,8 @@ func (e *Engine) ConnectFast(now int64, kfd int, remote netip.AddrPort, six bool
 type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
 
 func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, dial dialer) (int, error) {
-	f := &flow{remote: plain(remote), kfd: -1}
-	var err error
-	if f.local, err = e.reserve(kfd, f.remote, six); err != nil {
-		return 0, err
-	}
-	if err := e.steer(now, f, kfd); err != nil {
+	f, err := e.source(now, kfd, plain(remote), six)
+	if err != nil {
 		return 0, err
 	}
 	local, to := f.local, f.remote
@@ -73,15 +72,16 @@ func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, di
 	return int(h), nil
 }
 
-// reserve makes sure that the program's socket has a local address: the route's, and a port of the kernel's choice.
-func (e *Engine) reserve(kfd int, remote netip.AddrPort, six bool) (netip.AddrPort, error) {
+// source finds where a connection comes from: the address and port that the program bound its socket to, else the route's address and a port
+// on lease.
+func (e *Engine) source(now int64, kfd int, remote netip.AddrPort, six bool) (*flow, error) {
 	sa, err := unix.Getsockname(kfd)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("address of the socket: %w", err)
+		return nil, fmt.Errorf("address of the socket: %w", err)
 	}
 	local, bound6 := addrPort(sa)
 	if bound6 != six && remote.Addr().Is6() {
-		return local, unix.EAFNOSUPPORT
+		return nil, unix.EAFNOSUPPORT
 	}
 	src := local.Addr()
 	if src.IsUnspecified() {
@@ -90,26 +90,15 @@ func (e *Engine) reserve(kfd int, remote netip.AddrPort, six bool) (netip.AddrPo
 	hop, err := e.routes.Route(remote.Addr(), src)
 	switch {
 	case errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
-		return local, fmt.Errorf("%w: %v: %w", errRefused, remote, err)
+		return nil, fmt.Errorf("%w: %v: %w", errRefused, remote, err)
 	case err != nil:
-		return local, fmt.Errorf("%w: %w", errRefused, err) // the kernel words it best
+		return nil, fmt.Errorf("%w: %w", errRefused, err) // the kernel words it best
 	}
-	if local.Port() != 0 {
-		return netip.AddrPortFrom(hop.Src, local.Port()), nil
+	if local.Port() == 0 {
+		return e.lease(now, hop.Src.Unmap(), remote)
 	}
-	// The option leaves the port to connect(2), which the kernel is not asked for.
-	if v, err := unix.GetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT); err == nil && v != 0 {
-		_ = unix.SetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 0)
-		defer func() { _ = unix.SetsockoptInt(kfd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1) }()
-	}
-	if err := unix.Bind(kfd, sockaddrOf(netip.AddrPortFrom(hop.Src, 0), bound6)); err != nil {
-		return local, fmt.Errorf("%w: bind: %w", errRefused, err)
-	}
-	if sa, err = unix.Getsockname(kfd); err != nil {
-		return local, fmt.Errorf("address of the socket: %w", err)
-	}
-	local, _ = addrPort(sa)
-	return local, nil
+	f := &flow{local: netip.AddrPortFrom(hop.Src, local.Port()), remote: remote, kfd: -1}
+	return f, e.steer(now, f, kfd)
 }
 
 func sockaddrOf(a netip.AddrPort, six bool) unix.Sockaddr {
@@ -127,6 +116,7 @@ func (e *Engine) steer(now int64, f *flow, kfd int) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
+	f.at = len(e.flows)
 	e.flows = append(e.flows, f)
 	if err = e.granted(now, &g, fds); err == nil && len(g.VIs) > 0 {
 		err = e.readyNow(now)
@@ -142,23 +132,25 @@ func (e *Engine) steer(now int64, f *flow, kfd int) error {
 	return nil
 }
 
-// dropFlow ends the steering of a flow; nil is nothing.
+// dropFlow ends the steering of a flow, or frees its port; nil is nothing.
 func (e *Engine) dropFlow(f *flow) {
 	if f == nil {
 		return
 	}
-	for i := range e.flows {
-		if e.flows[i] != f {
-			continue
-		}
-		last := len(e.flows) - 1
-		e.flows[i] = e.flows[last]
-		e.flows[last] = nil
-		e.flows = e.flows[:last]
-		if f.kfd >= 0 {
-			e.drop(f.kfd)
-		}
-		e.tell(nanotime(), proto.OpDisconnect, proto.Disconnect{Local: f.local, Remote: f.remote})
+	if f.port != nil {
+		e.unused(nanotime(), f.port)
 		return
 	}
+	last := len(e.flows) - 1
+	if f.at > last || e.flows[f.at] != f {
+		return // done already
+	}
+	e.flows[f.at] = e.flows[last]
+	e.flows[f.at].at = f.at
+	e.flows[last] = nil
+	e.flows = e.flows[:last]
+	if f.kfd >= 0 {
+		e.drop(f.kfd)
+	}
+	e.tell(nanotime(), proto.OpDisconnect, proto.Disconnect{Local: f.local, Remote: f.remote})
 }

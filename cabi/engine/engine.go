@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -48,6 +49,7 @@ type Engine struct {
 	listeners []*listener
 	flows     []*flow // of active opens
 	ended     []*flow // of connections that are over: to be told to the broker
+	ports     ports   // on lease
 	yields    []yield
 	unready   []uint64 // cookies of listeners that the broker is to be told of at readyAt
 	readyAt   int64
@@ -73,7 +75,7 @@ const procs = 8
 
 // Start makes the engine. Errors are told in the notes as well.
 func Start(sh *Shared, boot Boot) (*Engine, error) {
-	e := &Engine{sh: sh, boot: boot, said: map[string]struct{}{}}
+	e := &Engine{sh: sh, boot: boot, said: map[string]struct{}{}, ports: ports{pools: map[netip.Addr]*pool{}}}
 	// At steady state nothing is allocated; what connections cost must not make the collector run under load.
 	debug.SetGCPercent(400)
 	runtime.GOMAXPROCS(max(procs, runtime.GOMAXPROCS(0)))

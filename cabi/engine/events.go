@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/ustack/tcp"
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
@@ -130,6 +131,7 @@ func (e *Engine) giveUp(now int64) {
 			e.moveAll(now, l.carries)
 			e.removeLane(e.plane, l)
 		}
+		e.closeBlocks(now)
 		event := y.event
 		e.yields = append(e.yields[:i], e.yields[i+1:]...)
 		e.answer(now, event, "", nil)
@@ -137,6 +139,9 @@ func (e *Engine) giveUp(now int64) {
 }
 
 func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
+	if e.ports.inUse+len(e.flows) > 0 && e.connecting() {
+		return true
+	}
 	for _, l := range e.listeners {
 		for _, q := range queues {
 			if l.sock != nil && l.sock.Listener().HalfOpen(q.Ifindex, q.Queue) > 0 {
@@ -145,6 +150,12 @@ func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
 		}
 	}
 	return false
+}
+
+// connecting tells whether an active open waits for its answer, which may come by any queue.
+func (e *Engine) connecting() (some bool) {
+	e.plane.stack.Each(func(s *usock.Socket) { some = some || s.State() == tcp.SynSent })
+	return some
 }
 
 // accepted: a kernel socket for one of our accept queues.
@@ -216,6 +227,7 @@ func (e *Engine) gone(now int64, p *proto.Packet) error {
 		i, _ := s.LastRX()
 		return i == g.Ifindex
 	})
+	e.closeBlocks(now)
 	for i := 0; i < len(e.plane.lanes); {
 		if l := e.plane.lanes[i]; l.ref.Ifindex == g.Ifindex {
 			e.removeLane(e.plane, l)

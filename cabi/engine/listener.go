@@ -200,7 +200,7 @@ func (e *Engine) openListeners() (n int) {
 // release ends what is left when the last listener, flow and queue are gone. Memory and stack stay: the broker gives them once.
 func (e *Engine) release(now int64) {
 	p := e.plane
-	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || (len(p.lanes) > 0 && e.link.client != nil) {
+	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || len(e.ports.blocks) > 0 || (len(p.lanes) > 0 && e.link.client != nil) {
 		return
 	}
 	e.moveAll(now, func(*usock.Socket) bool { return true })

@@ -124,6 +124,9 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 		fds = fds[1:]
 		_ = unix.SetNonblock(fd, true)
 		l := e.unqueue(s)
+		if f, ok := s.Ref.(*flow); ok {
+			f.moved = true
+		}
 		s.Forget(now)
 		e.sh.Handovers++
 		done(s, l, fd)
@@ -138,7 +141,9 @@ func (e *Engine) settle(s *usock.Socket, l *listener, fd int) {
 	switch {
 	case s.Tag >= 0:
 		h := s.Tag
-		e.dropFlow(e.tab.objects[h].out)
+		if f := e.tab.objects[h].out; f != nil && f.port == nil {
+			e.dropFlow(f)
+		}
 		e.moved(h, fd)
 	case l != nil && l.h >= 0:
 		e.push(l, fd)

@@ -21,9 +21,13 @@ func (r registry) Opened(s *usock.Socket) {
 func (r registry) Gone(s *usock.Socket) {
 	r.e.plane.state.Remove(s.Slot)
 	s.Slot = -1
-	if f, ok := s.Ref.(*flow); ok {
+	f, ok := s.Ref.(*flow)
+	switch s.Ref = nil; {
+	case !ok:
+	case f.port != nil:
+		r.e.unused(nanotime(), f.port)
+	default:
 		r.e.ended = append(r.e.ended, f)
-		s.Ref = nil
 	}
 }
 

@@ -29,6 +29,8 @@ func (e *Engine) Stop(now int64) {
 		}
 		e.passOn(now)
 		e.moveAll(now, func(*usock.Socket) bool { return true })
+		e.look(now) // what moved is told
+		e.dropPorts(now)
 		for end := now + stopTime; len(p.lanes) > 0 && e.link.client != nil && now < end; now = nanotime() {
 			p.stack.Poll(now, budget)
 			e.kick()

@@ -55,6 +55,7 @@ func (e *Engine) look(now int64) int {
 		e.ended = e.ended[:len(e.ended)-1]
 		e.dropFlow(f)
 	}
+	e.lookAtPorts(now)
 	if e.plane != nil {
 		e.passOn(now)
 		e.giveUp(now)
@@ -79,7 +80,7 @@ func (e *Engine) leave(now int64) {
 	if e.link.lostAt != 0 && e.link.client == nil {
 		d = earlier(d, e.link.retry)
 	}
-	d = earlier(d, e.readyAt)
+	d = earlier(earlier(d, e.readyAt), e.ports.lookAt)
 	for i := range e.yields {
 		d = earlier(d, min(e.yields[i].until, now+yieldLook))
 	}
