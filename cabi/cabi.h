@@ -199,12 +199,12 @@ int sl_relisten(int h, int backlog);
  * hand-over put into this queue (its address is filled in as well); -EAGAIN: none; -EINVAL: h does not listen. */
 int sl_accept(int h, struct sockaddr *sa, socklen_t *len);
 
-/* sl_connect: connect in the user stack. kfd is the program's TCP socket, bound or not; it is bound here if it is not (source
- * address from the route, port from the kernel) and stays open under the connection to hold the port; it must stay open
- * (the C side keeps it as the program's descriptor) and must not be connected.
+/* sl_connect: connect in the user stack. kfd is the program's TCP socket, bound or not. If it is bound it holds the port and must stay open
+ * (the C side keeps it as the program's descriptor); if not, the address is the route's and the port one on lease. It must not be connected.
+ * fresh, not 0: kfd is of sa's family, not bound, and no option of it was set; it is not asked for them.
  * A handle, handshake under way: POLLOUT in ready when it is over, SO_ERROR then tells the outcome (0 or ECONNREFUSED, ETIMEDOUT,
  * ...), as with a non-blocking connect; SL_KERNEL: use the kernel's connect on kfd (reason noted); -errno: final, as connect(2). */
-int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len);
+int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int fresh);
 
 /* sl_connect_data: sendmsg with MSG_FASTOPEN: as sl_connect, with as much of iov on the SYN as fits (RFC 7413). *took: how many octets it
  * took, 0 without a cookie of the peer's, which the SYN asks for. The rest is for sl_send once the handshake is over. */

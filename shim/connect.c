@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "conn_io.h"
 #include "engine.h"
+#include "fresh.h"
 #include "iov.h"
 #include "knobs.h"
 #include "ours.h"
@@ -89,10 +90,13 @@ static int again(int fd, struct file *f)
     return finish(fd, f);
 }
 
-static bool selected(int fd, const struct sockaddr *sa, socklen_t n)
+// selected: *fresh tells that nothing was set or bound on fd, which is of sa's family.
+static bool selected(int fd, const struct sockaddr *sa, socklen_t n, bool *fresh)
 {
-    return knobs.on && knobs.connect.n > 0 && n >= sizeof sa->sa_family && rules_match(&knobs.connect, sa, n)
-        && fd_load(fd) == 0 && option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0;
+    if (!knobs.on || knobs.connect.n == 0 || n < sizeof sa->sa_family || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
+        return false;
+    *fresh = fresh_take(fd, sa->sa_family);
+    return *fresh || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0);
 }
 
 // What a SYN may take with it.
@@ -102,14 +106,24 @@ struct cargo {
     size_t took;
 };
 
+// inherit gives f what was set on its socket and is ours to keep.
+static void inherit(int fd, struct file *f)
+{
+    atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
+    atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
+    f->inq = tcp_inq(fd);
+    int lowat = option(fd, SO_RCVLOWAT);
+    atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
+}
+
 // start gives the attempt to the engine: its file, referenced, or NULL with *ret as connect's result (SL_KERNEL: the kernel's turn).
-static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, struct cargo *c, int *ret)
+static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool fresh, struct cargo *c, int *ret)
 {
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     *ret = SL_KERNEL;
     if (flags < 0 || !engine_need())
         return NULL;
-    int h = c ? ENGINE(sl_connect_data, fd, sa, n, c->iov, c->n, &c->took) : ENGINE(sl_connect, fd, sa, n);
+    int h = c ? ENGINE(sl_connect_data, fd, sa, n, c->iov, c->n, &c->took) : ENGINE(sl_connect, fd, sa, n, fresh);
     bool deferred = h > 0 && h & SL_DEFERRED;
     if (deferred)
         h &= ~SL_DEFERRED;
@@ -124,11 +138,8 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, struct
     }
     f->deferred = deferred;
     f->connecting = !deferred;
-    atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
-    atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
-    f->inq = tcp_inq(fd);
-    int lowat = option(fd, SO_RCVLOWAT);
-    atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
+    if (!fresh)
+        inherit(fd, f);
     epoll_fd_taken(fd, f);
     return f;
 }
@@ -138,10 +149,11 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
     struct file *f = conn_get(fd);
     if (f)
         return again(fd, f);
-    if (!selected(fd, sa, n))
-        return real.connect(fd, sa, n);
+    bool fresh;
+    if (!selected(fd, sa, n, &fresh))
+        return fresh_end(fd), real.connect(fd, sa, n);
     int ret;
-    f = start(fd, sa, n, NULL, &ret);
+    f = start(fd, sa, n, fresh, NULL, &ret);
     if (f && !f->deferred && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
         file_put(f);
         errno = EINPROGRESS;
@@ -181,11 +193,12 @@ static ssize_t after_syn(int fd, struct file *f, const struct iovec *iov, int n,
 
 bool connect_data(int fd, const struct sockaddr *sa, socklen_t n, const struct iovec *iov, size_t count, int flags, ssize_t *ret)
 {
-    if (!sa || count > IOV_MAX || !selected(fd, sa, n))
+    bool fresh;
+    if (!sa || count > IOV_MAX || !selected(fd, sa, n, &fresh))
         return false;
     struct cargo c = { iov, (int)count, 0 };
     int r;
-    struct file *f = start(fd, sa, n, &c, &r);
+    struct file *f = start(fd, sa, n, false, &c, &r);
     if (!f && r == SL_KERNEL)
         return false;
     *ret = f ? after_syn(fd, f, iov, (int)count, flags, c.took) : r;

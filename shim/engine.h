@@ -17,7 +17,7 @@ struct engine_calls {
     int (*sl_listen)(int, int);
     int (*sl_relisten)(int, int);
     int (*sl_accept)(int, struct sockaddr *, socklen_t *);
-    int (*sl_connect)(int, const struct sockaddr *, socklen_t);
+    int (*sl_connect)(int, const struct sockaddr *, socklen_t, int);
     int (*sl_connect_data)(int, const struct sockaddr *, socklen_t, const struct iovec *, int, size_t *);
     ssize_t (*sl_recv)(int, const struct iovec *, int, int, struct sl_recvinfo *);
     ssize_t (*sl_send)(int, const struct iovec *, int, int);

@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "fresh.h"
 #include "clock.h"
 #include "conn_io.h"
 #include "kconn.h"
@@ -72,6 +73,7 @@ static void sent_fds(const struct msghdr *m)
         for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
+            fresh_end(fd);
             handover_for_good(fd);
         }
     }

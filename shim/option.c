@@ -6,6 +6,7 @@
 #include <sys/time.h>
 
 #include "conn_io.h"
+#include "fresh.h"
 #include "kconn.h"
 #include "ours.h"
 #include "raw.h"
@@ -123,6 +124,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t
         kconn_option(fd, level, name);
         return r;
     }
+    fresh_end(fd);
     r = real.setsockopt(fd, level, name, val, len);
     if (r == 0)
         listener_set(fd, level, name, val, len);

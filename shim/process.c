@@ -4,6 +4,7 @@
 
 #include "door.h"
 #include "engine.h"
+#include "fresh.h"
 #include "heirs.h"
 #include "knobs.h"
 #include "listener.h"
@@ -30,6 +31,7 @@ static void forked(void)
 
 static void forking(void)
 {
+    fresh_forking();
     heirs_prepare();
     wait_prepare();
 }

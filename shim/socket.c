@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "door.h"
 #include "engine.h"
+#include "fresh.h"
 #include "image.h"
 #include "kconn.h"
 #include "knobs.h"
@@ -17,12 +18,15 @@
 
 INTERPOSE int socket(int domain, int type, int proto)
 {
-    return new_fd(real.socket(domain, type, proto));
+    int fd = new_fd(real.socket(domain, type, proto));
+    fresh_socket(fd, domain, type, proto);
+    return fd;
 }
 
 INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct file *f = conn_get(fd);
+    fresh_end(fd);
     if (!f)
         return real.bind(fd, sa, n);
     file_put(f);
@@ -38,6 +42,7 @@ INTERPOSE int listen(int fd, int backlog)
         errno = EINVAL; // connected
         return -1;
     }
+    fresh_end(fd);
     int r = real.listen(fd, backlog);
     if (r == 0 && knobs.on)
         listener_consider(fd, backlog);

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "fdmap.h"
+#include "fresh.h"
 #include "process.h"
 #include "raw.h"
 #include "real.h"
@@ -72,7 +73,7 @@ static bool by_name(long nr, const long *a, long *ret)
 static bool matters(long nr)
 {
     return atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || nr == SYS_listen || nr == SYS_connect || nr == SYS_close
-        || nr == SYS_close_range || nr == SYS_dup3;
+        || nr == SYS_close_range || nr == SYS_dup3 || atomic_load_explicit(&fresh_some, memory_order_relaxed);
 }
 
 INTERPOSE long syscall(long nr, ...)

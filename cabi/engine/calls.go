@@ -84,7 +84,7 @@ func (e *Engine) SLRelisten(h int32, backlog int) int {
 }
 
 // SLConnect is sl_connect.
-func (e *Engine) SLConnect(kfd int, sa []byte) int {
+func (e *Engine) SLConnect(kfd int, sa []byte, fresh bool) int {
 	return e.guard(Kernel, func(now int64) int {
 		if e.stopped {
 			return Kernel
@@ -93,7 +93,7 @@ func (e *Engine) SLConnect(kfd int, sa []byte) int {
 		if err != nil {
 			return result(0, err)
 		}
-		h, err := e.Connect(now, kfd, to, six)
+		h, err := e.Connect(now, kfd, to, six, fresh)
 		if err == nil && e.tab.objects[h].sock.Conn().Deferred() {
 			h |= Deferred
 		}

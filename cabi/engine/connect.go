@@ -25,35 +25,46 @@ type flow struct {
 var errRefused = errors.New("stays with the kernel")
 
 // Connect is sl_connect. six says that the program's address was of AF_INET6.
-func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six bool) (int, error) {
-	return e.connect(now, kfd, remote, six, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
+func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six, fresh bool) (int, error) {
+	return e.connect(now, target{kfd, remote, six, fresh}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
 		return e.plane.stack.ConnectWith(now, local, to, o)
 	})
 }
 
 // ConnectFast is sl_connect_data: the second number is how many bytes of data the SYN took.
 func (e *Engine) ConnectFast(now int64, kfd int, remote netip.AddrPort, six bool, data [][]byte) (h, sent int, err error) {
-	h, err = e.connect(now, kfd, remote, six, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
+	h, err = e.connect(now, target{kfd, remote, six, false}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
 		s, sent, err = e.plane.stack.ConnectFast(now, local, to, o, data)
 		return s, err
 	})
 	return h, sent, err
 }
 
+// target is what a program connects, and where to.
+type target struct {
+	kfd    int
+	remote netip.AddrPort
+	six    bool // the address was of AF_INET6
+	fresh  bool // the socket is as socket(2) made it
+}
+
 type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
 
-func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, dial dialer) (int, error) {
-	f, err := e.source(now, kfd, plain(remote), six)
+func (e *Engine) connect(now int64, t target, dial dialer) (int, error) {
+	f, err := e.source(now, &t)
 	if err != nil {
 		return 0, err
 	}
 	local, to := f.local, f.remote
-	if six && to.Addr().Is4() {
+	if t.six && to.Addr().Is4() {
 		to = netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
 	}
-	o := usock.NewPreset() // before the SYN: it tells MSS, window and TOS
-	prm := e.plane.stack.Host().Params
-	copyOptions(kfd, func(level, name int, val []byte) { _ = o.SetOption(prm, level, name, val) })
+	var o *usock.Preset
+	if !t.fresh {
+		o = usock.NewPreset() // before the SYN: it tells MSS, window and TOS
+		prm := e.plane.stack.Host().Params
+		copyOptions(t.kfd, func(level, name int, val []byte) { _ = o.SetOption(prm, level, name, val) })
+	}
 	now = nanotime() // the broker took its time, which is no part of the first round trip
 	s, err := dial(now, local, to, o)
 	if err != nil {
@@ -74,14 +85,11 @@ func (e *Engine) connect(now int64, kfd int, remote netip.AddrPort, six bool, di
 
 // source finds where a connection comes from: the address and port that the program bound its socket to, else the route's address and a port
 // on lease.
-func (e *Engine) source(now int64, kfd int, remote netip.AddrPort, six bool) (*flow, error) {
-	sa, err := unix.Getsockname(kfd)
+func (e *Engine) source(now int64, t *target) (*flow, error) {
+	remote := plain(t.remote)
+	local, err := t.bound()
 	if err != nil {
-		return nil, fmt.Errorf("address of the socket: %w", err)
-	}
-	local, bound6 := addrPort(sa)
-	if bound6 != six && remote.Addr().Is6() {
-		return nil, unix.EAFNOSUPPORT
+		return nil, err
 	}
 	src := local.Addr()
 	if src.IsUnspecified() {
@@ -98,7 +106,23 @@ func (e *Engine) source(now int64, kfd int, remote netip.AddrPort, six bool) (*f
 		return e.lease(now, hop.Src.Unmap(), remote)
 	}
 	f := &flow{local: netip.AddrPortFrom(hop.Src, local.Port()), remote: remote, kfd: -1}
-	return f, e.steer(now, f, kfd)
+	return f, e.steer(now, f, t.kfd)
+}
+
+// bound is the address that the program's socket is bound to, unspecified where it is not.
+func (t *target) bound() (netip.AddrPort, error) {
+	if t.fresh {
+		return netip.AddrPortFrom(netip.IPv6Unspecified(), 0), nil
+	}
+	sa, err := unix.Getsockname(t.kfd)
+	if err != nil {
+		return netip.AddrPort{}, fmt.Errorf("address of the socket: %w", err)
+	}
+	local, six := addrPort(sa)
+	if six != t.six && plain(t.remote).Addr().Is6() {
+		return local, unix.EAFNOSUPPORT
+	}
+	return local, nil
 }
 
 func sockaddrOf(a netip.AddrPort, six bool) unix.Sockaddr {

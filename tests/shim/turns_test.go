@@ -44,7 +44,7 @@ func TestConnectionsInTurn(t *testing.T) {
 		return out.String()
 	}
 	kernel := run()
-	require.Equal(t, "descriptors left: 0\n", kernel)
+	require.Equal(t, "descriptors left: few\n", kernel)
 	require.Equal(t, kernel, run("LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*"))
 	n, err := strconv.Atoi(turns)
 	require.NoError(t, err)

@@ -213,7 +213,7 @@ static void cmd_connect(const char *ip, int port)
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
     inet_pton(AF_INET, ip, &a.sin_addr);
     int k = socket(AF_INET, SOCK_STREAM, 0);
-    int h = p_sl_connect(k, (struct sockaddr *)&a, sizeof a);
+    int h = p_sl_connect(k, (struct sockaddr *)&a, sizeof a, 0);
     notes();
     say("connect %d", h);
     if (h >= 0)

@@ -209,9 +209,9 @@ EXPORT int sl_accept(int h, struct sockaddr *sa, socklen_t *len)
     return (int)leave(h, k);
 }
 
-EXPORT int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len)
+EXPORT int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int fresh)
 {
-    (void)kfd;
+    (void)kfd, (void)fresh;
     enter(-1);
     int k = high(CALL(SYS_socket, sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK, 0));
     long r = CALL(SYS_connect, k, sa, len);
@@ -227,7 +227,7 @@ EXPORT int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, co
 {
     (void)iov, (void)n;
     *took = 0; // as without a cookie
-    return sl_connect(kfd, sa, len);
+    return sl_connect(kfd, sa, len, 0);
 }
 
 EXPORT ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)

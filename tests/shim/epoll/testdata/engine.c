@@ -175,9 +175,9 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len)
     return r;
 }
 
-int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len)
+int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int fresh)
 {
-    (void)kfd;
+    (void)kfd, (void)fresh;
     int fd = (int)CALL(SYS_socket, sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return SL_KERNEL;
@@ -193,7 +193,7 @@ int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const str
 {
     (void)iov, (void)n;
     *took = 0; // as without a cookie
-    return sl_connect(kfd, sa, len);
+    return sl_connect(kfd, sa, len, 0);
 }
 
 ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)

@@ -1,0 +1,72 @@
+#include "fresh.h"
+
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include "fdmap.h"
+#include "knobs.h"
+#include "raw.h"
+
+_Atomic bool fresh_some;
+
+// entry: number of forks << 49 | cookie << 1 | AF_INET6; 0: not fresh
+#define COOKIE ((1ull << 48) - 1)
+#define FORKS 0x7fffull
+
+typedef _Atomic uint64_t entry;
+static _Atomic(entry *) pages[FD_TOP];
+static _Atomic uint64_t forks;
+
+static entry *entry_of(int fd, bool make)
+{
+    if ((unsigned)fd >= FD_MAX)
+        return NULL;
+    entry *page = atomic_load_explicit(&pages[fd / FD_PAGE], memory_order_acquire), *other = NULL;
+    if (!page && make) {
+        long p = RAW(SYS_mmap, 0, FD_PAGE * sizeof(entry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p < 0 && p > -4096)
+            return NULL;
+        page = (entry *)p;
+        if (!atomic_compare_exchange_strong(&pages[fd / FD_PAGE], &other, page)) {
+            RAW(SYS_munmap, page, FD_PAGE * sizeof(entry));
+            page = other;
+        }
+    }
+    return page ? &page[fd % FD_PAGE] : NULL;
+}
+
+static uint64_t value(int fd, int domain)
+{
+    uint64_t cookie = 0;
+    socklen_t n = sizeof cookie;
+    if (RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) < 0)
+        return 0;
+    return (atomic_load(&forks) & FORKS) << 49 | (cookie & COOKIE) << 1 | (domain == AF_INET6);
+}
+
+void fresh_socket(int fd, int domain, int type, int proto)
+{
+    bool tcp = (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_STREAM && (proto == 0 || proto == IPPROTO_TCP);
+    entry *e = NULL;
+    if (fd < 0 || !knobs.on || knobs.connect.n == 0 || !tcp || (domain != AF_INET && domain != AF_INET6) || !(e = entry_of(fd, true)))
+        return;
+    atomic_store(e, value(fd, domain));
+    atomic_store_explicit(&fresh_some, true, memory_order_relaxed);
+}
+
+void fresh_end(int fd)
+{
+    entry *e = atomic_load_explicit(&fresh_some, memory_order_relaxed) ? entry_of(fd, false) : NULL;
+    if (e)
+        atomic_store_explicit(e, 0, memory_order_relaxed);
+}
+
+bool fresh_take(int fd, int domain)
+{
+    entry *e = entry_of(fd, false);
+    uint64_t was = e ? atomic_exchange(e, 0) : 0;
+    return was != 0 && was == value(fd, domain);
+}
+
+void fresh_forking(void) { atomic_fetch_add(&forks, 1); }
