@@ -1,0 +1,222 @@
+package shim
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/bedtest"
+)
+
+// dialler is a program that connects as it is told.
+type dialler struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	in   io.Writer
+	out  *bufio.Scanner
+	errs bytes.Buffer
+}
+
+// startDialler runs ports.c in the server's namespace against an echo in the client's.
+func startDialler(t *testing.T, bed *testbed.Bed, dir, socket string, wrap ...string) *dialler {
+	t.Helper()
+	program := filepath.Join(dir, "ports")
+	cc(t, program, "ports/ports.c")
+	host, port := echo(t, bed.Client)
+	args := append(wrap, program, host, port)
+	d := &dialler{t: t, cmd: exec.Command(args[0], args[1:]...)}
+	d.cmd.Env = []string{"PATH=/usr/bin:/bin", "LD_PRELOAD=" + built(t, "libsluice.so"), "SLUICE_BROKER=" + socket, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*"}
+	d.cmd.Stderr = &d.errs
+	in, err := d.cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := d.cmd.StdoutPipe()
+	require.NoError(t, err)
+	d.in, d.out = in, bufio.NewScanner(out)
+	require.NoError(t, bed.Server.Start(d.cmd))
+	t.Cleanup(func() {
+		_ = d.cmd.Process.Kill()
+		_ = d.cmd.Wait()
+		if t.Failed() {
+			t.Logf("the program said:\n%s", d.errs.String())
+		}
+	})
+	return d
+}
+
+// do gives an order and returns what came of it.
+func (d *dialler) do(order string) string {
+	d.t.Helper()
+	_, err := fmt.Fprintln(d.in, order)
+	require.NoError(d.t, err)
+	stop := time.AfterFunc(time.Minute, func() { _ = d.cmd.Process.Kill() })
+	defer stop.Stop()
+	require.True(d.t, d.out.Scan(), "%s: %s", order, d.errs.String())
+	word, _, _ := strings.Cut(order, " ")
+	answer, ok := strings.CutPrefix(d.out.Text(), word+": ")
+	require.True(d.t, ok, "%s: %s %s", order, d.out.Text(), d.errs.String())
+	return answer
+}
+
+// echo answers until the other side has had enough.
+func echo(t *testing.T, n *testbed.Node) (host, port string) {
+	t.Helper()
+	var l net.Listener
+	require.NoError(t, n.Do(func() (err error) {
+		l, err = net.Listen("tcp", n.IPv4.String()+":0")
+		return err
+	}))
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	host, port, _ = net.SplitHostPort(l.Addr().String())
+	return host, port
+}
+
+// leaseOf is the only lease there is; nil: none, or no broker.
+func leaseOf(socket string) *broker.LeaseStatus {
+	status, err := broker.Query(socket, bedtest.CleanLimit)
+	if err != nil || len(status.Leases) != 1 {
+		return nil
+	}
+	return &status.Leases[0]
+}
+
+// TestPortsRunOutForNobody: a host with few ports. The engine takes half of them at most; when each of those is in TIME-WAIT the kernel
+// connects, and no connect fails while the host has a port.
+func TestPortsRunOutForNobody(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	_, err := bed.Server.Run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40199")
+	require.NoError(t, err)
+	d := startDialler(t, bed, dir, socket)
+	require.Equal(t, "190", d.do("burst 190"), "every connection with a port of its own, and none failed")
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.Greater(t, l.Ports, 50)
+	require.LessOrEqual(t, l.Ports, 100)
+	require.EqualValues(t, l.Ports, l.Counters["connected"], "each leased port was used, the kernel's came after")
+	out, err := bed.Server.Run("ss", "-Htan", "state", "time-wait")
+	require.NoError(t, err)
+	require.Equal(t, 190-l.Ports, strings.Count(out, "\n"), "the others are the kernel's")
+	require.NoError(t, d.cmd.Process.Kill())
+	bedtest.Until(t, "the lease to end", func() bool {
+		status, err := broker.Query(socket, bedtest.CleanLimit)
+		return err == nil && len(status.Leases) == 0
+	})
+	require.NoError(t, bed.Server.Do(func() error { // no port is lost
+		for p := 40000; p < 40200; p++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("%s:%d", bed.Server.IPv4, p))
+			if err == nil {
+				_ = l.Close()
+			} else if !strings.Contains(out, fmt.Sprintf(":%d ", p)) {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
+// TestPortsAreGivenBackAndTakenAgain: with the last connection gone the ports stay for seconds, then they and the queues go.
+func TestPortsAreGivenBackAndTakenAgain(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	d := startDialler(t, bed, dir, socket)
+	require.Equal(t, "1", d.do("hold"))
+	first := leaseOf(socket)
+	require.NotNil(t, first)
+	require.EqualValues(t, 1, first.Counters["connected"])
+	d.do("drop")
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.Equal(t, first.Ports, l.Ports, "the next connection finds them")
+	bedtest.Until(t, "ports and queues to go", func() bool {
+		l := leaseOf(socket)
+		return l != nil && l.Ports == 0 && len(l.Queues) == 0
+	})
+	require.Equal(t, "100", d.do("spread 100"))
+	l = leaseOf(socket)
+	require.NotNil(t, l)
+	require.EqualValues(t, 101, l.Counters["connected"])
+	require.GreaterOrEqual(t, l.Ports, 100)
+}
+
+// TestPortsOutliveTheBroker: connections of leased ports go on without a broker, and the next one takes the ports over.
+func TestPortsOutliveTheBroker(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := filepath.Join(dir, "broker.sock")
+	start := func() *exec.Cmd {
+		c := exec.Command(built(t, "sluice"), "broker", "--socket", socket, "--pins", filepath.Join(dir, "bpf", "sluice"))
+		require.NoError(t, c.Start())
+		t.Cleanup(func() { // by a signal it can take, so that it removes its pins
+			_ = c.Process.Signal(syscall.SIGTERM)
+			kill := time.AfterFunc(15*time.Second, func() { _ = c.Process.Kill() })
+			_ = c.Wait()
+			kill.Stop()
+		})
+		bedtest.Until(t, "the broker's answer", func() bool {
+			_, err := broker.Query(socket, bedtest.CleanLimit)
+			return err == nil
+		})
+		return c
+	}
+	b := start()
+	d := startDialler(t, bed, dir, socket)
+	require.Equal(t, "1", d.do("hold"))
+	require.NoError(t, b.Process.Kill())
+	_ = b.Wait()
+	require.Equal(t, "2", d.do("hold"), "a port was left: nobody had to be asked")
+	require.Equal(t, "2", d.do("ask"))
+	start()
+	bedtest.Until(t, "the lease to be shown to the new broker", func() bool {
+		l := leaseOf(socket)
+		return l != nil && l.Ports == 8 && len(l.Queues) > 0
+	})
+	require.Equal(t, "2", d.do("ask"))
+	require.Equal(t, "30", d.do("spread 30"), "more ports from the new one")
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.EqualValues(t, 32, l.Counters["connected"])
+	time.Sleep(6 * time.Second) // longer than it waits for owners, after which it removes what nobody showed
+	require.Equal(t, "2", d.do("ask"))
+	l = leaseOf(socket)
+	require.NotNil(t, l)
+	require.GreaterOrEqual(t, l.Ports, 32)
+}
+
+// TestPortsUnderALimitOfDescriptors: few may be opened; connections are made all the same, and the program's own are not fewer.
+func TestPortsUnderALimitOfDescriptors(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	d := startDialler(t, bed, dir, socket, "/bin/sh", "-c", `ulimit -n 128; exec "$0" "$@"`)
+	require.Equal(t, "100", d.do("burst 100"))
+	require.Equal(t, "40", d.do("spread 40"))
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.Greater(t, l.Counters["connected"], uint64(40))
+}
