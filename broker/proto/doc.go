@@ -13,5 +13,9 @@
 // A request carries an id other than zero and gets exactly one reply with that id. Events of the broker that want an answer ("yield",
 // "accepted", "give") carry an id too, of the broker's numbering; [Client.Answer] replies to them.
 //
+// Outgoing connections: a program shows bound sockets in blocks ("ports"), gets one descriptor back that holds them all (the keeper), and from then
+// on makes connections from those ports without a word. It gives a block back by closing the keeper and saying so ("unports"), and shows the
+// keeper to the next broker ("keep"). A flow whose port the program bound itself is asked for by itself ("connect", "disconnect").
+//
 // state.go is the other half: a memfd shared with the broker, which tells it what the program's engine has open.
 package proto
