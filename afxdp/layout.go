@@ -17,6 +17,9 @@ type Layout struct {
 	Fill       Ring `json:"fill"`
 	Completion Ring `json:"completion"`
 	ZeroCopy   bool `json:"zero_copy"`
+	// TxMetadata: the memory was registered with room for metadata in front of packets. Shared: another socket registered it.
+	TxMetadata bool `json:"tx_metadata,omitempty"`
+	Shared     bool `json:"shared,omitempty"`
 }
 
 // RingConfig is how a queue is opened. Every zero means the default.
@@ -24,6 +27,7 @@ type RingConfig struct {
 	RX, TX, Fill, Completion uint32 // entries, powers of two; default 2048 each
 	Copy                     bool   // do not try zero-copy
 	Share                    int    // a bound XDP socket over the same memory, or 0
+	TxMetadata               bool   // every packet sent will have efvi.SumRoom bytes in front of it, within its frame
 }
 
 const (

@@ -53,10 +53,11 @@ func open(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {
 
 func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
 	if cfg.Share == 0 {
-		if err := registerUmem(q.fd, m.Bytes, efvi.FrameSize); err != nil {
+		if err := q.register(m, cfg.TxMetadata); err != nil {
 			return fmt.Errorf("register umem of %d frames: %w", m.Frames(), err)
 		}
 	}
+	q.layout.Shared = cfg.Share != 0
 	for _, r := range []struct {
 		name    string
 		option  int
@@ -76,6 +77,15 @@ func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
 		return fmt.Errorf("bind: %w", err)
 	}
 	return q.learn(cfg)
+}
+
+// register tells the kernel which memory frames lie in, with room for metadata in front of packets if the kernel knows that (Linux 6.8).
+func (q *Queue) register(m efvi.Memory, metadata bool) error {
+	if metadata && registerUmem(q.fd, m.Bytes, efvi.FrameSize, efvi.SumRoom) == nil {
+		q.layout.TxMetadata = true
+		return nil
+	}
+	return registerUmem(q.fd, m.Bytes, efvi.FrameSize, 0)
 }
 
 // address is what to bind to. Without XDP_COPY and XDP_ZEROCOPY the kernel itself tries zero-copy and
@@ -114,13 +124,10 @@ func (q *Queue) learn(cfg RingConfig) error {
 	ring := func(o unix.XDPRingOffset, entries uint32) Ring {
 		return Ring{Entries: entries, Producer: o.Producer, Consumer: o.Consumer, Flags: o.Flags, Desc: o.Desc}
 	}
-	q.layout = Layout{
-		RX:         ring(off.Rx, cfg.RX),
-		TX:         ring(off.Tx, cfg.TX),
-		Fill:       ring(off.Fr, cfg.Fill),
-		Completion: ring(off.Cr, cfg.Completion),
-		ZeroCopy:   opt&unix.XDP_OPTIONS_ZEROCOPY != 0,
-	}
+	l := &q.layout
+	l.RX, l.TX = ring(off.Rx, cfg.RX), ring(off.Tx, cfg.TX)
+	l.Fill, l.Completion = ring(off.Fr, cfg.Fill), ring(off.Cr, cfg.Completion)
+	l.ZeroCopy = opt&unix.XDP_OPTIONS_ZEROCOPY != 0
 	return nil
 }
 

@@ -86,6 +86,11 @@ func (v *VI) RXRing() (producer, consumer unsafe.Pointer) {
 	return unsafe.Pointer(v.rx.peer), unsafe.Pointer(v.rx.shared)
 }
 
+// RXDescs returns where the RX ring's descriptors (struct xdp_desc) are mapped, and how many there are. They may be read for ever.
+func (v *VI) RXDescs() (descs unsafe.Pointer, entries uint32) {
+	return unsafe.Pointer(unsafe.SliceData(v.rx.entries)), uint32(len(v.rx.entries))
+}
+
 // TXRing returns where our producer index, the kernel's consumer index and the flags of the TX ring are mapped, each 32
 // bits wide. The kernel has to be woken (sendto on FD with nothing in it) when the indexes differ and bit 0 of the flags,
 // XDP_RING_NEED_WAKEUP, is set. They may be read for ever: after Close all are 0.

@@ -6,13 +6,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// registerUmem tells the socket which memory its frames lie in. The kernel pins the pages, so the
-// mapping itself may go away afterwards.
-func registerUmem(fd int, mem []byte, frameSize uint32) error {
+// registerUmem tells the socket which memory its frames lie in, and how many bytes of metadata (0: none) lie in front of a
+// packet to send. The kernel pins the pages, so the mapping itself may go away afterwards.
+func registerUmem(fd int, mem []byte, frameSize, metadata uint32) error {
 	reg := unix.XDPUmemReg{
 		Addr: uint64(uintptr(unsafe.Pointer(unsafe.SliceData(mem)))),
 		Len:  uint64(len(mem)),
 		Size: frameSize,
+	}
+	if metadata > 0 {
+		reg.Flags, reg.Tx_metadata_len = unix.XDP_UMEM_TX_METADATA_LEN, metadata
 	}
 	_, _, errno := unix.Syscall6(unix.SYS_SETSOCKOPT, uintptr(fd), unix.SOL_XDP, unix.XDP_UMEM_REG,
 		uintptr(unsafe.Pointer(&reg)), unsafe.Sizeof(reg), 0)

@@ -1,6 +1,7 @@
 package afxdp
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -20,17 +21,23 @@ type VI struct {
 	tx       producer[desc]
 	zeroCopy bool
 	left     bool // kicks are somebody else's: see LeaveKicks
+	mem      efvi.Memory
 }
 
-var _ efvi.VI = (*VI)(nil)
+var (
+	_ efvi.VI     = (*VI)(nil)
+	_ efvi.Summer = (*VI)(nil)
+)
 
 // Map maps the rings of the socket fd over mem, which must be the memory that the socket
-// registered. It needs no privilege. An MTU over MaxMTU becomes MaxMTU. The VI owns fd from here on, unless Map fails.
+// registered. It needs no privilege. An MTU over MaxMTU becomes MaxMTU; info.TxChecksum stays if the device can do it. The VI owns fd from here on, unless Map fails.
 func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
 		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
 	}
-	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy}
+	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy, mem: mem}
+	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
+	v.info.TxChecksum = info.TxChecksum && l.TxMetadata && !l.ZeroCopy
 	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, MaxMTU)
 	err := errors.Join(
 		mapInto[uint64](v, "fill", unix.XDP_UMEM_PGOFF_FILL_RING, l.Fill, func(m mapping) { v.fill = newProducer[uint64](m) }),
@@ -134,6 +141,22 @@ func (v *VI) Send(frame, off, n uint32) bool {
 		return false
 	}
 	v.tx.push(desc{addr: uint64(frame)*efvi.FrameSize + uint64(off), len: n})
+	return true
+}
+
+// SendSum is efvi.Summer: the request lies in front of the packet (struct xsk_tx_metadata).
+//
+//	off-24            off-16       off-14        off
+//	| flags (64 bits) | csum_start | csum_offset | unused | packet
+func (v *VI) SendSum(frame, off, n uint32, start, field uint16) bool {
+	if v.tx.room(1) == 0 {
+		return false
+	}
+	m, native := v.mem.Frame(frame)[off-efvi.SumRoom:off], binary.NativeEndian
+	native.PutUint64(m, unix.XDP_TXMD_FLAGS_CHECKSUM)
+	native.PutUint16(m[8:], start)
+	native.PutUint16(m[10:], field)
+	v.tx.push(desc{addr: uint64(frame)*efvi.FrameSize + uint64(off), len: n, options: unix.XDP_TX_METADATA})
 	return true
 }
 

@@ -80,7 +80,7 @@ func (kernel) PortRange(ns int) (lo, hi int, err error) {
 
 func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (q xsk, err error) {
 	err = netns.Do(ns, func() error {
-		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{Share: share})
+		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{Share: share, TxMetadata: true})
 		if err == nil {
 			q = o
 		}

@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 3 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 4 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -91,11 +91,22 @@ struct sl_word {
  * The pointers of a queue that goes away are set to equal words first (tx_fd to -1), and the memory they pointed to stays mapped while the
  * process lives, so both may be read at any time. */
 typedef SL_ATOMIC(uint32_t) *sl_index; /* an index in mapped ring memory, advanced by the kernel or the engine */
+struct sl_desc { /* struct xdp_desc */
+	uint64_t addr;
+	uint32_t len, options;
+};
+typedef const struct sl_desc *sl_descs;
+typedef const char *sl_frames;
 struct sl_ring {
 	SL_ATOMIC(sl_index) prod, cons;
 	SL_ATOMIC(sl_index) tx_prod, tx_cons, tx_flags;
 	SL_ATOMIC(int32_t) tx_fd;
 	SL_ATOMIC(uint32_t) kickers;
+	/* The packet at index i of the receive ring is at frames + desc[i & mask].addr: for fetching it into the cache, not for reading. frames may
+	 * be unmapped. */
+	SL_ATOMIC(sl_descs) desc;
+	SL_ATOMIC(sl_frames) frames;
+	SL_ATOMIC(uint32_t) mask, pad;
 };
 
 /* What went wrong or is worth knowing, to be logged by the C side once, in its own words' order. */
@@ -127,8 +138,8 @@ struct sl_shared {
 	SL_ATOMIC(uint64_t) entered_ns;  /* when the engine was last called. Calls that read or write take a turn (sl_poll's work) when none was taken for
 	                                    a millisecond */
 
-	/* Readable when a ring has packets or the engine has other business (broker, routes): for sleepers. Level-triggered:
-	 * after it fires, sl_poll makes it quiet. Valid after sl_start. */
+	/* Readable when a ring has packets (with SL_WATCH: not for that) or the engine has other business (broker, routes): for sleepers.
+	 * Level-triggered: after it fires, sl_poll makes it quiet. Valid after sl_start. */
 	int32_t wake_epfd;
 	SL_ATOMIC(uint32_t) nrings; /* rings[0..nrings) may be looked at; never shrinks */
 	struct sl_ring rings[SL_MAX_RINGS];
@@ -154,6 +165,8 @@ struct sl_shared {
 
 	/* One of the program's descriptors of each handle, number + 1, 0 for none; written by C, for people (`sluice ss`). */
 	SL_ATOMIC(int32_t) fds[SL_MAX_HANDLES];
+
+	SL_ATOMIC(uint32_t) ring_changes; /* grows when a queue comes or goes: with SL_WATCH, sleepers have to look at rings[] again */
 };
 
 /* How the engine is started. */
@@ -165,10 +178,11 @@ struct sl_boot {
 	int32_t fd_min;  /* the engine's own descriptors are numbered from here on */
 	const char *const *env; /* "SLUICE_X=value" strings, NULL-terminated: the knobs, instead of the environment (which the
 	                           program may have changed); copied */
-	uint32_t flags; /* SL_KICKS */
+	uint32_t flags; /* SL_KICKS, SL_WATCH */
 	uint32_t pad;
 };
 #define SL_KICKS 1 /* the C side wakes the kernel for packets to send: struct sl_ring */
+#define SL_WATCH 2 /* the C side waits for packets at each ring's tx_fd (POLLIN) beside wake_epfd */
 
 /* What sl_recv tells beside the bytes. */
 struct sl_recvinfo {
@@ -209,6 +223,9 @@ int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int fresh);
 /* sl_connect_data: sendmsg with MSG_FASTOPEN: as sl_connect, with as much of iov on the SYN as fits (RFC 7413). *took: how many octets it
  * took, 0 without a cookie of the peer's, which the SYN asks for. The rest is for sl_send once the handshake is over. */
 int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const struct iovec *iov, int n, size_t *took);
+
+/* A flag of sl_recv beside those of recvmsg: sl_poll's work is done first, in the same crossing. */
+#define SL_TURN 0x04000000
 
 /* sl_recv: as recvmsg. flags: MSG_PEEK, MSG_TRUNC (discard), MSG_OOB, others ignored. info may be NULL.
  * Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;

@@ -28,6 +28,7 @@ var the *engine.Engine
 var (
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.wish)]byte         = [unsafe.Offsetof(engine.Shared{}.Wish)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.fds)]byte          = [unsafe.Offsetof(engine.Shared{}.FDs)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.ring_changes)]byte = [unsafe.Offsetof(engine.Shared{}.RingChanges)]byte{}
 	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}
@@ -44,7 +45,7 @@ func sl_start(shared *C.struct_sl_shared, boot *C.struct_sl_boot) C.int {
 		return -C.int(unix.EINVAL)
 	}
 	e, err := engine.Start(engine.SharedAt(unsafe.Pointer(shared)), engine.Boot{
-		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env), Kicks: boot.flags&C.SL_KICKS != 0,
+		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env), Kicks: boot.flags&C.SL_KICKS != 0, Watch: boot.flags&C.SL_WATCH != 0,
 	})
 	if err != nil {
 		return engine.Kernel

@@ -56,6 +56,18 @@ type Info struct {
 	// checksum: the field then holds the folded sum of the pseudo header, not complemented.
 	// So it is on veth and virtio, where the kernel leaves the sum to a device that has no wire.
 	PartialChecksum bool
+	// TxChecksum says that the device finishes TCP checksums: the VI is a Summer.
+	TxChecksum bool
+}
+
+// SumRoom is how many bytes in front of a packet SendSum writes over.
+const SumRoom = 24
+
+// Summer is a VI whose device can finish checksums.
+type Summer interface {
+	// SendSum is Send for a packet whose checksum field, at start+field bytes of it, holds the folded sum of the pseudo
+	// header alone, not complemented: the device adds what lies from start to the packet's end.
+	SendSum(frame, off, n uint32, start, field uint16) bool
 }
 
 // VI is one receive and one transmit queue over a Memory.

@@ -68,9 +68,9 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "batch", "cork", "peek":
+		case "batch", "checksum", "cork", "peek", "prefetch":
 		default:
-			return fmt.Errorf("%q is none of batch, cork, peek", name)
+			return fmt.Errorf("%q is none of batch, checksum, cork, peek, prefetch", name)
 		}
 	}
 	return nil

@@ -27,7 +27,7 @@ var Table = []Knob{
 	{"SLUICE_BROKER", "/run/sluice/broker.sock", "Path of the broker's socket.", checkPath},
 	{"SLUICE_CONNECT", "none", "Outgoing connections to accelerate: `cidr:ports`, comma-separated, as `10.0.0.0/8:6379` or `0.0.0.0/0:*`.", checkConnect},
 	{"SLUICE_DEVICES", "all", "Network devices to use, comma-separated; `all` means each one that carries the listener's address.", checkDevices},
-	{"SLUICE_FAST", "all", "Short cuts to take: `all`, `none`, or some of `batch`, `cork`, `peek`, comma-separated; see docs/performance.md.", checkFast},
+	{"SLUICE_FAST", "all", "Short cuts to take: `all`, `none`, or some of `batch`, `checksum`, `cork`, `peek`, `prefetch`, comma-separated; see docs/performance.md.", checkFast},
 	{"SLUICE_LISTEN", "*", "Listeners to accelerate, comma-separated: `*`, `80`, `8000-8100`, `192.0.2.1:443`, `[2001:db8::1]:443`; `none` for none.", checkListen},
 	{"SLUICE_LOG", "error", "`off`, `error`, `info` or `debug` on stderr, or a path to append to at level info.", checkLog},
 	{"SLUICE_SPIN_USEC", "20", "Microseconds a waiting call spins before it sleeps, 0 to 1000000.", checkSpin},

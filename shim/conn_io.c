@@ -34,7 +34,7 @@ static int wait_more(int fd, struct file *f, struct patience *p, uint32_t events
 {
     if (!p->block && !p->looked && shared()) { // a program that asks again and again must not wait for the helper
         p->looked = true;
-        engine_turn(shared(), now_ns(), false);
+        engine_turn(shared(), false);
         return 1;
     }
     if (!p->block)
@@ -129,28 +129,33 @@ static bool error_waits(struct file *f)
     return s && h >= 0 && atomic_load(&s->words[h].ready) & POLLERR;
 }
 
-// nothing_there: the engine need not be asked: it has told that there is nothing to receive, and nothing has come in since. An engine without
-// queues tells nothing by itself.
-static bool nothing_there(struct file *f, int flags)
+// nothing_there: the engine need not be asked: it has told that there is nothing to receive, and nothing has come in since. If something has,
+// the engine is asked once, and takes it in first (*turn). An engine without queues tells nothing by itself.
+static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
 {
     struct sl_shared *s = shared();
     int h = atomic_load_explicit(&f->handle, memory_order_relaxed);
-    if (!(knobs.fast & FAST_PEEK) || flags & MSG_OOB || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
+    if (!(knobs.fast & FAST_PEEK) || room == 0 || flags & (MSG_OOB | MSG_TRUNC) || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
         return false;
     if (atomic_load_explicit(&s->nrings, memory_order_relaxed) == 0 || ready_bits(s, h) & ~(POLLOUT | POLLWRNORM))
         return false;
-    engine_turn(s, now_ns(), false);
-    return !(ready_bits(s, h) & ~(POLLOUT | POLLWRNORM));
+    *turn = SL_TURN;
+    if (!engine_due(s))
+        return true;
+    engine_fetch(s);
+    return false;
 }
 
 // recv_once asks the engine for the next piece. *full: the piece was filled, there may be more.
-static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, bool *full)
+static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, struct patience *p, bool *full)
 {
     struct iovec piece[PIECE];
-    if (nothing_there(f, flags))
-        return -EAGAIN;
-    int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle);
+    int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle), turn = 0;
     size_t room = iov_sum(piece, count);
+    bool nothing = nothing_there(f, room, flags, &turn);
+    p->looked = p->looked || turn;
+    if (nothing)
+        return -EAGAIN;
     struct sl_shared *s = shared();
     ssize_t r;
     if (room == 0 && !(flags & MSG_OOB) && s && !(atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
@@ -158,7 +163,7 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     if ((flags & (MSG_TRUNC | MSG_PEEK | MSG_OOB)) == MSG_TRUNC && room > 0)
         r = discard(f, room);
     else
-        r = ENGINE(sl_recv, h, piece, count, flags & (MSG_PEEK | MSG_OOB), info);
+        r = ENGINE(sl_recv, h, piece, count, (flags & (MSG_PEEK | MSG_OOB)) | turn, info);
     *full = r > 0 && (size_t)r == room;
     return r;
 }
@@ -181,7 +186,7 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
     ssize_t goal = target(f, want, flags);
     for (;;) {
         bool full = false;
-        ssize_t r = done > 0 && error_waits(f) ? 0 : recv_once(f, &rest, flags, info, &full);
+        ssize_t r = done > 0 && error_waits(f) ? 0 : recv_once(f, &rest, flags, info, &p, &full);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);

@@ -94,7 +94,7 @@ static int start(void)
     door_open();
     struct sl_boot boot = {
         .size = sizeof boot, .abi = SL_ABI, .door_fd = door_fd(), .fd_min = own_base(), .env = knobs.env,
-        .flags = SL_KICKS,
+        .flags = SL_KICKS | SL_WATCH,
     };
     engine_inside = 1;
     int r = engine.sl_start(memory, &boot);

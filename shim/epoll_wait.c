@@ -34,7 +34,6 @@ struct set_wait {
     struct ep_set *set;
     struct epoll_event *ev;
     int max;
-    struct pollfd fds[3];
 };
 
 // kernel_share: how many events the kernel may fill in before the engine's, so that with little room both get their turn.
@@ -110,9 +109,10 @@ static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s
         .set = set,
         .ev = c->ev,
         .max = c->max,
-        .fds[0] = { .fd = set_fd(set), .events = POLLIN },
     };
-    w.wait.fds = w.fds;
+    struct pollfd fds[1 + SLEEP_MORE];
+    fds[0] = (struct pollfd){ .fd = set_fd(set), .events = POLLIN };
+    w.wait.fds = fds;
     int r = wait_run(&w.wait);
     kick_batch(r);
     return r < 0 ? (errno = -r, -1) : r;

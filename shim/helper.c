@@ -102,7 +102,7 @@ static bool away(struct sl_shared *s)
 // keep sleeps as the program's keeper until the engine has work, and does it unless the program has come back meanwhile.
 static void keep(struct sl_shared *s)
 {
-    struct pollfd fds[2];
+    struct pollfd fds[SLEEP_MORE];
     bool engine = false;
     atomic_store(&state.keeping, true);
     if (!held(s)) // under keeping = true: whoever keeps something back after this wakes us
@@ -110,7 +110,7 @@ static void keep(struct sl_shared *s)
     atomic_store(&state.keeping, false);
     if (!away(s))
         return;
-    engine_turn(s, now_ns(), engine);
+    engine_turn(s, engine);
     own_call = atomic_load(&s->entered_ns);
 }
 

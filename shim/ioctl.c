@@ -19,7 +19,7 @@ static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
     case SIOCOUTQ:
     case SIOCOUTQNSD:
     case SIOCATMARK:
-        engine_turn(shared(), now_ns(), false); // who asks again and again sees what comes in
+        engine_turn(shared(), false); // who asks again and again sees what comes in
         return ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, arg);
     case FIOASYNC:
     case FIOSETOWN:

@@ -15,7 +15,6 @@
 struct wait_kconn {
     struct wait wait;
     struct file *k;
-    struct pollfd fds[3];
 };
 
 static bool peek(struct wait *w) { return kconn_moving(((struct wait_kconn *)w)->k); }
@@ -47,11 +46,12 @@ int kconn_wait(int fd, struct file *k, short events, int64_t timeout_ns, short *
         .wait = { .check = check, .peek = peek, .arm = arm, .release = cancelled, .kernel = -1, .shared = shared(), .restart = timeout_ns < 0,
                   .deadline = timeout_ns < 0 ? -1 : now_ns() + timeout_ns, .nfds = 1 },
         .k = k,
-        .fds[0] = { .fd = fd, .events = events },
     };
-    o.wait.fds = o.fds;
-    int r = o.wait.shared ? wait_run(&o.wait) : real.poll(o.fds, 1, timeout_ns < 0 ? -1 : (int)(timeout_ns / 1000000));
-    *revents = o.fds[0].revents;
+    struct pollfd fds[1 + SLEEP_MORE];
+    fds[0] = (struct pollfd){ .fd = fd, .events = events };
+    o.wait.fds = fds;
+    int r = o.wait.shared ? wait_run(&o.wait) : real.poll(fds, 1, timeout_ns < 0 ? -1 : (int)(timeout_ns / 1000000));
+    *revents = fds[0].revents;
     return r;
 }
 

@@ -27,7 +27,9 @@ enum {
     FAST_BATCH = 1, // batch: one kick for what a batch of events sends
     FAST_PEEK = 2,  // peek: "nothing there" is answered from shared memory
     FAST_CORK = 4,  // cork: what is written under TCP_CORK enters the engine in one call
-    FAST_ALL = 7,
+    FAST_PREFETCH = 8,  // prefetch: packets are fetched into the cache while the engine is being entered
+    FAST_CHECKSUM = 16, // checksum: the engine leaves TCP's sum to the device
+    FAST_ALL = 31,
 };
 
 struct knobs {

@@ -12,6 +12,7 @@
 #include "kconn.h"
 #include "log.h"
 #include "raw.h"
+#include "sleep.h"
 #include "wait.h"
 
 static pthread_mutex_t settle_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -124,9 +125,9 @@ int conn_handover(int fd, struct file *f)
     for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
         r = ENGINE(sl_handover, atomic_load(&f->handle));
         if (r == -EBUSY) {
-            struct pollfd p = { .fd = shared() ? shared()->wake_epfd : -1, .events = POLLIN };
+            struct pollfd p[SLEEP_ENGINE];
             struct timespec ms = { 0, 5000000 };
-            RAW(SYS_ppoll, &p, 1, &ms, NULL, 0);
+            RAW(SYS_ppoll, p, shared() ? sleep_engine(shared(), p) : 0, &ms, NULL, 0);
             ENGINE(sl_poll);
         }
     }

@@ -162,13 +162,13 @@ static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigse
 
 int poll_run(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask)
 {
-    struct pollfd some[ON_STACK + 2];
+    struct pollfd some[ON_STACK + SLEEP_MORE];
     struct served few[ON_STACK];
     struct pollfd *kfds = some;
     struct served *served = few;
     void *memory = NULL;
     if (n > ON_STACK) {
-        memory = malloc((n + 2) * sizeof *kfds + n * sizeof *served);
+        memory = malloc((n + SLEEP_MORE) * sizeof *kfds + n * sizeof *served);
         if (!memory)
             return -ENOMEM;
         served = memory;

@@ -5,6 +5,7 @@
 #include "attach.h"
 #include "epoll_set.h"
 #include "helper.h"
+#include "knobs.h"
 #include "raw.h"
 #include "stage.h"
 #include "wait.h"
@@ -161,11 +162,12 @@ void after_engine(void)
         ready_unlock();
     }
     sleep_check_deadline(s);
+    sleep_check_rings(s);
     if (__builtin_expect(atomic_load_explicit(&moved_head, memory_order_relaxed) != 0, 0))
         settle_moved();
 }
 
-bool engine_due(const struct sl_shared *s, int64_t now)
+bool engine_due(const struct sl_shared *s)
 {
     uint32_t n = atomic_load_explicit(&s->nrings, memory_order_acquire);
     for (uint32_t i = 0; i < n; i++) {
@@ -175,13 +177,46 @@ bool engine_due(const struct sl_shared *s, int64_t now)
             return true;
     }
     uint64_t at = atomic_load_explicit(&s->deadline_ns, memory_order_relaxed);
-    return at != 0 && (uint64_t)now >= at;
+    return at != 0 && (uint64_t)now_ns() >= at;
 }
 
-void engine_turn(struct sl_shared *s, int64_t now, bool force)
+#define FETCH_PACKETS 16
+#define FETCH_BYTES 192 // headers and a short request
+#define LINE 64
+
+static void fetch(const struct sl_ring *r)
 {
-    if (force || engine_due(s, now))
-        ENGINE(sl_poll);
+    sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed);
+    sl_index cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
+    sl_descs desc = atomic_load_explicit(&r->desc, memory_order_acquire);
+    if (!prod || !cons || !desc)
+        return;
+    uint32_t mask = atomic_load_explicit(&r->mask, memory_order_relaxed);
+    const char *frames = atomic_load_explicit(&r->frames, memory_order_relaxed);
+    uint32_t i = atomic_load_explicit(cons, memory_order_relaxed), n = atomic_load_explicit(prod, memory_order_acquire) - i;
+    for (n = n < FETCH_PACKETS ? n : FETCH_PACKETS; n > 0; n--, i++) {
+        const struct sl_desc *d = &desc[i & mask];
+        uint32_t len = d->len < FETCH_BYTES ? d->len : FETCH_BYTES;
+        for (uint32_t at = 0; at < len; at += LINE)
+            __builtin_prefetch(frames + d->addr + at);
+    }
+}
+
+void engine_fetch(const struct sl_shared *s)
+{
+    uint32_t n = atomic_load_explicit(&s->nrings, memory_order_acquire);
+    if (!(knobs.fast & FAST_PREFETCH))
+        return;
+    for (uint32_t i = 0; i < n; i++)
+        fetch(&s->rings[i]);
+}
+
+void engine_turn(struct sl_shared *s, bool force)
+{
+    if (!force && !engine_due(s))
+        return;
+    engine_fetch(s);
+    ENGINE(sl_poll);
 }
 
 void wait_start(void)

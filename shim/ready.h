@@ -52,10 +52,13 @@ static inline uint32_t ready_bits(const struct sl_shared *s, int h)
     return atomic_load_explicit(&s->words[h].ready, memory_order_acquire);
 }
 
-// engine_due: there are packets, or a timer is over.
-bool engine_due(const struct sl_shared *s, int64_t now);
+// engine_due: there are packets, or a timer is over. The clock is read only if it matters.
+bool engine_due(const struct sl_shared *s);
+// engine_fetch fetches the packets that wait into this processor's cache: another one wrote them, and each line takes as long to come as a
+// hundred instructions. Before the engine is entered to take them in.
+void engine_fetch(const struct sl_shared *s);
 // engine_turn lets the engine work if it is due. force: in any case (the wake descriptor was readable).
-void engine_turn(struct sl_shared *s, int64_t now, bool force);
+void engine_turn(struct sl_shared *s, bool force);
 
 // The lock is held over a fork, so that the child finds whole lists.
 void ready_init(void);

@@ -75,6 +75,20 @@ void sleep_check_deadline(struct sl_shared *s)
     ready_unlock();
 }
 
+static _Atomic uint32_t rings_seen;
+
+void sleep_check_rings(struct sl_shared *s)
+{
+    uint32_t changes = atomic_load_explicit(&s->ring_changes, memory_order_relaxed);
+    if (__builtin_expect(changes == atomic_load_explicit(&rings_seen, memory_order_relaxed), 1))
+        return;
+    ready_lock();
+    atomic_store(&rings_seen, changes);
+    if (keeper && keeper != &me)
+        sleeper_notify(keeper);
+    ready_unlock();
+}
+
 static void list_asleep(void)
 {
     me.prev = NULL;
@@ -170,6 +184,19 @@ static struct timespec *sleep_for(struct timespec *t, int64_t deadline)
     return t;
 }
 
+int sleep_engine(struct sl_shared *s, struct pollfd *fds)
+{
+    uint32_t rings = atomic_load_explicit(&s->nrings, memory_order_acquire);
+    int n = 0;
+    fds[n++] = (struct pollfd){ .fd = s->wake_epfd, .events = POLLIN };
+    for (uint32_t i = 0; i < rings; i++) {
+        int fd = atomic_load(&s->rings[i].tx_fd);
+        if (fd > 0)
+            fds[n++] = (struct pollfd){ .fd = fd, .events = POLLIN };
+    }
+    return n;
+}
+
 int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline, const sigset_t *mask, bool *engine)
 {
     bool keeping = false;
@@ -179,7 +206,7 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
     if (!fall_asleep(&keeping))
         return 0;
     fds[n] = (struct pollfd){ .fd = atomic_load(&me.fd), .events = POLLIN };
-    fds[n + 1] = (struct pollfd){ .fd = keeping ? s->wake_epfd : -1, .events = POLLIN };
+    int more = keeping ? sleep_engine(s, fds + n + 1) : 0;
     if (keeping) { // keeper_until before deadline_ns is read: whoever makes the timer earlier after this sees us (sleep_check_deadline)
         uint64_t at = atomic_load(&s->deadline_ns);
         if (at != 0) {
@@ -188,7 +215,7 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
                 deadline = (int64_t)at;
         }
     }
-    int got = real.ppoll(fds, (nfds_t)n + 2, sleep_for(&t, deadline), mask);
+    int got = real.ppoll(fds, (nfds_t)(n + 1 + more), sleep_for(&t, deadline), mask);
     int err = errno;
     awake();
     if (got < 0) {
@@ -196,13 +223,16 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
             fds[i].revents = 0;
         return err == EINTR ? -EINTR : 0;
     }
-    *engine = fds[n + 1].revents != 0;
-    return got - (fds[n].revents != 0) - *engine;
+    for (int i = n + 1; i <= n + more; i++)
+        if (fds[i].revents != 0)
+            *engine = true, got--;
+    return got - (fds[n].revents != 0);
 }
 
 void sleep_forked(void)
 {
     keeper = asleep = NULL;
+    atomic_store(&rings_seen, 0);
     atomic_store(&keeper_until, 0);
     own_close(&me.fd); // shared with the parent's thread
     me = (struct sleeper){ .fd = -1 };

@@ -68,7 +68,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     if (!s || lh < 0)
         return -1;
     if (!(atomic_load(&s->words[lh].ready) & POLLIN))
-        engine_turn(s, now_ns(), false);
+        engine_turn(s, false);
     errno = EAGAIN;
     if (!(atomic_load(&s->words[lh].ready) & POLLIN))
         return -1;

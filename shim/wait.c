@@ -33,7 +33,7 @@ static bool over(const struct wait *w, int64_t now) { return w->deadline >= 0 &&
 // look lets the engine work if it should, then checks.
 static int look(struct wait *w, bool force)
 {
-    engine_turn(w->shared, now_ns(), force);
+    engine_turn(w->shared, force);
     return w->check(w);
 }
 
@@ -42,7 +42,7 @@ static int spin(struct wait *w, const struct signals *before)
 {
     int64_t now = now_ns(), end = now + knobs.spin_usec * 1000LL;
     while (now < end && !over(w, now) && !interrupted(w, before)) {
-        if (engine_due(w->shared, now) || w->peek(w)) {
+        if (engine_due(w->shared) || w->peek(w)) {
             int r = look(w, false);
             if (r != 0)
                 return r;
@@ -166,7 +166,6 @@ struct wait_one {
     struct wait wait;
     int handle;
     uint32_t events;
-    struct pollfd fds[3];
 };
 
 static bool one_peek(struct wait *w)
@@ -212,9 +211,10 @@ int wait_handle(int fd, int handle, uint32_t events, int64_t timeout_ns)
                   .deadline = timeout_ns < 0 ? -1 : now_ns() + timeout_ns },
         .handle = handle,
         .events = events | POLLERR | POLLHUP,
-        .fds[0] = { .fd = fd, .events = (short)events },
     };
-    o.wait.fds = o.fds;
+    struct pollfd fds[1 + SLEEP_MORE];
+    fds[0] = (struct pollfd){ .fd = fd, .events = (short)events };
+    o.wait.fds = fds;
     o.wait.nfds = fd_kind(fd) == FD_LISTENER;
     return o.wait.shared ? wait_run(&o.wait) : 1;
 }

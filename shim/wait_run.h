@@ -18,7 +18,7 @@ struct wait {
 
     int64_t deadline;      // ns, < 0: none, 0: do not wait
     const sigset_t *mask;  // signals blocked while waiting, NULL: as they are
-    struct pollfd *fds;    // the kernel's share of what is waited for, with room for two more
+    struct pollfd *fds;    // the kernel's share of what is waited for, with room for SLEEP_MORE more
     int nfds;
     int kernel;            // how many of fds are ready: revents are valid; -1: not asked yet
     bool restart;          // go on after handlers installed with SA_RESTART

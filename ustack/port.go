@@ -7,6 +7,7 @@ import (
 // port is a VI and what the stack knows about the frames it has.
 type port struct {
 	vi     efvi.VI
+	sums   efvi.Summer // nil: checksums are ours
 	info   efvi.Info
 	slot   int
 	posted int  // frames in its receive ring
@@ -29,6 +30,10 @@ func (s *Stack) AddVI(vi efvi.VI) {
 		s.ports = append(s.ports, p)
 		s.limbo = append(s.limbo, false)
 	}
+	if p.info.TxChecksum {
+		p.sums, _ = vi.(efvi.Summer)
+	}
+	s.leaveSums()
 	if s.rx.owner == nil {
 		s.rx.owner = make([]uint8, s.pool.Len())
 	}
@@ -52,8 +57,18 @@ func (s *Stack) RemoveVI(ifindex, queue int) {
 			}
 		})
 		s.room = true
+		s.leaveSums()
 		return
 	}
+}
+
+// leaveSums keeps data that is queued for sending from being summed if every device does that.
+func (s *Stack) leaveSums() {
+	leave := true
+	for _, p := range s.ports {
+		leave = leave && (p == nil || p.sums != nil)
+	}
+	s.pool.LeaveSums(leave)
 }
 
 // Reclaim takes back the frames of all removed interfaces: their devices do not touch them any more.

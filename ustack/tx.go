@@ -17,7 +17,8 @@ type packetOut struct {
 	port   *port
 	buf    *pbuf.Buf
 	off, n int
-	sum    uint16 // of the payload
+	sum    uint16 // of the payload, if it is us who needs it
+	leave  bool   // the device finishes the checksum
 }
 
 // Segment is tcp.Out: a segment of a connection.
@@ -46,7 +47,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		}
 		return s.block(e)
 	}
-	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n}
+	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n, leave: p.sums != nil && e.hop.Resolved}
 	if !s.frameFor(&o) {
 		return s.block(e)
 	}
@@ -74,7 +75,7 @@ func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
 		s.ip.Counters.OutNoRoutes++
 		return true
 	}
-	o := packetOut{flow: f, head: h, ip: &plainIP, hop: &hop, port: p}
+	o := packetOut{flow: f, head: h, ip: &plainIP, hop: &hop, port: p, leave: p.sums != nil && hop.Resolved}
 	if l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote); l != nil {
 		o.ip = l.IP()
 	}
@@ -96,7 +97,9 @@ var plainIP = usock.DefaultIPOptions()
 func (s *Stack) frameFor(o *packetOut) bool {
 	if b := o.buf; b != nil && o.off == int(b.Start) && !b.InFlight {
 		b.Ref()
-		o.sum = payloadSum(b, o.off, o.n)
+		if !o.leave {
+			o.sum = payloadSum(b, o.off, o.n)
+		}
 		return true
 	}
 	b := s.pool.GetReserved()
@@ -104,7 +107,9 @@ func (s *Stack) frameFor(o *packetOut) bool {
 		return false
 	}
 	b.Start, b.End = pbuf.Headroom, uint16(pbuf.Headroom+o.n)
-	if o.buf != nil {
+	if o.buf != nil && o.leave {
+		copy(b.Bytes(), o.buf.Frame()[o.off:o.off+o.n])
+	} else if o.buf != nil {
 		o.sum = wire.CopySum(b.Bytes(), o.buf.Frame()[o.off:o.off+o.n])
 	}
 	o.buf, o.off = b, pbuf.Headroom
@@ -130,13 +135,17 @@ func (s *Stack) send(o *packetOut) bool {
 	at := o.off - hdr - ipl - wire.EthernetLen
 	pseudo := s.ip.Put(frame[at+wire.EthernetLen:], s.ipHeader(o), hdr+o.n)
 	t.Put(frame[o.off-hdr:])
+	if o.leave {
+		wire.PutTCPPartial(frame[o.off-hdr:], pseudo)
+		return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n, wire.EthernetLen+ipl)
+	}
 	wire.PutTCPChecksum(frame[o.off-hdr:], hdr, pseudo, o.sum)
 	if !o.hop.Resolved {
 		s.resolve(o.hop)
 		s.wait.add(s, waiting{buf: o.buf, at: at, end: o.off + o.n, flow: *o.flow})
 		return true
 	}
-	return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n)
+	return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n, 0)
 }
 
 // ipHeader fills the stack's one IP header for a packet.
@@ -161,14 +170,19 @@ func ttl(v int16) uint8 {
 	return uint8(v)
 }
 
-// transmit puts the Ethernet header in front and queues the frame; the reference the caller holds becomes the device's.
-func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end int) bool {
+// transmit puts the Ethernet header in front and queues the frame; the reference the caller holds becomes the device's. The
+// device finishes the checksum of what begins sumAt bytes behind at, unless that is 0.
+func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) bool {
 	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, Type: wire.TypeIPv6}
 	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
 		eh.Type = wire.TypeIPv4
 	}
 	eh.Put(b.Frame()[at:])
-	if !p.vi.Send(b.Index, uint32(at), uint32(end-at)) {
+	if sumAt > 0 {
+		if !p.sums.SendSum(b.Index, uint32(at), uint32(end-at), uint16(sumAt), wire.TCPChecksumAt) {
+			return false
+		}
+	} else if !p.vi.Send(b.Index, uint32(at), uint32(end-at)) {
 		return false
 	}
 	b.InFlight = true

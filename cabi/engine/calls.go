@@ -168,8 +168,12 @@ func (e *Engine) acceptOurs(now int64, l *listener, c *usock.Socket, sa *Sockadd
 
 // SLRecv is sl_recv. hollow: a piece of the program's has a length and no address.
 func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *usock.RecvInfo, inq *int) int {
-	return e.guard(Moved, func(now int64) int {
-		e.overdue(now)
+	ret := e.guard(Moved, func(now int64) int {
+		if flags&Turn != 0 {
+			e.turn(now)
+		} else {
+			e.overdue(now)
+		}
 		s, ret := e.conn(h)
 		if s == nil {
 			return ret
@@ -185,6 +189,10 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 		e.update(h)
 		return result(n, err)
 	})
+	if flags&Turn != 0 {
+		e.tick()
+	}
+	return ret
 }
 
 // SLSend is sl_send.

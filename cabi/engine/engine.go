@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type Boot struct {
 	FDMin int
 	Env   []string // SLUICE_X=value
 	Kicks bool     // the C side wakes the kernel for packets to send
+	Watch bool     // the C side waits at the queues' own descriptors
 }
 
 func (b *Boot) knob(name, def string) string {
@@ -30,6 +32,12 @@ func (b *Boot) knob(name, def string) string {
 		}
 	}
 	return def
+}
+
+// fast tells whether a short cut is to be taken (SLUICE_FAST).
+func (b *Boot) fast(name string) bool {
+	v := b.knob("SLUICE_FAST", "all")
+	return v == "all" || slices.Contains(strings.Split(v, ","), name)
 }
 
 // Engine is the whole of a process's user stack.

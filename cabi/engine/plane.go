@@ -26,6 +26,16 @@ type plane struct {
 	state          *proto.StateMap
 	stack          *ustack.Stack
 	lanes          []*lane
+	txMetadata     bool // the memory's first registration allows for metadata
+}
+
+// metadata tells whether packets of a queue can have metadata: one that shares the registration of another socket is as that one.
+func (p *plane) metadata(l afxdp.Layout) bool {
+	if l.Shared {
+		return p.txMetadata
+	}
+	p.txMetadata = l.TxMetadata && (p.txMetadata || len(p.lanes) == 0)
+	return l.TxMetadata
 }
 
 // reclaimAfter is longer than the broker needs to close the socket of a queue that was given up.
@@ -153,9 +163,11 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 		l.ring, err = e.freeRing()
 	}
 	if err == nil {
+		layout.TxMetadata = e.plane.metadata(layout)
+		info.TxChecksum = e.boot.fast("checksum")
 		l.vi, err = afxdp.Map(fd, layout, e.plane.mem, info)
 	}
-	if err == nil {
+	if err == nil && !e.boot.Watch {
 		if err = e.watch(fd); err != nil {
 			_ = l.vi.Close()
 			e.sh.disown(fd)
@@ -168,7 +180,7 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 	}
 	e.plane.stack.AddVI(l.vi)
 	e.plane.lanes = append(e.plane.lanes, l)
-	e.sh.setRing(l.ring, l.vi)
+	e.sh.setRing(l.ring, l.vi, e.plane.mem.Bytes)
 	l.vi.LeaveKicks(e.boot.Kicks)
 	e.debug("queue %d of %s: native XDP %v, zero copy %v", info.Queue, info.Device, info.Native, l.vi.Info().ZeroCopy)
 	return nil
@@ -199,7 +211,9 @@ func (e *Engine) removeLane(p *plane, l *lane) {
 	_ = l.vi.Kick()
 	e.sh.clearRing(l.ring)
 	fd := l.vi.FD()
-	e.unwatch(fd)
+	if !e.boot.Watch {
+		e.unwatch(fd)
+	}
 	e.sh.disown(fd)
 	p.stack.RemoveVI(l.ref.Ifindex, l.ref.Queue)
 	if err := l.vi.Close(); err != nil {

@@ -25,6 +25,7 @@ const (
 	Staged   = 0x10000000
 	Corked   = 0x08000000
 	Deferred = 0x20000000
+	Turn     = 0x04000000
 )
 
 // Word is struct sl_word.
@@ -36,6 +37,8 @@ type Ring struct {
 	TxProd, TxCons, TxFlags atomic.Uintptr
 	TxFD                    atomic.Int32
 	Kickers                 atomic.Uint32
+	Desc, Frames            atomic.Uintptr
+	Mask, _                 atomic.Uint32
 }
 
 // Note is struct sl_note.
@@ -70,6 +73,8 @@ type Shared struct {
 	Wish atomic.Uint32
 
 	FDs [MaxHandles]atomic.Int32
+
+	RingChanges atomic.Uint32
 }
 
 // changed lists a handle for the C side, unless it is listed already.

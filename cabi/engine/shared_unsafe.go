@@ -9,9 +9,13 @@ import (
 )
 
 // setRing shows a queue's rings to the C side, which spins on one and kicks the other.
-func (s *Shared) setRing(i int, v *afxdp.VI) {
+func (s *Shared) setRing(i int, v *afxdp.VI, mem []byte) {
 	prod, cons := v.RXRing()
 	r := &s.Ring[i]
+	desc, entries := v.RXDescs()
+	r.Frames.Store(uintptr(unsafe.Pointer(unsafe.SliceData(mem))))
+	r.Mask.Store(entries - 1)
+	r.Desc.Store(uintptr(desc))
 	r.Cons.Store(uintptr(cons))
 	r.Prod.Store(uintptr(prod))
 	prod, cons, flags := v.TXRing()
@@ -22,6 +26,7 @@ func (s *Shared) setRing(i int, v *afxdp.VI) {
 	if n := uint32(i) + 1; s.Rings.Load() < n {
 		s.Rings.Store(n)
 	}
+	s.RingChanges.Add(1)
 }
 
 // clearRing shows words that never differ instead, one and the same, and waits for the end of kicks under way.
@@ -31,6 +36,7 @@ func (s *Shared) clearRing(i int) {
 		p.Store(never)
 	}
 	r.TxFD.Store(-1)
+	s.RingChanges.Add(1)
 	for r.Kickers.Load() != 0 {
 		runtime.Gosched()
 	}

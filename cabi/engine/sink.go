@@ -2,6 +2,7 @@ package engine
 
 import (
 	"net/netip"
+	"sync/atomic"
 
 	"github.com/sluice-net/sluice/fallback/routes"
 	"github.com/sluice-net/sluice/ustack"
@@ -45,10 +46,17 @@ func (e *Engine) update(h int32) {
 	if w.Ready.Load() == ready && w.EdgeIn.Load() == in && w.EdgeOut.Load() == out {
 		return
 	}
-	w.EdgeIn.Store(in)
-	w.EdgeOut.Store(out)
-	w.Ready.Store(ready)
+	store(&w.EdgeIn, in)
+	store(&w.EdgeOut, out)
+	store(&w.Ready, ready)
 	e.sh.changed(h)
+}
+
+// store leaves a word alone that says so already: a store that C sees in order is a locked instruction.
+func store(w *atomic.Uint32, v uint32) {
+	if w.Load() != v {
+		w.Store(v)
+	}
 }
 
 // moved shows that the connection of handle h is kernel descriptor fd now, or lost (fd < 0), and wakes all who wait for it.

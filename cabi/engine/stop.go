@@ -46,8 +46,11 @@ func (e *Engine) Stop(now int64) {
 	e.shut()
 }
 
-// rest waits a moment for the broker.
+// rest waits a moment for the broker and for packets.
 func (e *Engine) rest() {
 	fds := []unix.PollFd{{Fd: e.sh.WakeFD, Events: unix.POLLIN}}
+	for _, l := range e.plane.lanes {
+		fds = append(fds, unix.PollFd{Fd: int32(l.vi.FD()), Events: unix.POLLIN})
+	}
 	_, _ = unix.Poll(fds, 2)
 }

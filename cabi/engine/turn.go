@@ -90,7 +90,9 @@ func (e *Engine) leave(now int64) {
 	if len(e.ended) > 0 || len(e.inspections) > 0 || e.nextLook == now {
 		d = earlier(d, now)
 	}
-	e.sh.Deadline.Store(d)
+	if e.sh.Deadline.Load() != d {
+		e.sh.Deadline.Store(d)
+	}
 	e.sh.Entered.Store(now)
 }
 

@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,6 +18,26 @@ func TestWithoutShortCuts(t *testing.T) {
 	r := newRig(t, testbed.Config{})
 	x := r.nginx(append(r.Env(), "SLUICE_FAST=none"), []string{testrig.Built(t, "sluice"), "run", "--"})
 	r.waitAccelerated(x)
+	r.load(x)
+}
+
+// A device that can't finish checksums: the kernel does it in its place, as the engine asks. The client's kernel checks every one.
+func TestChecksumsForADeviceThatCannot(t *testing.T) {
+	r := newRig(t, testbed.Config{})
+	testrig.Run(t, r.Server, "ethtool", "-K", r.Server.Device, "tx", "off")
+	x := r.accelerated()
+	r.waitAccelerated(x)
+	r.load(x)
+	lines := strings.Split(testrig.Run(t, r.Client, "grep", "^Tcp:", "/proc/net/snmp"), "\n")
+	names, values := strings.Fields(lines[0]), strings.Fields(lines[1])
+	at := slices.Index(names, "InCsumErrors")
+	require.Positive(t, at)
+	require.Equal(t, "0", values[at], "segments whose checksum is wrong")
+}
+
+// load asks for a page again and again, over connections that stay and over ones that don't.
+func (r *rig) load(x *server) {
+	t := r.T
 	url := fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port)
 	for _, args := range [][]string{{url}, {"-H", "Connection: close", url}} {
 		before := r.packets()

@@ -1,8 +1,8 @@
 package pbuf
 
-// Headroom is left in front of a payload that will be sent: 14 (Ethernet) + 40 (IPv6) + 60 (TCP with all options)
-// = 114, rounded to a cache line.
-const Headroom = 128
+// Headroom is left in front of a payload that will be sent: 24 (efvi.SumRoom) + 14 (Ethernet) + 40 (IPv6) + 60 (TCP with
+// all options) = 138, rounded up.
+const Headroom = 144
 
 // Buf is one frame and what is known about its bytes.
 type Buf struct {
@@ -23,6 +23,9 @@ func (b *Buf) Frame() []byte {
 	at := int(b.Index) * b.pool.size
 	return b.pool.mem[at : at+b.pool.size : at+b.pool.size]
 }
+
+// Unsummed says that nobody needs Sum: see Pool.LeaveSums.
+func (b *Buf) Unsummed() bool { return b.pool.unsummed }
 
 // Bytes are the valid bytes.
 func (b *Buf) Bytes() []byte { return b.Frame()[b.Start:b.End] }

@@ -17,6 +17,8 @@ type Pool struct {
 	free    []uint32
 	reserve int
 	rx      int // frames that came in and are held since
+
+	unsummed bool
 }
 
 // New cuts mem into frames of frameSize bytes; a rest that fills no frame is left unused.
@@ -33,6 +35,9 @@ func New(mem []byte, frameSize int) *Pool {
 // SetReserve keeps n frames back from Get: they are for GetReserved (receive rings and pure ACKs), so that a program
 // which queues more than memory holds cannot stop the ACKs that would free it.
 func (p *Pool) SetReserve(n int) { p.reserve = n }
+
+// LeaveSums says that devices finish checksums, so that bytes to be sent need not be summed while they are copied in.
+func (p *Pool) LeaveSums(leave bool) { p.unsummed = leave }
 
 // Get takes a frame for payload, with one reference and no valid bytes; nil when only the reserve is left.
 func (p *Pool) Get() *Buf {

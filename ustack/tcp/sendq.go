@@ -206,6 +206,15 @@ func (r *txRec) fill(b []byte, limit int) int {
 	}
 	f := r.buf
 	at := int(r.off + r.n)
+	if f.Unsummed() {
+		copy(f.Frame()[at:at+n], b[:n])
+		if r.n == 0 {
+			f.Start = r.off
+		}
+		r.n += uint16(n)
+		f.End, f.SumEnd = r.off+r.n, 0
+		return n
+	}
 	sum := wire.CopySum(f.Frame()[at:at+n], b[:n])
 	if r.n&1 != 0 { // the piece begins in the middle of a 16-bit word: RFC 1071 §2(B), swapped bytes
 		sum = bits.ReverseBytes16(sum)

@@ -123,6 +123,12 @@ func (f *TCPFields) Put(b []byte) int {
 	return n
 }
 
+// TCPChecksumAt is where in the header the checksum field is.
+const TCPChecksumAt = 16
+
+// PutTCPPartial leaves in the checksum field of the header at b what a device needs that finishes the sum.
+func PutTCPPartial(b []byte, pseudo uint16) { be.PutUint16(b[TCPChecksumAt:], pseudo) }
+
 // PutTCPChecksum fills the checksum field of the header at b, whose length is n: pseudo is the pseudo-header's sum,
 // payload that of the bytes after the header.
 func PutTCPChecksum(b []byte, n int, pseudo, payload uint16) {
