@@ -48,6 +48,7 @@ type Info struct {
 	Queue   int     // which of its receive queues
 	MAC     [6]byte // its address
 	MTU     int     // bytes of IP packet, without the Ethernet header
+	VLAN    uint16  // identifier of the IEEE 802.1Q tag that its frames carry, 0 for none
 
 	ZeroCopy bool // the device reads and writes our frames itself
 	Native   bool // XDP runs in the driver, not on the kernel's generic path

@@ -62,6 +62,14 @@ func checkSpin(v string) error {
 	return nil
 }
 
+func checkCongestion(v string) error {
+	switch v {
+	case "host", "cubic", "reno", "bbr", "bbr3":
+		return nil
+	}
+	return fmt.Errorf("%q is none of host, cubic, reno, bbr, bbr3", v)
+}
+
 func checkFast(v string) error {
 	if v == "all" || v == "none" {
 		return nil

@@ -67,14 +67,15 @@ func TestConnectRules(t *testing.T) {
 
 func TestBadValues(t *testing.T) {
 	bad := map[string][]string{
-		"SLUICE":           {"", "yes", "ON"},
-		"SLUICE_LISTEN":    {"", "0", "65536", "80-", "90-80", "http", "1.2.3:80", "::1:80", "[::1]", "80,", "[1.2.3.4]:80", "+80"},
-		"SLUICE_CONNECT":   {"", "80", "10.0.0.0/33:80", "10.0.0.0/8", "2001:db8::/32:80"},
-		"SLUICE_DEVICES":   {"", "eth0,", "a/b", "averyverylongname"},
-		"SLUICE_FAST":      {"", "batch,", "none,batch", "Batch"},
-		"SLUICE_SPIN_USEC": {"", "-1", "+1", "1000001", "20us"},
-		"SLUICE_LOG":       {"", "loud", "relative/path"},
-		"SLUICE_BROKER":    {"", "relative.sock"},
+		"SLUICE":            {"", "yes", "ON"},
+		"SLUICE_LISTEN":     {"", "0", "65536", "80-", "90-80", "http", "1.2.3:80", "::1:80", "[::1]", "80,", "[1.2.3.4]:80", "+80"},
+		"SLUICE_CONNECT":    {"", "80", "10.0.0.0/33:80", "10.0.0.0/8", "2001:db8::/32:80"},
+		"SLUICE_DEVICES":    {"", "eth0,", "a/b", "averyverylongname"},
+		"SLUICE_CONGESTION": {"", "vegas", "BBR", "bbr,cubic"},
+		"SLUICE_FAST":       {"", "batch,", "none,batch", "Batch"},
+		"SLUICE_SPIN_USEC":  {"", "-1", "+1", "1000001", "20us"},
+		"SLUICE_LOG":        {"", "loud", "relative/path"},
+		"SLUICE_BROKER":     {"", "relative.sock"},
 	}
 	for name, values := range bad {
 		k, ok := Lookup(name)

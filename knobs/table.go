@@ -25,6 +25,7 @@ type Knob struct {
 var Table = []Knob{
 	{"SLUICE", "on", "`off` leaves everything to the kernel.", checkSwitch},
 	{"SLUICE_BROKER", "/run/sluice/broker.sock", "Path of the broker's socket.", checkPath},
+	{"SLUICE_CONGESTION", "host", "Congestion control of connections whose program asks for none: `host` (what `net.ipv4.tcp_congestion_control` says), `cubic`, `reno`, `bbr` (version 1, as in the kernel) or `bbr3` (the current draft).", checkCongestion},
 	{"SLUICE_CONNECT", "none", "Outgoing connections to accelerate: `cidr:ports`, comma-separated, as `10.0.0.0/8:6379` or `0.0.0.0/0:*`.", checkConnect},
 	{"SLUICE_DEVICES", "all", "Network devices to use, comma-separated; `all` means each one that carries the listener's address.", checkDevices},
 	{"SLUICE_FAST", "all", "Short cuts to take: `all`, `none`, or some of `batch`, `checksum`, `cork`, `peek`, `prefetch`, comma-separated; see docs/performance.md.", checkFast},

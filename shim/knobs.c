@@ -50,6 +50,17 @@ static const char *set_devices(struct knobs *k, const char *v)
     }
 }
 
+// The engine's, too.
+static const char *set_congestion(struct knobs *k, const char *v)
+{
+    (void)k;
+    static const char *const names[] = { "host", "cubic", "reno", "bbr", "bbr3" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(v, names[i]) == 0)
+            return NULL;
+    return "want host, cubic, reno, bbr or bbr3";
+}
+
 static const char *set_spin(struct knobs *k, const char *v)
 {
     long n = number(v, (int)strnlen(v, 100), 1000000);
@@ -110,6 +121,7 @@ static const struct {
 } table[] = {
     { "SLUICE", set_on },
     { "SLUICE_BROKER", set_broker },
+    { "SLUICE_CONGESTION", set_congestion },
     { "SLUICE_CONNECT", set_connect },
     { "SLUICE_DEVICES", set_devices },
     { "SLUICE_FAST", set_fast },

@@ -10,7 +10,7 @@ type endpoint struct {
 	usock.Socket
 	st    *Stack
 	key   key
-	timer timer
+	timer timerID
 	flags endpointFlags
 
 	hop    *Hop   // shared with others of the same way; nil: none yet
@@ -72,7 +72,7 @@ func (e *endpoint) Turn(now int64) {
 func (e *endpoint) CloseListener(now int64) {
 	e.st.now = now
 	e.st.lists.remove(e)
-	e.st.timers.stop(&e.timer)
+	e.st.timers.stop(e)
 	e.Listener().Close(now, e.st)
 	e.st.settle(now)
 	e.st.flush()
@@ -116,7 +116,7 @@ func (e *endpoint) remove() {
 			e.st.reg.Gone(&e.Socket)
 		}
 	}
-	e.st.timers.stop(&e.timer)
+	e.st.timers.stop(e)
 }
 
 // arm sets the timer to the connection's or listener's deadline.

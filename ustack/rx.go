@@ -63,7 +63,7 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 
 // packet takes one frame through Ethernet and IP.
 func (s *Stack) packet(p *port, b *pbuf.Buf) {
-	typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC)
+	typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC, p.info.VLAN)
 	if !ok || !s.ip.Input(typ, data, &s.rx.pkt) {
 		return
 	}
@@ -87,7 +87,7 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 		s.host.MIB.InErrs++
 		return
 	}
-	// "The checksum is never optional. The sender MUST generate it [...] and the receiver MUST check it." RFC 9293 §3.1
+	// "The TCP checksum is never optional. The sender MUST generate it [...] and the receiver MUST check it." RFC 9293 §3.1
 	if !wire.ChecksumOK(t, pkt.Pseudo, t.Checksum(), p.info.PartialChecksum) {
 		s.host.MIB.InErrs++
 		s.cnt.TCPInCsumErrors++

@@ -4,63 +4,97 @@ package ustack
 //
 // Most deadlines move later with every ACK. The heap is lazy about that: a timer that moved later stays where it is
 // and is looked at again when it comes to the top, so an ACK costs a comparison. Setting an earlier one moves it up.
-type timers struct{ heap []timerNode }
+//
+// What the heap needs to know of a timer lies together in entries, not in the endpoints: a node that moves would touch an
+// endpoint that has nothing to do with the present packet, each one a cache miss when there are many.
+type timers struct {
+	heap    []timerNode
+	entries []timerEntry // by timerID, from 1 on
+	spare   []timerID
+}
 
 type timerNode struct {
-	at int64 // never later than the endpoint's real deadline
-	e  *endpoint
+	at int64 // never later than the timer's real deadline
+	id timerID
 }
 
-// timer is the endpoint's part: its place in the heap and its real deadline.
-type timer struct {
+type timerEntry struct {
+	e        *endpoint
 	deadline int64 // 0: none
-	pos      int32 // 1 + index in the heap, 0: not there
+	pos      int32 // index in the heap
 }
+
+// timerID is the endpoint's part: its entry, 0 while it has no place in the heap.
+type timerID int32
 
 // set makes at the deadline of e, 0 for none.
 func (t *timers) set(e *endpoint, at int64) {
-	e.timer.deadline = at
+	if e.timer == 0 {
+		if at != 0 {
+			t.add(e, at)
+		}
+		return
+	}
+	x := t.entry(e.timer)
+	x.deadline = at
 	if at == 0 {
 		return // stays until it comes to the top
 	}
-	if e.timer.pos == 0 {
-		t.heap = append(t.heap, timerNode{at, e})
-		e.timer.pos = int32(len(t.heap))
-		t.up(len(t.heap) - 1)
-		return
-	}
-	if i := int(e.timer.pos) - 1; at < t.heap[i].at {
+	if i := int(x.pos); at < t.heap[i].at {
 		t.heap[i].at = at
 		t.up(i)
 	}
 }
 
+func (t *timers) add(e *endpoint, at int64) {
+	if n := len(t.spare); n > 0 {
+		e.timer, t.spare = t.spare[n-1], t.spare[:n-1]
+	} else {
+		t.entries = append(t.entries, timerEntry{})
+		e.timer = timerID(len(t.entries))
+	}
+	*t.entry(e.timer) = timerEntry{e: e, deadline: at, pos: int32(len(t.heap))}
+	t.heap = append(t.heap, timerNode{at, e.timer})
+	t.up(len(t.heap) - 1)
+}
+
+func (t *timers) entry(id timerID) *timerEntry { return &t.entries[id-1] }
+
+// deadline is when e is due, 0 for never.
+func (t *timers) deadline(e *endpoint) int64 {
+	if e.timer == 0 {
+		return 0
+	}
+	return t.entry(e.timer).deadline
+}
+
 // stop takes a timer out at once.
-func (t *timers) stop(m *timer) {
-	m.deadline = 0
-	if m.pos == 0 {
+func (t *timers) stop(e *endpoint) {
+	id := e.timer
+	if id == 0 {
 		return
 	}
-	i, last := int(m.pos)-1, len(t.heap)-1
-	m.pos = 0
+	i, last := int(t.entry(id).pos), len(t.heap)-1
+	*t.entry(id) = timerEntry{}
+	t.spare = append(t.spare, id)
+	e.timer = 0
 	moved := t.heap[last]
-	t.heap[last] = timerNode{}
 	t.heap = t.heap[:last]
 	if i < last {
 		t.place(i, moved)
 		t.down(i)
-		t.up(int(moved.e.timer.pos) - 1)
+		t.up(int(t.entry(moved.id).pos))
 	}
 }
 
 // next is the earliest real deadline, 0 for none; stale nodes above it are put where they belong.
 func (t *timers) next() int64 {
 	for len(t.heap) > 0 {
-		top := t.heap[0]
-		switch d := top.e.timer.deadline; {
+		x := t.entry(t.heap[0].id)
+		switch d := x.deadline; {
 		case d == 0:
-			t.stop(&top.e.timer)
-		case d > top.at:
+			t.stop(x.e)
+		case d > t.heap[0].at:
 			t.heap[0].at = d
 			t.down(0)
 		default:
@@ -75,14 +109,14 @@ func (t *timers) due(now int64) *endpoint {
 	if d := t.next(); d == 0 || d > now {
 		return nil
 	}
-	e := t.heap[0].e
-	t.stop(&e.timer)
+	e := t.entry(t.heap[0].id).e
+	t.stop(e)
 	return e
 }
 
 func (t *timers) place(i int, n timerNode) {
 	t.heap[i] = n
-	n.e.timer.pos = int32(i + 1)
+	t.entry(n.id).pos = int32(i)
 }
 
 func (t *timers) up(i int) {

@@ -17,7 +17,7 @@ func TestTimersAgainstAScan(t *testing.T) {
 	}
 	least := func() (d int64) {
 		for _, e := range all {
-			d = earlier(d, e.timer.deadline)
+			d = earlier(d, tm.deadline(e))
 		}
 		return d
 	}
@@ -28,13 +28,13 @@ func TestTimersAgainstAScan(t *testing.T) {
 		case 0:
 			tm.set(e, 0)
 		case 1:
-			tm.stop(&e.timer)
+			tm.stop(e)
 		case 2:
 			now += r.Int64N(50)
 			for d := least(); d != 0 && d <= now; d = least() {
 				got := tm.due(now)
 				require.NotNil(t, got, "a timer is due at %d", d)
-				require.Zero(t, got.timer.deadline)
+				require.Zero(t, got.timer)
 			}
 			require.Nil(t, tm.due(now))
 		default:

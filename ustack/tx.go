@@ -173,9 +173,15 @@ func ttl(v int16) uint8 {
 // transmit puts the Ethernet header in front and queues the frame; the reference the caller holds becomes the device's. The
 // device finishes the checksum of what begins sumAt bytes behind at, unless that is 0.
 func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) bool {
-	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, Type: wire.TypeIPv6}
+	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, VLAN: p.info.VLAN, Type: wire.TypeIPv6}
 	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
 		eh.Type = wire.TypeIPv4
+	}
+	if tag := eh.Len() - wire.EthernetLen; tag > 0 {
+		at -= tag
+		if sumAt > 0 {
+			sumAt += tag
+		}
 	}
 	eh.Put(b.Frame()[at:])
 	if sumAt > 0 {

@@ -89,6 +89,15 @@ func readParams() *tcp.Params {
 	return p
 }
 
+// params are readParams with what SLUICE_CONGESTION says of them.
+func (b *Boot) params() *tcp.Params {
+	p := readParams()
+	if name := b.knob("SLUICE_CONGESTION", "host"); tcp.KnownCongestion(name) {
+		p.Congestion = name
+	}
+	return p
+}
+
 // readSmall reads a file without the os package, whose files go through the runtime's poller.
 func readSmall(path string) string {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)

@@ -8,6 +8,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestCongestionKnob: SLUICE_CONGESTION counts before the host's sysctl, "host" is that.
+func TestCongestionKnob(t *testing.T) {
+	for value, want := range map[string]string{"bbr3": "bbr3", "reno": "reno", "host": readParams().Congestion, "vegas": readParams().Congestion} {
+		b := Boot{Env: []string{"SLUICE_CONGESTION=" + value}}
+		require.Equal(t, want, b.params().Congestion, value)
+	}
+}
+
 func TestSettingsAreTheHosts(t *testing.T) {
 	p := readParams()
 	want := strings.Fields(readSmall("/proc/sys/net/ipv4/tcp_retries2"))

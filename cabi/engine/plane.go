@@ -107,7 +107,7 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 	p.stack = ustack.New(ustack.Config{
 		Pool:   pbuf.New(p.mem.Bytes, efvi.FrameSize),
 		Rand:   random,
-		Params: readParams(),
+		Params: e.boot.params(),
 		Routes: router{e.routes},
 		Sink:   sink{e},
 

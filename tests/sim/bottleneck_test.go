@@ -27,8 +27,13 @@ const (
 
 func newBottleneck(t *testing.T, seed uint64, loss float64, algorithms ...string) *bottleneck {
 	there, back := Link{Delay: 10 * ms, Rate: bottleRate, Queue: 200, Loss: loss}, Link{Delay: 10 * ms}
-	b := &bottleneck{world: newWorld(t, config{seed: seed, link: [2]Link{there, back},
-		params: func(_ int, p *tcp.Params) { p.Congestion = algorithms[0] }})}
+	return newBottleneckOver(t, seed, [2]Link{there, back}, 0, algorithms...)
+}
+
+// newBottleneckOver is one over other links, with tcp_ecn at ecn.
+func newBottleneckOver(t *testing.T, seed uint64, links [2]Link, ecn int, algorithms ...string) *bottleneck {
+	b := &bottleneck{world: newWorld(t, config{seed: seed, link: links,
+		params: func(_ int, p *tcp.Params) { p.Congestion, p.ECN = algorithms[0], ecn }})}
 	l, err := b.host[1].Listen(b.now, netip.AddrPortFrom(b.host[1].addr, 80), 8)
 	require.NoError(t, err)
 	for i, name := range algorithms {

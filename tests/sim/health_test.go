@@ -20,12 +20,15 @@ type health struct {
 type vitals struct {
 	cwnd        uint32
 	flight      uint32 // segments
+	peak        uint32 // the most that cwnd was, or can have been, if it is free
 	delivered   uint32
 	base        uint32 // from which cwnd may grow by what is delivered: the initial window, or what was in flight when it moved
 	free        bool   // its congestion control sets cwnd by a model of its own, or did
 	data, total uint32 // segments of new data and retransmissions, so far
 	round       uint64
 }
+
+const infoSACK = 2 // of tcpi_options, the sixth byte
 
 // Offsets in struct tcp_info.
 const (
@@ -116,13 +119,21 @@ func (o *health) windows(i int, s *usock.Socket) {
 	fresh := is.data - was.data - (is.total - was.total)
 	is.free, is.base = was.free || o.ownWindow(s), was.base
 	most := is.base + is.delivered + 8 // a few for probes of the MTU
+	peak := max(was.cwnd, is.cwnd)
+	if is.free { // within one batch of ACKs a model can raise the window, or restore it, and lower it again
+		is.peak = max(was.peak, peak, was.cwnd+is.delivered-was.delivered)
+		peak = is.peak
+		if o.buf[5]&infoSACK == 0 {
+			peak = 1 << 20 // each duplicate ACK lets one leave, and the ACK after them makes all of them in flight again
+		}
+	}
 	t := o.w.t
 	switch {
 	case is.cwnd == 0 || is.cwnd > 1<<20:
 		t.Fatalf("host %d: cwnd is %d", i, is.cwnd)
 	case int32(flight) < 0 || o.field(infoSacked)+o.field(infoLost) > o.field(infoUnacked)+o.field(infoLost):
 		t.Fatalf("host %d: %d out, %d sacked, %d lost, %d sent again", i, o.field(infoUnacked), o.field(infoSacked), o.field(infoLost), o.field(infoRetrans))
-	case int32(fresh) > 0 && flight > max(was.cwnd, is.cwnd, was.flight)+1: // a tail loss probe leaves beyond cwnd
+	case int32(fresh) > 0 && flight > max(peak, was.flight)+1: // a tail loss probe leaves beyond cwnd
 		t.Fatalf("host %d: new data left with %d segments in flight and a cwnd of %d", i, flight, is.cwnd)
 	case !is.free && is.cwnd > most: // "cwnd += min (N, SMSS)" RFC 5681 §3.1
 		t.Fatalf("host %d: cwnd grew from %d to %d, %d segments were delivered in all", i, was.cwnd, is.cwnd, is.delivered)

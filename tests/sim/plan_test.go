@@ -117,7 +117,7 @@ func drawPlan(seed uint64) *plan {
 func (d dice) traits() traits {
 	rare := func() bool { return d.one(5) }
 	return traits{NoSACK: rare(), NoTimestamps: rare(), NoScaling: rare(), NoDSACK: rare(), NoFRTO: rare(), NoTLP: rare(),
-		ECN: d.IntN(3), Congestion: pick(d, "cubic", "cubic", "reno", "bbr"), SmallBuf: rare(), MTUProbing: pick(d, 0, 0, 1, 2),
+		ECN: d.IntN(3), Congestion: pick(d, "cubic", "cubic", "reno", "bbr", "cubic", "cubic", "reno", "bbr3"), SmallBuf: rare(), MTUProbing: pick(d, 0, 0, 1, 2),
 		Cookies: pick(d, 1, 1, 0, 2)}
 }
 

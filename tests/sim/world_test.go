@@ -86,6 +86,7 @@ type config struct {
 	v6     bool
 	frames int // of each host's pool, default 2048
 	mtu    int // default 1500
+	vlan   [2]uint16
 	params func(host int, p *tcp.Params)
 }
 
@@ -105,7 +106,7 @@ func newWorld(t testing.TB, c config) *world {
 		mem := frameMemory(c.frames * efvi.FrameSize)
 		h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
 		h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
-		h.nic = &nic{w: w, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu}}
+		h.nic = &nic{w: w, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
 		p := tcp.DefaultParams()
 		if c.params != nil {
 			c.params(i, p)

@@ -1,7 +1,7 @@
 package pbuf
 
-// Headroom is left in front of a payload that will be sent: 24 (efvi.SumRoom) + 14 (Ethernet) + 40 (IPv6) + 60 (TCP with
-// all options) = 138, rounded up.
+// Headroom is left in front of a payload that will be sent: 24 (efvi.SumRoom) + 18 (Ethernet with a tag) + 40 (IPv6) + 60 (TCP with
+// all options) = 142, rounded up.
 const Headroom = 144
 
 // Buf is one frame and what is known about its bytes.

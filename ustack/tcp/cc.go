@@ -11,11 +11,16 @@ type congestion interface {
 	grow(s *sender, now int64, n uint32)
 	// sample is called for each ACK that delivered something, in every state.
 	sample(s *sender, now int64, r ackSample)
+	// lost is called for each segment that is deemed lost, before any reduction that follows from it.
+	lost(s *sender, now int64, r *txRec)
 	// event tells what happened.
 	event(s *sender, now int64, ev ccEvent)
 }
 
 // newCongestion makes an algorithm by the name TCP_CONGESTION knows it by, "" the default; nil if there is none.
+//
+// "bbr" is what the running kernel calls so, version 1: a host whose sysctl or whose programs say bbr get what they get from
+// the kernel, and share with its flows as these do among themselves. The current draft, version 3, is "bbr3".
 func newCongestion(name string) congestion {
 	switch name {
 	case "cubic", "":
@@ -24,6 +29,8 @@ func newCongestion(name string) congestion {
 		return &reno{}
 	case "bbr":
 		return &bbr{}
+	case "bbr3":
+		return &bbr3{}
 	}
 	return nil
 }
@@ -38,7 +45,12 @@ func (s *sender) setCongestion(now int64, name string) bool {
 		return false
 	}
 	s.cc = cc
-	_, s.ownCwnd = cc.(*bbr)
+	switch cc.(type) {
+	case *bbr, *bbr3:
+		s.ownCwnd = true
+	default:
+		s.ownCwnd = false
+	}
 	limit := int64(0)
 	if s.pace != nil {
 		limit = s.pace.limit
@@ -73,6 +85,8 @@ type ackSample struct {
 	interval  int64  // ns
 	inFlight  uint32 // segments in flight before this ACK
 	prior     uint32 // delivered in all when the newest delivered segment left
+	flight    uint32 // RS.tx_in_flight: in flight when the newest delivered segment left, with it; 65,535 at most
+	lostSince uint32 // RS.lost: deemed lost since then
 	limited   bool   // the sample was limited by the application
 	delayed   bool   // the ACK may have been held back by the peer
 }

@@ -10,8 +10,8 @@ import "math"
 //
 // Where versions differ this is version 1, as Linux' tcp_bbr: the gain cycle of ProbeBW, no reaction to loss beside one
 // round trip of packet conservation, four segments in ProbeRTT every ten seconds. Flows of it are what ours most often
-// shares a link with; the draft's version 3 yields to them and gives way to random loss above 2 %. Windows are segments,
-// rates segments a second.
+// shares a link with; the draft's version 3, which is bbr3 here, yields to them. Windows are segments, rates segments a
+// second.
 type bbr struct {
 	bw      maxFilter // BBR.max_bw
 	minRTT  int64     // BBR.min_rtt, 0 unknown
@@ -86,10 +86,12 @@ func (b *bbr) reduce(s *sender, now int64, why ccEvent) uint32 {
 // grow is never called: sample sets the window.
 func (*bbr) grow(*sender, int64, uint32) {}
 
+func (*bbr) lost(*sender, int64, *txRec) {}
+
 // sample is "on every ACK": the model, the states, then rate and window.
 func (b *bbr) sample(s *sender, now int64, r ackSample) {
 	b.updateBW(s, &r)
-	b.agg.update(s, b, now, &r)
+	b.agg.update(s, b.bw.get(), aggRounds, b.newRound, &r)
 	b.updateCycle(s, now, &r)
 	b.checkFull(&r)
 	b.checkDrain(s, now)
@@ -117,24 +119,25 @@ func (b *bbr) start(s *sender, now int64) {
 	*b = bbr{rttAt: now, minRTT: s.rtt.min.get(), prev: s.state, nextRound: s.rate.delivered}
 	b.agg.since = now
 	s.ssthresh = infinite
-	b.initRate(s)
+	b.seenRTT = s.startRate(bbrHighGain)
 }
 
-// initRate: "nominal_bandwidth = C.InitialCwnd / (C.srtt ? C.srtt : 1ms); C.pacing_rate = BBR.StartupPacingGain *
-// nominal_bandwidth".
-func (b *bbr) initRate(s *sender) {
+// startRate: "nominal_bandwidth = C.InitialCwnd / (C.srtt ? C.srtt : 1ms); C.pacing_rate = BBR.StartupPacingGain *
+// nominal_bandwidth". It says whether there was a round trip already.
+func (s *sender) startRate(gain float64) (seen bool) {
 	rtt := int64(1e6)
 	if s.rtt.srtt != 0 {
-		rtt, b.seenRTT = s.rtt.srtt, true
+		rtt, seen = s.rtt.srtt, true
 	}
-	s.pace.set(s.rateOf(bbrHighGain * bbrMargin * float64(s.cwnd) * 1e9 / float64(rtt)))
+	s.pace.set(s.rateOf(gain * bbrMargin * float64(s.cwnd) * 1e9 / float64(rtt)))
+	return seen
 }
 
 // setRate: "rate = pacing_gain * bw * (100 - BBR.PacingMarginPercent) / 100; if (BBR.full_bw_reached || rate >
 // C.pacing_rate) C.pacing_rate = rate".
 func (b *bbr) setRate(s *sender, gain float64) {
 	if !b.seenRTT && s.rtt.srtt != 0 {
-		b.initRate(s)
+		b.seenRTT = s.startRate(bbrHighGain)
 	}
 	if rate := s.rateOf(gain * bbrMargin * b.bw.get()); b.full || rate > s.pace.rate {
 		s.pace.set(rate)
@@ -168,7 +171,7 @@ func (b *bbr) budget(s *sender, w uint32) uint32 {
 // BBR.max_inflight || C.delivered < C.InitialCwnd) C.cwnd = C.cwnd + RS.newly_acked".
 func (b *bbr) setWindow(s *sender, gain float64, r *ackSample) {
 	if r.acked > 0 && !b.inRecovery(s, r) {
-		target := b.budget(s, b.bdp(gain)+b.agg.extra(b))
+		target := b.budget(s, b.bdp(gain)+b.extra())
 		if b.full {
 			s.cwnd = min(s.cwnd+r.acked, target)
 		} else if s.cwnd < target || s.rate.delivered < initialWindow {

@@ -32,7 +32,7 @@ const (
 	cubicBeta = 0.7 // "beta_cubic SHOULD be set to 0.7" §4.6
 	// "alpha_cubic = 3 * (1 - beta_cubic) / (1 + beta_cubic)" §4.3
 	cubicAlpha = 3 * (1 - cubicBeta) / (1 + cubicBeta)
-	// ABE: "beta_{ecn} = 0.85 for CUBIC" RFC 8511 §4.1
+	// ABE: beta_{ecn} of 0.85 for CUBIC, RFC 8511 §3.1
 	cubicBetaECN = 0.85
 )
 
@@ -163,3 +163,5 @@ func (c *cubic) event(s *sender, now int64, ev ccEvent) {
 		c.cubicCurve, c.prior = c.saved, c.undo
 	}
 }
+
+func (*cubic) lost(*sender, int64, *txRec) {}

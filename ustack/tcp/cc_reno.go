@@ -5,8 +5,8 @@ type reno struct{}
 
 func (*reno) name() string { return "reno" }
 
-// reduce: "ssthresh = max (FlightSize / 2, 2*SMSS)" RFC 5681 §3.1 (4), from cwnd as in Linux. For ECN the factor is 0.8:
-// "beta_ecn [...] 0.8 for NewReno" RFC 8511 §4 would allow 0.7 to 0.85.
+// reduce: "ssthresh = max (FlightSize / 2, 2*SMSS)" RFC 5681 §3.1 (4), from cwnd as in Linux. For ECN the factor is 0.8,
+// "The recommendation in this document specifies a value of beta_{ecn}=0.8" RFC 8511 §3.1.
 func (*reno) reduce(s *sender, now int64, why ccEvent) uint32 {
 	if why == ccECN {
 		return max(s.cwnd*4/5, 2)
@@ -24,7 +24,9 @@ func (*reno) grow(s *sender, now int64, n uint32) {
 }
 
 func (*reno) sample(*sender, int64, ackSample) {}
-func (*reno) event(*sender, int64, ccEvent)    {}
+
+func (*reno) lost(*sender, int64, *txRec)   {}
+func (*reno) event(*sender, int64, ccEvent) {}
 
 // slowStart adds one segment for each acknowledged one, up to ssthresh, and returns what is left over. "cwnd += min (N,
 // SMSS)" RFC 5681 §3.1 (2), counted in segments, so that ACKs for many segments do not slow it down.

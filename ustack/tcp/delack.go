@@ -1,9 +1,9 @@
 package tcp
 
 // When to acknowledge, as the kernel decides: at once while the sender starts or is suspected to start, after two full
-// segments, when a hole is filled or seen, and otherwise late, in the hope of data to carry the ACK. "an ACK SHOULD be
-// generated for at least every second full-sized segment or 2*RMSS bytes of new data" and "delays MUST NOT be greater
-// than 0.5 seconds" RFC 9293 §3.8.6.3 (SHLD-18, MUST-40).
+// segments, when a hole is filled or seen, and otherwise late, in the hope of data to carry the ACK. "An ACK SHOULD be
+// generated for at least every second full-sized segment or 2*RMSS bytes of new data" and "the delay MUST be less than
+// 0.5 seconds" RFC 9293 §3.8.6.3 (SHLD-19, MUST-40).
 
 const millisecond = int64(1e6)
 

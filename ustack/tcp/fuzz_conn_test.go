@@ -139,7 +139,7 @@ func fuzzConn(t testing.TB, in []byte) {
 func fuzzParams(p *Params, agreed, tune byte) {
 	p.Timestamps, p.SACK, p.WindowScaling = agreed&1 != 0, agreed&2 != 0, agreed&4 != 0
 	p.ECN = int(agreed >> 3 & 1)
-	p.Congestion = []string{"cubic", "reno", "bbr", "cubic"}[agreed>>4&3]
+	p.Congestion = []string{"cubic", "reno", "bbr", "bbr3"}[agreed>>4&3]
 	p.MTUProbing = int(agreed >> 6 & 1 * 2)
 	if tune&1 != 0 {
 		p.Rmem = [3]int{4096, 8192, 65536}

@@ -245,7 +245,7 @@ func (z *fuzzer) option() {
 		level = solSocket
 	}
 	if name &= 0x7f; level == solTCP && name == tcpCongestion {
-		val = []byte([]string{"cubic", "reno", "bbr", "none"}[v%4])
+		val = []byte([]string{"cubic", "reno", "bbr", "bbr3", "none"}[v%5])
 	} else if level == solSocket && name == soLinger {
 		val = append(optInt(int(v&1)), optInt(int(v>>1)&7)...)
 	}

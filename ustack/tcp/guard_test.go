@@ -23,7 +23,7 @@ func TestResetMustBeExact(t *testing.T) {
 }
 
 func TestSynInSynchronizedState(t *testing.T) {
-	// "MUST send a challenge ACK [...] irrespective of the sequence number" RFC 5961 §4.2
+	// "irrespective of the sequence number, TCP MUST send an ACK (also referred to as challenge ACK)" RFC 5961 §4.2
 	r := established(t)
 	r.send("S 5000:5000(0) win 65535 <mss 1460>")
 	r.want(". 1:1(0) ack 1")

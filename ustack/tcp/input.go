@@ -72,8 +72,8 @@ func (c *Conn) rcvArrived(now int64, s *Segment, out Out) {
 
 // checkArrived is first to fourth: sequence number, RST, security, SYN. It says whether the segment goes on.
 func (c *Conn) checkArrived(now int64, s *Segment) bool {
-	// "R1) If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid, and
-	// the RST bit is not set, then treat the arriving segment as not acceptable" RFC 7323 §5.3.
+	// "R1) If there is a Timestamps option in the arriving segment, SEG.TSval < TS.Recent, TS.Recent is valid [...], and
+	// if the RST bit is not set, then treat the arriving segment as not acceptable" RFC 7323 §5.3.
 	if !s.Flags.Any(wire.RST) && c.pawsReject(now, s) {
 		c.h.MIB.PAWSEstab++
 		if s.Flags.Any(wire.SYN) {

@@ -256,7 +256,7 @@ func TestTakeOutOfAcceptQueue(t *testing.T) {
 }
 
 func TestEcnIsAgreedOn(t *testing.T) {
-	// "upon reception of an ECN-setup SYN packet [...] responds with an ECN-setup SYN-ACK packet" RFC 3168 §6.1.1
+	// "Host A sends an ECN-setup SYN packet, and Host B sends an ECN-setup SYN-ACK packet" RFC 3168 §6.1.1
 	for ecn, want := range map[int]bool{0: false, 1: true, 2: true} {
 		r := newRig(t, func(p *Params) { p.ECN = ecn })
 		r.listen(1)

@@ -1,7 +1,7 @@
 package tcp
 
 // lostList are the records that are lost and wait to be sent again, in the order of their sequence numbers, so that the
-// next one to send is the first: "the smallest unSACKed sequence number [...] that has not been retransmitted"
+// next one to send is the first: "there exists a smallest unSACKed sequence number 'S2' [...] S2 is greater than HighRxt"
 // RFC 6675 §4.
 type lostList struct {
 	head, tail *txRec

@@ -1,8 +1,8 @@
 package tcp
 
 // next is the next segment to send, false when nothing may leave now. The order is: a probe that a timer asked for,
-// what is lost ("If there exists a smallest unSACKed sequence number [...] that has not been retransmitted"
-// RFC 6675 §4 rule 1), and then data that was never sent (rule 2).
+// what is lost ("If there exists a smallest unSACKed sequence number 'S2' [...] greater than HighRxt" RFC 6675 §4 rule 1,
+// though lost is what RACK says), and then data that was never sent (rule 2).
 func (s *sender) next(now int64) (txSeg, bool) {
 	if s.frozen {
 		return txSeg{}, false
@@ -100,7 +100,7 @@ func (s *sender) nextNew(now int64) (txSeg, bool) {
 }
 
 // windowFits says whether the first mss bytes of r are within the peer's window. A part of a segment is not sent to
-// fill a window ("avoids sending small segments" RFC 9293 §3.8.6.2.1); when nothing is in flight a timer does.
+// fill a window (RFC 9293 §3.8.6.2.1: "if a maximum-sized segment can be sent"); when nothing is in flight a timer does.
 func (s *sender) windowFits(r *txRec, mss int) bool {
 	end := r.end()
 	if int(r.n) > mss {

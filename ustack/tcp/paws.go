@@ -16,8 +16,8 @@ type pawsState struct {
 // tsNow is our timestamp clock.
 func (c *Conn) tsNow(now int64) uint32 { return c.snd.tsNow(now) }
 
-// pawsAge is how long TS.Recent stays valid: "if the connection has been idle more than 24 days, save SEG.TSval in
-// TS.Recent" RFC 7323 §5.5.
+// pawsAge is how long TS.Recent stays valid: "If the connection has been idle more than 24 days, save SEG.TSval in
+// variable TS.Recent" RFC 7323 appendix D.
 const pawsAge = 24 * 24 * 3600 * int64(1e9)
 
 // pawsOK says whether a segment passes. "If [...] SEG.TSval < TS.Recent [...] the segment is not acceptable" RFC 7323

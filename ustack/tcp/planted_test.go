@@ -25,7 +25,7 @@ func TestWindowOfSynAckIsNotScaled(t *testing.T) {
 	require.EqualValues(t, 1000<<7, r.c.snd.wnd)
 }
 
-// "If a shift.cnt value larger than 14 is received, TCP MUST use 14" RFC 7323 §2.3.
+// A shift.cnt value larger than 14: "MUST use 14 instead of the specified value" RFC 7323 §2.3.
 func TestWindowScaleAbove14(t *testing.T) {
 	r := newRig(t)
 	r.dial(nil)
@@ -187,7 +187,7 @@ func TestEcnOncePerWindow(t *testing.T) {
 	}
 }
 
-// "ECT codepoint MUST NOT be set on retransmitted data packets" RFC 3168 §6.1.5.
+// "MUST NOT set either ECT codepoint [...] in the IP header for retransmitted data packets" RFC 3168 §6.1.5.
 func TestRetransmissionsAreNotECT(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.ecn.ok = true
@@ -231,8 +231,8 @@ func TestCookieBesideTimestampsNotOffered(t *testing.T) {
 	require.False(t, c.is(flagTS) || c.is(flagWScale) || c.is(flagSACK))
 }
 
-// "once a new RTT measurement is obtained [...] the RTO is collapsed back" RFC 6298 §5, at its end: until then it stays
-// doubled.
+// "once a new RTT measurement is obtained [...] may result in 'collapsing' RTO back down" RFC 6298 §5, at its end: until
+// then it stays doubled.
 func TestSampleEndsTheBackoff(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.tsOK, r.s.sackOK = false, false
@@ -273,7 +273,7 @@ func TestDelayedAcksStayBelowHalfASecond(t *testing.T) {
 	}
 }
 
-// "RACK.reo_wnd_mult is incremented by 1" for a round trip with a D-SACK, once reordering was seen. RFC 8985 §6.2 step 4
+// "RACK.reo_wnd_mult += 1" for a round trip with a D-SACK, once reordering was seen. RFC 8985 §6.2 step 4
 func TestDsackWidensTheReorderingWindow(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.rack.seen = true

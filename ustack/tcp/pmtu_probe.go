@@ -36,8 +36,8 @@ func (s *sender) mtuProbe(now int64) (t txSeg, ok, wait bool) {
 	return t, true, false
 }
 
-// searchAgain: "the PMTU [...] timer [...] after which a larger one is tried again" (RFC 4821 §7.6.3 asks for no less than
-// five minutes, tcp_probe_interval is ten).
+// searchAgain tries a larger one once the found one has been good for long enough (RFC 4821 §7.6.3 asks for no less than five
+// minutes, tcp_probe_interval is ten).
 func (s *sender) searchAgain(now int64) {
 	if now-s.pmtu.at >= int64(s.p.ProbeInterval) {
 		s.pmtu.low, s.pmtu.high, s.pmtu.at = uint16(s.mss), s.pmtu.limit, now

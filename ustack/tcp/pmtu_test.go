@@ -78,7 +78,7 @@ func TestProbeCarriesTheData(t *testing.T) {
 	r.check()
 }
 
-// RFC 4821 §7.6.2: "the loss of a probe [...] SHOULD NOT be treated as an indication of congestion"; its data leaves again
+// RFC 4821 §7.6.2: "When only the probe is lost, it is treated as an indication that the Path MTU is smaller"; its data leaves again
 // in smaller segments.
 func TestLostProbe(t *testing.T) {
 	r := probeRig(t, 2)

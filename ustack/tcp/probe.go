@@ -19,8 +19,9 @@ func (s *sender) armProbe(now int64) {
 	s.tmr.set(timerProbe, s.clampProbe(now, now+max(s.rto(), s.rtoMin())))
 }
 
-// probeWhen is the interval: "the first zero-window probe [...] sent [after] the retransmission timeout period [...] and
-// exponentially increase the interval between successive probes" RFC 9293 §3.8.6.1.
+// probeWhen is the interval: "The transmitting host SHOULD send the first zero-window probe when a zero window has existed for the
+// retransmission timeout period [...] and SHOULD increase exponentially the interval between successive probes"
+// RFC 9293 §3.8.6.1.
 func (s *sender) probeWhen() int64 {
 	v := max(s.rto(), s.rtoMin())
 	for range s.probe.back {

@@ -24,7 +24,8 @@ func (s *sender) rackAdvance(a *ackWork, r *txRec) {
 	k := &s.rack
 	rtt := a.now - r.txAt
 	if r.has(recEver) && rtt < s.rtt.min.get() {
-		// "If [...] RTT is less than the minimum, it is likely that the ACK is for an earlier transmission" §6.2 step 1
+		// "ignore a segment as invalid if any of its data has been retransmitted before and if [...] The segment was last
+		// retransmitted less than RACK.min_rtt ago" §6.2 step 2
 		return
 	}
 	k.advanced = true
@@ -77,7 +78,7 @@ func (s *sender) rackDetect(now int64) int64 {
 		if s.rackLeft(now, r, wnd) > 0 {
 			return s.rackLeft(now, s.rackYoungest(r), wnd)
 		}
-		s.markLost(r)
+		s.lose(now, r)
 	}
 	return 0
 }
@@ -115,7 +116,7 @@ func (s *sender) rackMarkLost(now int64) bool {
 // timerSlack keeps a timer from firing before the time has fully passed (Linux' TCP_TIMEOUT_MIN is 2 ms here).
 const timerSlack = 2e6
 
-// onReorderTimer: "Upon RACK reordering timer expiration, invoke RACK_detect_loss" §6.2 step 5.
+// onReorderTimer is the end of RACK's reordering timer, which looks for losses again, §6.2 step 5.
 func (s *sender) onReorderTimer(now int64) {
 	before, marks := s.inFlight(), s.sb.lostMarks
 	s.tmr.stop()
@@ -136,8 +137,8 @@ func (s *sender) onReorderTimer(now int64) {
 	s.rearmRTO(now)
 }
 
-// rackAdapt is the adaption of the reordering window to DSACKs, once per round trip: "RACK.reo_wnd_mult is incremented
-// by 1 [...] after 16 loss recoveries [without] DSACK it is reset to 1" §6.2 step 4.
+// rackAdapt is the adaption of the reordering window to DSACKs, once per round trip: "RACK.reo_wnd_mult += 1",
+// and back to 1 after 16 recoveries without, §6.2 step 4.
 func (s *sender) rackAdapt(a *ackWork) {
 	k := &s.rack
 	if s.p.Recovery&2 != 0 || a.priorDelivered == s.rate.delivered {

@@ -17,6 +17,8 @@ type rateSampler struct {
 type rateWork struct {
 	priorDeliv uint32
 	appLimited bool
+	flight     uint16
+	lost       uint16
 	priorAt    int64 // 0: it delivered nothing
 	sendIval   int64
 	rtt        int64
@@ -28,6 +30,7 @@ func (p *rateSampler) stamp(s *sender, now int64, r *txRec) {
 		p.first, p.at = now, now
 	}
 	r.first, r.delivAt, r.deliv = p.first, p.at, p.delivered
+	r.flight, r.lost = uint16(min(s.inFlight()+1, 1<<16-1)), uint16(s.sb.lostMarks)
 	r.flags &^= recLimited
 	if p.limited != 0 {
 		r.flags |= recLimited
@@ -48,7 +51,7 @@ func (s *sender) sampled(a *ackWork, r *txRec) {
 	}
 	if w.priorAt == 0 || r.deliv-w.priorDeliv < 1<<31 && (r.deliv > w.priorDeliv || r.txAt >= p.first) {
 		w.priorDeliv, w.priorAt = r.deliv, r.delivAt
-		w.appLimited = r.has(recLimited)
+		w.appLimited, w.flight, w.lost = r.has(recLimited), r.flight, r.lost
 		w.sendIval = r.txAt - r.first
 		p.first = r.txAt
 		a.ackedDelivered = r.deliv
@@ -71,6 +74,7 @@ func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
 	if w.priorAt == 0 {
 		return smp
 	}
+	smp.flight, smp.lostSince = uint32(w.flight), s.lostSince(w.lost)
 	smp.delivered = p.delivered - w.priorDeliv
 	smp.interval = max(w.sendIval, a.now-w.priorAt)
 	if smp.interval < s.rtt.min.get() {
@@ -83,6 +87,9 @@ func (p *rateSampler) sample(s *sender, a *ackWork, n, lost uint32) ackSample {
 	}
 	return smp
 }
+
+// lostSince is how many segments were deemed lost since lostMarks was at, modulo 65,536.
+func (s *sender) lostSince(at uint16) uint32 { return uint32(uint16(s.sb.lostMarks) - at) }
 
 // noteLimited is called when the program writes: until now there was less than a segment to send though cwnd allowed
 // more, so what is in flight does not show what the path can do.

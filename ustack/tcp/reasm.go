@@ -203,7 +203,7 @@ func (r *reassembly) trim(u *run, n int) {
 	}
 }
 
-// touch remembers where data came in last: "The first SACK block MUST specify the contiguous block of data containing
+// touch remembers where data came in last: "The first SACK block [...] MUST specify the contiguous block of data containing
 // the segment which triggered this ACK" RFC 2018 §4.
 func (r *reassembly) touch(seq Seq) {
 	i := r.find(seq)

@@ -203,13 +203,13 @@ func (s *sender) findLost(a *ackWork) {
 	a.lostAgain = a.lostAgain || s.mem.Stats.LostRetransmit != before
 }
 
-// markNewReno: "the third duplicate ACK" (RFC 5681 §3.2), or "a partial acknowledgment [...] retransmit the first
+// markNewReno: "the third duplicate ACK" (RFC 5681 §3.2), or "a partial ACK. In this case, retransmit the first
 // unacknowledged segment" (RFC 6582 §3.2 step 3).
 func (s *sender) markNewReno(a *ackWork) {
 	third := s.state < caRecovery && s.sb.sacked >= s.rack.reordering
 	partial := s.state == caRecovery && a.advanced
 	if (third || partial) && !s.q.head.has(recLost) {
-		s.markLost(s.q.head)
+		s.lose(a.now, s.q.head)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestHoleIsReportedAndFilled(t *testing.T) {
 }
 
 func TestSackOrderIsNewestFirst(t *testing.T) {
-	// "The first SACK block MUST specify the contiguous block of data containing the segment which triggered this ACK"
+	// "The first SACK block [...] MUST specify the contiguous block of data containing the segment which triggered this ACK"
 	// RFC 2018 §4
 	r := established(t, func(p *Params) { p.CompSackNr = 0 })
 	r.send(". 1001:1101(100) ack 1")
@@ -120,7 +120,7 @@ func TestSackOrderIsNewestFirst(t *testing.T) {
 }
 
 func TestDuplicateIsReported(t *testing.T) {
-	// RFC 2883 §4: "the first block of the SACK option specifies the sequence numbers of the duplicate segment"
+	// RFC 2883 §4: "the first block of the SACK option should be a D-SACK block"
 	r := established(t)
 	r.send("P. 1:101(100) ack 1")
 	r.want(". 1:1(0) ack 101")
@@ -249,7 +249,7 @@ func TestOldTimestampIsDropped(t *testing.T) {
 }
 
 func TestTimestampOfTheFirstUnacked(t *testing.T) {
-	// "If an ACK is delayed [...] the echoed timestamp is that of the earliest unacknowledged segment" RFC 7323 §4.3
+	// "when delayed ACKs are in use, the receiver SHOULD reply with the TSval field from the earliest unacknowledged segment" RFC 7323 §4.3
 	r := established(t, withTS)
 	r.interactive()
 	r.send("P. 1:101(100) ack 1 <ts 200 1>")

@@ -1,9 +1,9 @@
 package tcp
 
 // RevertBackoff tells of an ICMP error of a router that had no way (net or host unreachable) and quoted the segment
-// numbered quoted. TCP-LCD, RFC 6069: the path is broken, not congested, and so "if an ICMP unreachable message [...]
-// elicited by the retransmission of an RTO retransmission arrives, one retransmission timer backoff is undone", so that
-// the connection goes on soon after the path does. Output or a look at Deadline must follow.
+// numbered quoted. TCP-LCD, RFC 6069: the path is broken, not congested, and so one doubling of the
+// timer is taken back when a retransmission elicits such an error ("a reversion strategy of the retransmission timer"), so
+// that the connection goes on soon after the path does. Output or a look at Deadline must follow.
 func (c *Conn) RevertBackoff(now int64, quoted Seq) {
 	if c.state == Closed || c.is(flagFrozen) || c.halfFast() {
 		return

@@ -32,8 +32,8 @@ func (t *sendTimer) stop()                     { t.kind, t.at = timerNone, 0 }
 func (s *sender) rtoMin() int64 { return int64(s.p.RTOMin) }
 func (s *sender) rtoMax() int64 { return int64(s.p.RTOMax) }
 
-// rto is the present retransmission timeout in ns: "Implementations MAY [place] a maximum value on RTO", doubled for
-// each timeout in a row: "RTO <- RTO * 2 ('back off the timer')" RFC 6298 §5 (5.5).
+// rto is the present retransmission timeout in ns: "A maximum value MAY be placed on RTO" (RFC 6298
+// §2 (2.5)), doubled for each timeout in a row: "RTO <- RTO * 2 ('back off the timer')" §5 (5.5).
 func (s *sender) rto() int64 {
 	v := s.rtt.rto
 	for range s.rtt.back {
@@ -175,7 +175,7 @@ func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 			n += synLinear
 		}
 		return int(s.tmr.retries) >= n || s.userTime != 0 && s.timedOut(now, 0)
-	case zeroWindow: // a peer that answers keeps the connection: "MUST NOT close" RFC 9293 §3.8.6.1
+	case zeroWindow: // a peer that answers: "MUST allow the connection to stay open" RFC 9293 §3.8.6.1
 		limit := 2 * s.rtoMax()
 		if s.userTime != 0 {
 			limit = s.userTime
@@ -245,8 +245,7 @@ func (s *sender) enterLoss(now int64) {
 	s.state, s.highSeq = caLoss, s.nxt
 	s.tlp, s.pmtu.probe = tlp{}, 0
 	s.ecn.reduced()
-	// "If the sender enters [...] because of a retransmission timeout [and] SND.UNA [...] no previous loss recovery"
-	// RFC 5682 §2.1 step 1
+	// RFC 5682 §2.1 step 1, which is for timeouts outside of a recovery and, as Linux, for those in a row.
 	s.frto = frto{on: s.p.FRTO && (fresh || again) && !s.synOut}
 	if fresh {
 		s.mem.Stats.LossEvents++
@@ -254,8 +253,8 @@ func (s *sender) enterLoss(now int64) {
 }
 
 // timeoutMarkLost marks what a timeout makes doubtful. A peer that took back what it SACKed ("reneging") makes its
-// reports worthless: "the data sender [...] MUST ignore prior SACK information in determining which data to
-// retransmit" RFC 2018 §8.
+// reports worthless: "the data sender SHOULD turn off all of the SACKed bits, since the timeout might indicate that the
+// data receiver has reneged" RFC 2018 §5.
 func (s *sender) timeoutMarkLost(now int64) {
 	head := s.q.head
 	renege := head.has(recSacked)
@@ -275,7 +274,7 @@ func (s *sender) timeoutMarkLost(now int64) {
 		} else if s.sackOK && r != head && s.rack.stillFlying(now, r) {
 			continue // sent too recently to be judged by this timeout (RFC 8985 §6.3)
 		}
-		s.markLost(r)
+		s.lose(now, r)
 	}
 	if renege {
 		s.sb.forget(s.una)

@@ -93,7 +93,7 @@ func TestLostSYNCostsTheWindow(t *testing.T) {
 	o := r.ackWith(1, func(in *ackIn) { in.wnd = 60000 })
 	require.True(t, o.synAcked)
 	r.state(caOpen)
-	r.sent(1, 1000) // "the initial window [...] MUST be no larger than one segment" RFC 5681 §3.1
+	r.sent(1, 1000) // "MUST be one segment consisting of at most SMSS bytes" RFC 5681 §3.1
 	require.EqualValues(t, fallbackRTO, r.s.rtt.rto, "RFC 6298 (5.7)")
 }
 
@@ -111,7 +111,7 @@ func TestNoRetransmissionWhileInTheRing(t *testing.T) {
 	r.sent(1, 1000)
 }
 
-// "the data sender [...] MUST ignore prior SACK information" after reneging, RFC 2018 §8.
+// After a timeout "the data sender SHOULD turn off all of the SACKed bits" of a peer that reneged, RFC 2018 §5.
 func TestReneging(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.write(5000)

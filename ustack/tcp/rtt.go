@@ -54,7 +54,7 @@ func (e *rttEstimator) sample(p *Params, m int64, una, nxt Seq) {
 }
 
 // deviate is "RTTVAR <- (1 - beta) * RTTVAR + beta * |SRTT - R'|", beta = 1/4 (RFC 6298 §2 (2.3)), except that a
-// sample far below the mean counts an eighth: "a large decrease in RTT [...] should not increase the RTO" (Eifel).
+// sample far below the mean counts an eighth, so that a path that became shorter does not raise the timeout (Eifel).
 func (e *rttEstimator) deviate(d int64) {
 	if d >= 0 {
 		e.mdev += (d - e.mdev) / 4

@@ -94,6 +94,14 @@ func (s *sender) markLost(r *txRec) {
 	s.mem.Stats.Looked += s.sb.waits.add(r)
 }
 
+// lose deems a segment lost and tells the congestion control.
+func (s *sender) lose(now int64, r *txRec) {
+	was := s.sb.lostMarks
+	if s.markLost(r); s.sb.lostMarks != was {
+		s.cc.lost(s, now, r)
+	}
+}
+
 // sackTag takes the blocks of an ACK. "When an acknowledgment segment arrives containing a SACK option, the data
 // sender SHOULD record the selective acknowledgment for future reference." RFC 2018 §5
 func (s *sender) sackTag(a *ackWork) {
@@ -135,8 +143,8 @@ func (s *sender) validBlock(r sackRange) bool {
 	return r.hi.LEQ(s.nxt) && r.lo.LT(r.hi) && r.lo.GEQ(s.una)
 }
 
-// isDSACK is "if the first SACK block [...] covers [data] less than or equal to the cumulative acknowledgment [...] or
-// is a subset of the second block, it is a D-SACK" RFC 2883 §4.
+// isDSACK: "If the SACK sequence space is less than this cumulative ACK, it is an indication that the segment identified by
+// the SACK block has been received more than once"; else the first block is compared with the second. RFC 2883 §4
 func (s *sender) isDSACK(a *ackWork, in []wire.SACKBlock) bool {
 	lo, hi := Seq(in[0].Left), Seq(in[0].Right)
 	if !lo.LT(hi) || hi.GT(s.nxt) || hi.Sub(lo) > int(s.maxWnd)+s.mss || a.in.ack.Sub(lo) > int(s.maxWnd)+s.mss {

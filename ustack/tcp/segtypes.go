@@ -17,7 +17,7 @@ type txSeg struct {
 	rexmit        bool // sent before
 	mtu           bool // larger than the MSS: a probe of the path, RFC 4821
 	probe         bool // outside of the flow: a zero-window probe, which occupies no sequence space of its own
-	cwr           bool // set CWR: "the congestion window was reduced" RFC 3168 §6.1.2
+	cwr           bool // set CWR: the congestion window was reduced, RFC 3168 §6.1.2
 	ect           bool // the IP header may say ECT(0): new data only, never a retransmission, SYN or probe, RFC 3168 §6.1.4
 
 	rec *txRec // the sender's own record, nil for a probe

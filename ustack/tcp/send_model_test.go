@@ -269,7 +269,7 @@ func newModel(t testing.TB, seed uint64) *model {
 	m.mem = NewSendMem(pool)
 	p := DefaultParams()
 	p.Retries2 = 60 // with half of everything lost, fifteen can fail
-	p.Congestion = []string{"cubic", "reno", "bbr"}[rng.IntN(3)]
+	p.Congestion = []string{"cubic", "reno", "bbr", "bbr3"}[rng.IntN(4)]
 	p.MTUProbing, p.MTUProbeFloor = rng.IntN(3), 300 // every step counts all records again
 	m.s.init(m.now, p, m.mem, Seq(rng.Uint32()), []int{536, 1448, 3968}[rng.IntN(3)])
 	m.s.sackOK, m.s.tsOK = rng.IntN(4) != 0, rng.IntN(4) != 0

@@ -149,7 +149,7 @@ func (s *sender) drop() {
 	s.synOut = false
 }
 
-// tsNow is our timestamp clock: milliseconds, from an offset that differs by connection. "the timestamp clock frequency
+// tsNow is our timestamp clock: milliseconds, from an offset that differs by connection. "a timestamp clock frequency
 // in the range 1 ms to 1 sec per tick" RFC 7323 §5.4
 func (s *sender) tsNow(now int64) uint32 { return tsVal(now, s.tsOff) }
 

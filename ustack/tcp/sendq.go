@@ -44,7 +44,9 @@ type txRec struct {
 	delivAt      int64 // time of the delivery that the connection knew of when the record was sent
 	deliv        uint32
 	seq          Seq
-	jumpSeq      Seq // of jump, which may be gone
+	jumpSeq      Seq    // of jump, which may be gone
+	flight       uint16 // segments in flight when it left, with it, 65,535 at most (P.tx_in_flight)
+	lost         uint16 // the sender's lostMarks then, modulo 65,536 (P.lost)
 	off, n       uint16
 	flags        recFlags
 	rexmits      uint8

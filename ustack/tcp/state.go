@@ -39,8 +39,8 @@ func (s State) in(of ...State) bool {
 	return false
 }
 
-// synchronized says whether both ends know each other's initial numbers: "those in which the connection is
-// synchronized: ESTABLISHED, FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT" RFC 9293 §3.5.2.
+// synchronized says whether both ends know each other's initial numbers: "one of the synchronized states (ESTABLISHED,
+// FIN-WAIT-1, FIN-WAIT-2, CLOSE-WAIT, CLOSING, LAST-ACK, TIME-WAIT)" RFC 9293 §3.5.1.
 func (s State) synchronized() bool {
 	return s != SynSent && s != SynReceived && s != Closed && s != Listening
 }

@@ -80,7 +80,7 @@ func (c *Conn) takeSYN(now int64, s *Segment) {
 		c.clear(flagSACK)
 	}
 	if c.is(flagWScale) && o.Has(wire.HasWScale) {
-		c.sndScale = min(o.WScale, 14) // "If a shift.cnt value larger than 14 is received, TCP MUST use 14" RFC 7323 §2.3
+		c.sndScale = min(o.WScale, 14) // "MUST use 14 instead of the specified value" RFC 7323 §2.3
 	} else {
 		c.clear(flagWScale)
 		c.sndScale, c.rcvScale = 0, 0
@@ -96,7 +96,7 @@ func (c *Conn) takeSYN(now int64, s *Segment) {
 }
 
 // defaultMSS: "If an MSS Option is not received at connection setup, TCP implementations MUST assume a default send MSS
-// of 536 for IPv4 or 1220 for IPv6" RFC 9293 §3.7.1, MUST-15. The kernel takes 536 for both.
+// of 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6" RFC 9293 §3.7.1, MUST-15. The kernel takes 536 for both.
 func defaultMSS(*Flow) uint16 { return 536 }
 
 // crossSYN is a simultaneous open: "Otherwise, enter SYN-RECEIVED, form a SYN,ACK segment

@@ -48,7 +48,7 @@ func (s *sender) neverSentAgain() bool {
 }
 
 // originalArrived is Eifel's test: "If the value of the Timestamp Echo Reply field [...] is smaller than the value of
-// RetransmitTS [...] the loss recovery was spurious". RFC 3522 §3.2 (4)
+// RetransmitTS" the recovery was spurious. RFC 3522 §3.2
 func (s *sender) originalArrived(a *ackWork) bool {
 	if s.undo.retransAt == 0 || !a.in.hasTS || a.in.tsecr == 0 {
 		return false

@@ -72,8 +72,8 @@ func (s *sender) newRec() *txRec {
 	return r
 }
 
-// endWrite marks the end of what the program wrote: "A sending TCP MUST set the PSH bit in the last buffered segment
-// (i.e., when there is no more queued data to be sent)" RFC 9293 §3.9.1.2, and also, as in Linux, whenever half of the
+// endWrite marks the end of what the program wrote: "the sending TCP peer [...] MUST set the PSH bit in the last
+// buffered segment (i.e., when there is no more queued data to be sent)" RFC 9293 §3.9.1.2, and also, as in Linux, whenever half of the
 // peer's window was written since the last PSH.
 func (s *sender) pushForced() bool { return s.end.GT(s.pushed.Add(int(s.maxWnd >> 1))) }
 
@@ -92,7 +92,7 @@ func (s *sender) endWrite(flags int, whole bool) {
 }
 
 // segGoal is how many bytes a new segment may hold. A peer that never offered two segments of window would make every
-// second one wait: "the maximum segment size [...] half the maximum window" is Linux' bound (RFC 9293 §3.8.6.2.1 asks
+// second one wait: half of the largest window is Linux' bound (RFC 9293 §3.8.6.2.1 asks
 // to send when Fs * Max(SND.WND) can be sent, Fs = 1/2).
 func (s *sender) segGoal() int {
 	return min(s.boundHalfWindow(s.mss), maxPayload)

@@ -71,6 +71,9 @@ func FuzzHeaders(f *testing.F) {
 		}
 		if e, err := ParseEthernet(b); err == nil {
 			_, _, _ = e.Dst(), e.Src(), e.Type()
+			if _, _, p, err := e.Untag(); err == nil {
+				inside("tagged", p)
+			}
 			inside("ethernet", e.Payload())
 		}
 		if p, err := ParseIPv4(b); err == nil {

@@ -54,7 +54,7 @@ func (o *TCPOptions) Has(s OptSet) bool { return o.Set&s != 0 }
 func (o *TCPOptions) Reset() { o.Set, o.NSACK, o.CookieLen = 0, 0, 0 }
 
 // Parse reads the options of a header. A malformed option ends the reading and what came before stays, as in Linux:
-// "a TCP implementation MUST be prepared to handle an illegal option length" RFC 9293 §3.1, MUST-7.
+// "TCP implementations MUST be prepared to handle an illegal option length" RFC 9293 §3.1, MUST-7.
 func (o *TCPOptions) Parse(b []byte) {
 	o.Reset()
 	if len(b) == 12 && be.Uint32(b) == 0x0101080a { // NOP NOP timestamp: nearly every segment (RFC 7323 app. A)

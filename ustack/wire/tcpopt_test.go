@@ -31,7 +31,7 @@ func TestOptionsRoundTrip(t *testing.T) {
 	}
 }
 
-// "a TCP implementation MUST be prepared to handle an illegal option length (e.g., zero)" RFC 9293 §3.1
+// "TCP implementations MUST be prepared to handle an illegal option length (e.g., zero)" RFC 9293 §3.1
 func TestMalformedOptionsEndTheReading(t *testing.T) {
 	mss := []byte{2, 4, 5, 0xb4}
 	for name, tail := range map[string][]byte{
