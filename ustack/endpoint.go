@@ -13,8 +13,8 @@ type endpoint struct {
 	timer timerID
 	flags endpointFlags
 
+	hopGen uint32 // Router generation that hop is of, its lower half; 0: none yet
 	hop    *Hop   // shared with others of the same way; nil: none yet
-	hopGen uint64 // Router generation that hop is of; 0: none yet
 	in     *port  // where its last packet came in: answers leave by the same queue
 }
 
@@ -133,7 +133,7 @@ func (e *endpoint) deadline() int64 {
 
 // route makes sure that hop is of the router's present generation; false: there is no way now.
 func (e *endpoint) route() bool {
-	gen := e.st.routes.Generation()
+	gen := uint32(e.st.routes.Generation())
 	if e.hopGen == gen && e.hopGen != 0 {
 		return true
 	}
@@ -148,4 +148,4 @@ func (e *endpoint) route() bool {
 	return true
 }
 
-func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = e.st.hops.shared(h), e.st.routes.Generation() }
+func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = e.st.hops.shared(h), uint32(e.st.routes.Generation()) }

@@ -62,7 +62,7 @@ type Socket struct {
 	edgeIn, edgeOut    uint32
 	ready              uint32 // as last told
 	toldIn, toldOut    uint32
-	rxIfindex, rxQueue int
+	rxIfindex, rxQueue int32
 }
 
 // InitConn makes s the socket of a connection. accepted is false while it waits in an accept queue.
@@ -99,10 +99,10 @@ func (s *Socket) Accepted() bool { return s.accepted }
 func (s *Socket) Orphan() bool { return s.closed }
 
 // LastRX is the interface and queue that the last packet came in on, -1 before the first.
-func (s *Socket) LastRX() (ifindex, queue int) { return s.rxIfindex, s.rxQueue }
+func (s *Socket) LastRX() (ifindex, queue int) { return int(s.rxIfindex), int(s.rxQueue) }
 
 // SetLastRX notes where a packet came in.
-func (s *Socket) SetLastRX(ifindex, queue int) { s.rxIfindex, s.rxQueue = ifindex, queue }
+func (s *Socket) SetLastRX(ifindex, queue int) { s.rxIfindex, s.rxQueue = int32(ifindex), int32(queue) }
 
 // State is the state of the connection or LISTEN.
 func (s *Socket) State() tcp.State {
