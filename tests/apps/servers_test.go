@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/tests/testrig"
 )
 
 const python = "/usr/bin/python3"
@@ -230,7 +232,11 @@ func TestPostgres(t *testing.T) {
 			f.Close()
 			p := s.start(append(as, bin+"/postgres", "-D", data+"/d", "-h", s.addr(), "-k", data, "-c", "fsync=off")...)
 			s.T.Cleanup(func() { p.Signal(syscall.SIGINT) })
-			s.listens("5432")
+			// It listens before it can serve: "the database system is starting up".
+			testrig.Until(s.T, "the database", func() bool {
+				_, _, err := testrig.Try(s.node, nil, bin+"/pg_isready", "-q", "-h", s.addr())
+				return err == nil
+			})
 		},
 		client: func(c *end) {
 			db := []string{"-h", c.addr(), "-U", "postgres"}
