@@ -193,6 +193,11 @@ func movable(s *usock.Socket) bool {
 	return s.Accepted() || s.State() == tcp.Established || s.State() == tcp.CloseWait
 }
 
+// ended tells whether both ends of a connection have finished, or it failed.
+func ended(s *usock.Socket) bool {
+	return s.Accepted() && (s.State() == tcp.Closed || s.State() == tcp.TimeWait)
+}
+
 // orphan passes an established connection on to another owner of its listener; without a broker it is reset.
 func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
 	e.unqueue(s)
@@ -237,10 +242,11 @@ func (e *Engine) Handover(now int64, h int32) (int, error) {
 	return got, nil
 }
 
-// loseAll tells the owners of what is still open that it is gone.
+// loseAll tells the owners of what is still open that it is gone. What has ended stays: it needs no packets, and its program may not
+// have read the last of it.
 func (e *Engine) loseAll(now int64) {
 	for h := range e.tab.objects {
-		if o := e.tab.at(int32(h)); o != nil && o.sock != nil {
+		if o := e.tab.at(int32(h)); o != nil && o.sock != nil && !ended(o.sock) {
 			o.sock.Tag = -1
 			o.sock.Abort(now)
 			e.moved(int32(h), -1)
