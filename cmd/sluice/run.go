@@ -73,6 +73,9 @@ func run(flags map[string]*string, args []string) error {
 		}
 		return notFound
 	}
+	if why := unseen(path); why != "" {
+		fmt.Fprintf(os.Stderr, "sluice: %s: not accelerated, the kernel serves it: %s\n", args[0], why)
+	}
 	if err := preload(); err != nil {
 		return err
 	}
