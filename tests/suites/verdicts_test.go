@@ -1,0 +1,104 @@
+package suites
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// verdicts are what became of each test of a suite, by its name.
+type verdicts map[string]string
+
+const (
+	passed  = "passed"
+	failed  = "failed"
+	skipped = "skipped"
+)
+
+func (v verdicts) of(kind string) (names []string) {
+	for name, k := range v {
+		if k == kind {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (v verdicts) String() string {
+	return fmt.Sprintf("%d passed, %d failed %v, %d skipped", len(v.of(passed)), len(v.of(failed)), v.of(failed), len(v.of(skipped)))
+}
+
+// known are tests that may have another verdict, and why.
+var known = map[string]string{
+	// A hundred ms from the start of the program to its first connection; the engine is loaded in that time.
+	"shutdown_eof": "the clock",
+	// It opens connections until no descriptor is left, and is skipped if that comes too early: see docs/limits.md.
+	"test.test_selectors.EpollSelectorTestCase.test_above_fd_setsize": "descriptors",
+	"test.test_selectors.PollSelectorTestCase.test_above_fd_setsize":  "descriptors",
+}
+
+// differences names the tests with another verdict than the kernel's.
+func differences(kernel, other verdicts) (names []string) {
+	all := maps.Clone(kernel)
+	maps.Copy(all, other)
+	for name := range all {
+		if kernel[name] != other[name] && known[name] == "" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// suite runs a suite, or those of its tests that only names (nil: all), one way.
+type suite func(m *mirror, w way, only []string) verdicts
+
+// atLeast is how many tests must pass: a suite that does not start has no differences either.
+func (s suite) compare(t *testing.T, atLeast int) {
+	kernel := s.once(t, ways[0], nil)
+	require.GreaterOrEqual(t, len(kernel.of(passed)), atLeast, "by the kernel: %v", kernel)
+	for _, w := range ways[1:] {
+		t.Run(w.name, func(t *testing.T) { s.same(t, kernel, w) })
+	}
+}
+
+// same runs the suite one way. A difference counts if it comes again: others' tests have deadlines that a busy machine breaks.
+func (s suite) same(t *testing.T, kernel verdicts, w way) {
+	got := s.once(t, w, nil)
+	left := differences(kernel, got)
+	for range 2 {
+		if len(left) == 0 {
+			return
+		}
+		t.Logf("other than the kernel's, once more: %s", tell(left, kernel, got))
+		again := s.once(t, w, left)
+		left = slices.DeleteFunc(left, func(name string) bool { return again[name] == kernel[name] })
+	}
+	require.Empty(t, left, "not the kernel's: %s", tell(left, kernel, got))
+}
+
+func tell(names []string, kernel, other verdicts) string {
+	var b strings.Builder
+	for _, name := range names {
+		fmt.Fprintf(&b, "\n%s: %q, the kernel's %q", name, other[name], kernel[name])
+	}
+	return b.String()
+}
+
+// once runs the suite in a rig of its own.
+func (s suite) once(t *testing.T, w way, only []string) (v verdicts) {
+	t.Run("run", func(t *testing.T) {
+		m := newMirror(t)
+		v = s(m, w, only)
+		t.Logf("%s: %v", w.name, v)
+		if rx, tx := m.Status().Packets(); w.name == "accelerated" && only == nil {
+			require.Greater(t, rx+tx, uint64(100), "packets through hidden queues")
+		}
+	})
+	return v
+}
