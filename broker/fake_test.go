@@ -83,6 +83,8 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ int) (xsk,
 
 func (f *fakeKernel) PortRange(int) (lo, hi int, err error) { return f.lo, f.hi, nil }
 
+func (f *fakeKernel) Listening(int, netip.AddrPort) bool { return true }
+
 func (f *fakeKernel) SendSYN(_ int, t []steer.Tuple) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -55,6 +55,8 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, refuse("orphan: %v is not of a listener of this program (cookie %d, %d known)", local, r.Cookie, len(c.listeners)+len(c.past))
 	case full:
 		return nil, nil, refuse("orphan: %d wait already", maxHeld)
+	case !b.back.Listening(s.fd(), unmap(local)): // nobody can take it: as in the kernel, it ends with its listener
+		return nil, nil, refuse("orphan: nobody listens at %v any more", local)
 	}
 	fd, err := b.orphanSocket(c, s, &r, p)
 	if err != nil {
