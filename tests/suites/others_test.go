@@ -14,9 +14,9 @@ func TestTcl(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			dir := filepath.Join(root(t), "tcl/tests")
 			needs(t, dir+"/socket.test")
-			suite(func(m *mirror, w way, _ []string) verdicts {
+			suite{atLeast: atLeast, run: func(m *mirror, w way, _ []string) verdicts {
 				return tcltest(m.run("tcl-"+file, w, dir, nil, "/usr/bin/tclsh8.6", file+".test", "-verbose", "bpste"))
-			}).compare(t, atLeast)
+			}}.compare(t)
 		})
 	}
 }
@@ -40,7 +40,7 @@ func tcltest(out string) verdicts {
 func TestPerl(t *testing.T) {
 	dir := filepath.Join(root(t), "perl")
 	needs(t, dir+"/t/io/socket.t")
-	suite(func(m *mirror, w way, _ []string) verdicts {
+	suite{atLeast: 250, run: func(m *mirror, w way, _ []string) verdicts {
 		v := verdicts{}
 		for _, at := range strings.Fields(perlTests) {
 			folder, file, _ := strings.Cut(at, "/t/")
@@ -54,7 +54,7 @@ func TestPerl(t *testing.T) {
 			tap(v, file, out)
 		}
 		return v
-	}).compare(t, 250)
+	}}.compare(t)
 }
 
 // Where each of them is run, and what.
@@ -95,7 +95,7 @@ func tap(v verdicts, file, out string) {
 func TestLibuv(t *testing.T) {
 	dir := filepath.Join(root(t), "libuv")
 	needs(t, dir+"/run-tests")
-	suite(func(m *mirror, w way, _ []string) verdicts {
+	suite{atLeast: 300, run: func(m *mirror, w way, _ []string) verdicts {
 		v := verdicts{}
 		out := m.run("libuv", w, dir, []string{"UV_RUN_AS_ROOT=1"}, "./run-tests")
 		for line := range strings.Lines(out) {
@@ -108,5 +108,5 @@ func TestLibuv(t *testing.T) {
 			}
 		}
 		return v
-	}).compare(t, 300)
+	}}.compare(t)
 }

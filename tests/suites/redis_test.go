@@ -19,7 +19,10 @@ func TestRedis(t *testing.T) {
 	needs(t, dir+"/tests/test_helper.tcl", "/usr/bin/redis-server")
 	for _, part := range redisParts {
 		t.Run(part.name, func(t *testing.T) {
-			suite(func(m *mirror, w way, _ []string) verdicts { return m.redis(dir, w, part.name, part.units) }).compare(t, part.atLeast)
+			suite{
+				atLeast: part.atLeast,
+				run:     func(m *mirror, w way, _ []string) verdicts { return m.redis(dir, w, part.name, part.units) },
+			}.compare(t)
 		})
 	}
 }
