@@ -41,9 +41,13 @@ func TestReport(t *testing.T) {
 		flows []string
 	}{
 		{"deep-reno", 200, 0, []string{"reno"}}, {"deep-cubic", 200, 0, []string{"cubic"}}, {"deep-bbr", 200, 0, []string{"bbr"}},
+		{"deep-bbr3", 200, 0, []string{"bbr3"}},
 		{"shallow-reno", 12, 0, []string{"reno"}}, {"shallow-cubic", 12, 0, []string{"cubic"}}, {"shallow-bbr", 12, 0, []string{"bbr"}},
+		{"shallow-bbr3", 12, 0, []string{"bbr3"}},
 		{"share-reno-reno", 60, 0, []string{"reno", "reno"}}, {"share-cubic-cubic", 60, 0, []string{"cubic", "cubic"}},
 		{"share-bbr-bbr", 60, 0, []string{"bbr", "bbr"}}, {"share-bbr-cubic", 60, 0, []string{"bbr", "cubic"}},
+		{"share-bbr3-bbr3", 60, 0, []string{"bbr3", "bbr3"}}, {"share-bbr3-cubic", 60, 0, []string{"bbr3", "cubic"}},
+		{"share-bbr3-bbr", 60, 0, []string{"bbr3", "bbr"}},
 		{"paced-cubic", 200, bottleRate / 16, []string{"cubic"}},
 	} {
 		b := newBottleneck(t, 40, 0, r.flows...)
