@@ -16,6 +16,8 @@ type program interface {
 	Mode() steer.Mode
 	SetListener(ip netip.Addr, port uint16, flags steer.Flags) error
 	DelListener(ip netip.Addr, port uint16) error
+	SetPorts(ip netip.Addr, ports []uint16) error
+	DelPorts(ip netip.Addr, ports []uint16) error
 	SetConnect(t steer.Tuple) error
 	SetTaken(t steer.Tuple) error
 	DelConnect(t steer.Tuple) error

@@ -80,9 +80,7 @@ func (c *client) leave() []steer.Tuple {
 	for t, d := range c.flows {
 		c.dropFlow(t, d)
 	}
-	for a, d := range c.leased {
-		c.unlease(a, d)
-	}
+	c.unleaseAll()
 	for _, d := range s.devices {
 		d.leave(c)
 		for _, q := range d.queues {

@@ -144,6 +144,18 @@ func (p *fakeProgram) SetListener(ip netip.Addr, port uint16, _ steer.Flags) err
 func (p *fakeProgram) DelListener(ip netip.Addr, port uint16) error {
 	return p.do(func() { delete(p.listeners, key{ip, port}) })
 }
+func (p *fakeProgram) SetPorts(ip netip.Addr, ports []uint16) error {
+	for _, port := range ports {
+		_ = p.SetListener(ip, port, 0)
+	}
+	return p.err
+}
+func (p *fakeProgram) DelPorts(ip netip.Addr, ports []uint16) error {
+	for _, port := range ports {
+		_ = p.DelListener(ip, port)
+	}
+	return p.err
+}
 func (p *fakeProgram) SetConnect(t steer.Tuple) error { return p.do(func() { p.flows[t] = true }) }
 func (p *fakeProgram) SetTaken(t steer.Tuple) error   { return p.SetConnect(t) }
 func (p *fakeProgram) DelConnect(t steer.Tuple) error { return p.do(func() { delete(p.flows, t) }) }

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -51,6 +50,9 @@ func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 
 // leasePorts leads the ports' packets to the client. They may come by any queue of the device, so the client needs them all.
 func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed []string) (any, []int, error) {
+	if d := c.leasesOn(ports[0].Addr()); d != nil {
+		return proto.Grant{Lease: c.lease}, nil, d.lease(c, ports)
+	}
 	devs, notes, err := s.devicesFor(key{ip: ports[0].Addr(), port: ports[0].Port()}, allowed, c.mayConnect)
 	if err != nil {
 		return nil, nil, err
@@ -70,13 +72,8 @@ func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed
 
 // lease sets the entries of all ports, or of none.
 func (d *device) lease(c *client, ports []netip.AddrPort) error {
-	for i, a := range ports {
-		if err := d.prog.SetListener(a.Addr(), a.Port(), 0); err != nil {
-			for _, a := range ports[:i] {
-				d.note(d.prog.DelListener(a.Addr(), a.Port()))
-			}
-			return err
-		}
+	if err := d.prog.SetPorts(ports[0].Addr(), numbers(ports)); err != nil {
+		return err
 	}
 	for _, a := range ports {
 		c.leased[a], d.leased[a] = d, c
@@ -85,12 +82,56 @@ func (d *device) lease(c *client, ports []netip.AddrPort) error {
 	return nil
 }
 
-// unlease takes one port back.
-func (c *client) unlease(a netip.AddrPort, d *device) {
-	d.note(d.prog.DelListener(a.Addr(), a.Port()))
-	delete(d.leased, a)
-	delete(c.leased, a)
-	d.space.leased--
+// unlease takes ports of one address back.
+func (d *device) unlease(c *client, ports []netip.AddrPort) {
+	if len(ports) == 0 {
+		return
+	}
+	d.note(d.prog.DelPorts(ports[0].Addr(), numbers(ports)))
+	for _, a := range ports {
+		delete(d.leased, a)
+		delete(c.leased, a)
+	}
+	d.space.leased -= len(ports)
+}
+
+func numbers(ports []netip.AddrPort) []uint16 {
+	r := make([]uint16, len(ports))
+	for i, a := range ports {
+		r[i] = a.Port()
+	}
+	return r
+}
+
+// unleaseAll takes back what a client has.
+func (c *client) unleaseAll() {
+	for len(c.leased) > 0 {
+		var of netip.Addr
+		var d *device
+		var some []netip.AddrPort
+		for a, at := range c.leased {
+			if d == nil {
+				of, d = a.Addr(), at
+			}
+			if at == d && a.Addr() == of {
+				some = append(some, a)
+			}
+		}
+		d.unlease(c, some)
+	}
+}
+
+// leasesOn is the device on which a client with all its queues has ports of an address already; nil: none. It saves the look at all devices.
+func (c *client) leasesOn(ip netip.Addr) *device {
+	for a, d := range c.leased {
+		if a.Addr() == ip {
+			if _, all := d.owns(c); all && !d.dead && !d.closed && d.isMember(c) {
+				return d
+			}
+			return nil
+		}
+	}
+	return nil
 }
 
 // opUnports takes ports back. With the last thing that a client has on a device its queues go, too.
@@ -101,11 +142,15 @@ func opUnports(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	back := map[*device][]netip.AddrPort{}
 	for _, port := range r.Ports {
 		a := unmap(netip.AddrPortFrom(r.Local, port))
 		if d := c.leased[a]; d != nil {
-			c.unlease(a, d)
+			back[d] = append(back[d], a)
 		}
+	}
+	for d, ports := range back {
+		d.unlease(c, ports)
 	}
 	c.settleMembership()
 	return nil, nil, nil
@@ -187,36 +232,6 @@ func heldPort(fd int, s *space) (a netip.AddrPort, err error) {
 		return a, refuse("ports: a socket that is not bound to address and port")
 	}
 	return a, nil
-}
-
-// keep puts sockets in flight, in one message that nobody receives: whoever has the keeper has them, at the price of one descriptor.
-// It is sent from here since what is in flight counts against the sender's limit, and a program's should stay what it was.
-func keep(socks []int) (keeper int, err error) {
-	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
-	if err != nil {
-		return -1, fmt.Errorf("keeper of ports: %w", err)
-	}
-	defer unix.Close(pair[0])
-	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(socks...), nil, unix.MSG_NOSIGNAL); err != nil {
-		unix.Close(pair[1])
-		return -1, fmt.Errorf("keeper of ports: %w", err)
-	}
-	return pair[1], nil
-}
-
-// kept copies the sockets out of a keeper.
-func kept(keeper int) ([]int, error) {
-	oob := make([]byte, unix.CmsgSpace(4*proto.MaxFDs))
-	n, oobn, flags, _, err := unix.Recvmsg(keeper, make([]byte, 1), oob, unix.MSG_PEEK|unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
-	if err != nil {
-		return nil, refuse("keep: %v", err)
-	}
-	var p proto.Packet
-	if err := p.Control(oob[:oobn]); err != nil || n != 1 || flags&unix.MSG_CTRUNC != 0 || len(p.FDs) == 0 {
-		p.CloseFDs()
-		return nil, refuse("keep: no keeper")
-	}
-	return p.FDs, nil
 }
 
 // patiently tries until queues can be had: those of a program that just ended are closed by the kernel in its own time, and those of one

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,8 @@ type space struct {
 	b       *Broker
 	inode   uint64
 	file    *os.File
-	refs    int // clients and held orphans
+	cookie  atomic.Uint64 // the namespace's (SO_NETNS_COOKIE), once a socket of it was seen
+	refs    int           // clients and held orphans
 	devices map[int]*device
 	leased  int                  // ports on lease
 	dead    map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
@@ -91,6 +93,10 @@ func (s *space) close() {
 
 // inSpace tells whether a socket belongs to the namespace.
 func inSpace(sock int, s *space) error {
+	cookie, cerr := unix.GetsockoptUint64(sock, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if cerr == nil && cookie == s.cookie.Load() && cookie != 0 {
+		return nil
+	}
 	fd, err := unix.IoctlRetInt(sock, unix.SIOCGSKNS)
 	if err != nil {
 		return refuse("network namespace of the socket: %v", err)
@@ -102,6 +108,9 @@ func inSpace(sock int, s *space) error {
 	}
 	if inode != s.inode {
 		return refuse("the socket is of another network namespace than the program")
+	}
+	if cerr == nil {
+		s.cookie.Store(cookie) // the next ones are told by it
 	}
 	return nil
 }

@@ -37,6 +37,38 @@ func (p *Program) DelListener(ip netip.Addr, port uint16) error {
 	return nil
 }
 
+// SetPorts is SetListener for many ports of one address, in one system call: all of them, or an error and none.
+func (p *Program) SetPorts(ip netip.Addr, ports []uint16) error {
+	keys, values := portKeys(ip, ports), make([]uint32, len(ports))
+	if _, err := p.maps.Listeners.BatchUpdate(keys, values, nil); err != nil {
+		return fmt.Errorf("set entries of %d ports: %w", len(ports), errors.Join(err, p.DelPorts(ip, ports)))
+	}
+	return nil
+}
+
+// DelPorts undoes SetPorts. It is no error if some are missing.
+func (p *Program) DelPorts(ip netip.Addr, ports []uint16) error {
+	for keys := portKeys(ip, ports); len(keys) > 0; {
+		n, err := p.maps.Listeners.BatchDelete(keys, nil)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ebpf.ErrKeyNotExist) || n >= len(keys) {
+			return fmt.Errorf("delete entries of ports: %w", err)
+		}
+		keys = keys[n+1:] // it stopped at one that is missing
+	}
+	return nil
+}
+
+func portKeys(ip netip.Addr, ports []uint16) []steerListenerKey {
+	keys := make([]steerListenerKey, len(ports))
+	for i, port := range ports {
+		keys[i] = steerListenerKey{Local: address(ip), Port: netOrder(port), Proto: unix.IPPROTO_TCP}
+	}
+	return keys
+}
+
 // Listeners lists the listener entries.
 func (p *Program) Listeners() ([]netip.AddrPort, error) {
 	var out []netip.AddrPort
