@@ -63,8 +63,8 @@ func (a app) on(t *testing.T, server, client bool) string {
 	c := &end{Rig: r, node: r.Client, accelerated: client, listen: "none", connect: "10.77.0.1/32:*"}
 	a.serve(s)
 	a.client(c)
-	for i := len(s.servers) - 1; i >= 0; i-- {
-		s.servers[i].Stop(syscall.SIGTERM)
+	for _, p := range slices.Backward(append(s.servers, c.servers...)) {
+		p.Stop(syscall.SIGTERM)
 	}
 	if server || client {
 		rx, tx := r.Status().Packets()
