@@ -18,6 +18,8 @@ var needed = map[uintptr]string{
 	unix.CAP_SYS_PTRACE:   "/proc/PID/ns/net of other users' programs",
 	unix.CAP_SYS_RESOURCE: "memory of rings beyond the limit, before cgroups counted it",
 	unix.CAP_IPC_LOCK:     "the same, on devices that pin it",
+
+	unix.CAP_NET_BIND_SERVICE: "connections of ports below 1024 that become the kernel's",
 }
 
 // dropCapabilities gives up for good what the broker does not need: it takes it out of the bounding set and executes itself, since root gets

@@ -16,7 +16,7 @@ import (
 )
 
 // kept are the numbers of the capabilities that cmd/sluice keeps.
-var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK}
+var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK, unix.CAP_NET_BIND_SERVICE}
 
 func TestTheBrokerKeepsFewCapabilities(t *testing.T) {
 	r := testrig.New(t, testbed.Config{})
