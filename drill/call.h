@@ -19,7 +19,7 @@ enum drill_op {
     DRILL_LISTEN,       /* fd, a: backlog */
     DRILL_ACCEPT,       /* fd, p, n: room for an address; n becomes its length */
     DRILL_CONNECT,      /* fd, p, n: address */
-    DRILL_RECV,         /* fd, iov, n, a: flags; b becomes msg_flags */
+    DRILL_RECV,         /* fd, iov, n, a: flags; p, at: room for ancillary messages, at becomes their length; b becomes msg_flags */
     DRILL_SEND,         /* fd, iov, n, a: flags; p, c: address to connect to, or NULL */
     DRILL_FCNTL,        /* fd, a, b: command, argument */
     DRILL_IOCTL,        /* fd, n: request; a: the argument's value, before and after */

@@ -68,7 +68,15 @@ func serve(m *machine.Machine, c *C.struct_drill_call) {
 		m.Connect(caller, fd, buffer(c))
 	case C.DRILL_RECV:
 		info := &machine.Received{}
-		caller.Reply = func(ret int) { c.b = C.int(info.Flags); reply(ret) }
+		caller.Reply = func(ret int) {
+			room := unsafe.Slice((*byte)(c.p), c.at)
+			if len(info.Control) > len(room) {
+				info.Flags |= unix.MSG_CTRUNC
+			}
+			c.at = C.longlong(copy(room, info.Control))
+			c.b = C.int(info.Flags)
+			reply(ret)
+		}
 		m.Recv(caller, fd, vectors(c), a, info)
 	case C.DRILL_SEND:
 		m.Send(caller, fd, vectors(c), a, unsafe.Slice((*byte)(c.p), c.c))

@@ -80,13 +80,20 @@ static int bad(const struct iovec *iov, size_t n) {
     return 0;
 }
 
-static ssize_t receive(int fd, struct iovec *iov, size_t n, int flags, int *msg_flags) {
+static ssize_t receive(int fd, struct iovec *iov, size_t n, int flags, struct msghdr *msg) {
     if (!(flags & MSG_TRUNC) && bad(iov, n))
         return -1;
     struct drill_call c = {.op = DRILL_RECV, .fd = fd, .iov = iov, .n = n, .a = flags};
+    if (msg) {
+        c.p = msg->msg_control;
+        c.at = c.p ? (long long)msg->msg_controllen : 0;
+    }
     ssize_t ret = ask(&c);
-    if (msg_flags)
-        *msg_flags = c.b;
+    if (msg && ret >= 0) {
+        msg->msg_namelen = 0;
+        msg->msg_controllen = (size_t)c.at;
+        msg->msg_flags = c.b;
+    }
     return ret;
 }
 
@@ -119,14 +126,7 @@ static ssize_t d_recvfrom(void *u, int fd, void *buf, size_t len, int flags, str
 
 static ssize_t d_recvmsg(void *u, int fd, struct msghdr *msg, int flags) {
     (void)u;
-    int out = 0;
-    ssize_t ret = receive(fd, msg->msg_iov, msg->msg_iovlen, flags, &out);
-    if (ret >= 0) {
-        msg->msg_namelen = 0;
-        msg->msg_controllen = 0;
-        msg->msg_flags = out;
-    }
-    return ret;
+    return receive(fd, msg->msg_iov, msg->msg_iovlen, flags, msg);
 }
 
 static ssize_t d_sendto(void *u, int fd, const void *buf, size_t len, int flags, const struct sockaddr *addr, socklen_t addrlen) {

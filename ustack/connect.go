@@ -22,10 +22,10 @@ func (s *Stack) ConnectWith(now int64, local, remote netip.AddrPort, o *usock.Pr
 }
 
 // ConnectFast is ConnectWith with data for the SYN, as sendto(2) with MSG_FASTOPEN: the number tells how many bytes of it
-// the SYN took. tcp.ErrNotSupp when tcp_fastopen forbids it.
-func (s *Stack) ConnectFast(now int64, local, remote netip.AddrPort, o *usock.Preset, data [][]byte) (*usock.Socket, int, error) {
+// the SYN took; flags are those of sendto(2). tcp.ErrNotSupp when tcp_fastopen forbids it.
+func (s *Stack) ConnectFast(now int64, local, remote netip.AddrPort, o *usock.Preset, data [][]byte, flags int) (*usock.Socket, int, error) {
 	return s.connect(local, remote, o, func(f tcp.Flow, p tcp.Path, opts *tcp.Options) (*tcp.Conn, int, error) {
-		return tcp.DialFast(now, s.host, f, p, opts, data)
+		return tcp.DialFast(now, s.host, f, p, opts, data, flags)
 	}, now)
 }
 

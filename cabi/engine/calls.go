@@ -263,6 +263,9 @@ func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
 		if s == nil {
 			return ret
 		}
+		if kernelsOwn(level, name) {
+			return -int(unix.ENOPROTOOPT)
+		}
 		err := s.SetOption(now, level, name, val)
 		e.update(h)
 		return result(0, err)
@@ -281,6 +284,9 @@ func (e *Engine) SLOption(h int32, level, name int, out []byte) int {
 			n := copy(out, errorValue(s.TakeError()))
 			e.update(h)
 			return n
+		}
+		if kernelsOwn(level, name) {
+			return -int(unix.ENOPROTOOPT)
 		}
 		return result(s.Option(now, level, name, out))
 	})

@@ -34,7 +34,7 @@ func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six, fresh b
 // ConnectFast is sl_connect_data: the second number is how many bytes of data the SYN took.
 func (e *Engine) ConnectFast(now int64, kfd int, remote netip.AddrPort, six bool, data [][]byte) (h, sent int, err error) {
 	h, err = e.connect(now, target{kfd, remote, six, false}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
-		s, sent, err = e.plane.stack.ConnectFast(now, local, to, o, data)
+		s, sent, err = e.plane.stack.ConnectFast(now, local, to, o, data, 0)
 		return s, err
 	})
 	return h, sent, err

@@ -12,6 +12,12 @@ import (
 
 type option struct{ level, name int }
 
+// kernelsOwn are options that our TCP has and the calls of a preloaded program do not: what they fill, recvmsg(2) with MSG_ERRQUEUE
+// would have to tell.
+func kernelsOwn(level, name int) bool {
+	return level == unix.SOL_SOCKET && (name == unix.SO_ZEROCOPY || name == unix.SO_TIMESTAMPING || name == unix.SO_TIMESTAMPING_NEW)
+}
+
 // inherited are the options that count for a connection and that a program may have set on the kernel socket before the engine
 // came to serve it.
 var inherited = []option{

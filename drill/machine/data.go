@@ -8,14 +8,18 @@ import (
 )
 
 // Received is what recvmsg(2) tells besides the bytes.
-type Received struct{ Flags int }
+type Received struct {
+	Flags   int
+	Control []byte // ancillary messages, one behind the other
+}
 
 // Recv is recvmsg(2) and the calls that are special cases of it.
 func (m *Machine) Recv(c Caller, fd int, iov [][]byte, flags int, info *Received) {
 	s, err := m.socket(fd)
 	switch {
 	case err == nil && flags&unix.MSG_ERRQUEUE != 0:
-		err = tcp.ErrAgain // nothing is ever there: see docs/packetdrill.md
+		c.Reply(result(0, s.takeNote(info)))
+		return
 	case err == nil && (s.s == nil || s.s.Listener() != nil):
 		err = tcp.ErrNotConn
 	}
@@ -42,10 +46,12 @@ func (m *Machine) Recv(c Caller, fd int, iov [][]byte, flags int, info *Received
 			over := err != nil && err != tcp.ErrAgain || err == nil && n == 0
 			switch {
 			case had > 0 && (had >= target || over || !wait):
+				s.tellInq(info)
 				return had, nil
 			case err != nil:
 				return 0, err
 			case over:
+				s.tellInq(info)
 				return 0, nil
 			}
 		}
@@ -56,18 +62,22 @@ func (m *Machine) Recv(c Caller, fd int, iov [][]byte, flags int, info *Received
 func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int, to []byte) {
 	s, err := m.socket(fd)
 	had, opening := 0, false
+	wait, f := false, flags // f: with what Write wants to know
+	if err == nil && !s.nonblock && flags&unix.MSG_DONTWAIT == 0 {
+		wait, f = true, f|tcp.MsgWaits
+	}
 	switch {
 	case err != nil:
 	case s.s == nil && flags&unix.MSG_FASTOPEN != 0:
-		had, err = s.dialFast(iov, to)
+		had, err = s.dialFast(iov, f, to)
 		opening = true
 	case s.s == nil || s.s.Listener() != nil:
 		err = tcp.ErrPipe
 	case flags&unix.MSG_FASTOPEN != 0 && s.phase == connecting && s.s.Conn().Connected():
 		err = s.connectResult() // this call is told how the attempt ended, as connect(2) would be
-		flags &^= unix.MSG_FASTOPEN
+		f &^= unix.MSG_FASTOPEN
 	case s.s.Conn().Deferred():
-		had, err = s.s.Send(m.now, iov, 0)
+		had, err = s.s.Send(m.now, iov, f&^unix.MSG_FASTOPEN)
 		opening = true
 	}
 	if err != nil {
@@ -75,16 +85,15 @@ func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int, to []byte) {
 		return
 	}
 	if opening {
-		flags &^= unix.MSG_FASTOPEN
+		f &^= unix.MSG_FASTOPEN
 	}
 	want, again := total(iov), false
-	wait := !s.nonblock && flags&unix.MSG_DONTWAIT == 0
 	m.blocking(c, wait, s.sndTimeo, func() (int, error) {
 		if opening {
-			if err := s.opened(wait); err != nil && (err == tcp.ErrAgain || had == 0) {
-				return 0, err
-			} else if err != nil {
+			if err := s.opened(wait); err == unix.EINPROGRESS && had > 0 {
 				return had, nil
+			} else if err != nil { // even if the SYN took something
+				return 0, err
 			}
 			opening = false
 		}
@@ -92,7 +101,11 @@ func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int, to []byte) {
 			return 0, tcp.ErrAgain // a writer that waits is woken when a third of the buffer is free
 		}
 		again = true
-		n, err := s.s.Send(m.now, skip(iov, had), flags&^unix.MSG_DONTWAIT)
+		f &^= unix.MSG_DONTWAIT
+		if had > 0 {
+			f |= tcp.MsgContinues
+		}
+		n, err := s.s.Send(m.now, skip(iov, had), f)
 		had += max(n, 0)
 		switch {
 		case had > 0 && (had == want || !wait || err != nil && err != tcp.ErrAgain):
@@ -107,7 +120,7 @@ func (m *Machine) Send(c Caller, fd int, iov [][]byte, flags int, to []byte) {
 }
 
 // dialFast is the first half of sendmsg(2) with MSG_FASTOPEN: the number tells what the SYN took.
-func (s *socket) dialFast(iov [][]byte, to []byte) (int, error) {
+func (s *socket) dialFast(iov [][]byte, flags int, to []byte) (int, error) {
 	s.m.Refresh()
 	if len(to) < 2 || to[0] == unix.AF_UNSPEC && to[1] == 0 {
 		return 0, tcp.ErrNotSupp
@@ -116,7 +129,7 @@ func (s *socket) dialFast(iov [][]byte, to []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	u, n, err := s.m.stack.ConnectFast(s.m.now, local, remote, s.preset, iov)
+	u, n, err := s.m.stack.ConnectFast(s.m.now, local, remote, s.preset, iov, flags)
 	if err != nil {
 		return 0, err
 	}

@@ -32,6 +32,7 @@ func (m *Machine) SetOption(fd, level, name int, val []byte) int {
 		s.quiet[option{level, name}] = int32(binary.NativeEndian.Uint32(val))
 		return 0
 	}
+	m.Refresh()
 	if s.s != nil {
 		err = s.s.SetOption(m.now, level, name, val)
 		m.turn()

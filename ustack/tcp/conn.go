@@ -187,6 +187,7 @@ func (c *Conn) done(now int64) {
 	c.state, c.shut = Closed, shutBoth
 	c.ack = ackState{}
 	c.keepAt = 0
+	c.endNotes()
 	c.snd.drop()
 	c.dropReassembly()
 	if c.is(flagOrphan) {

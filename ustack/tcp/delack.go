@@ -34,6 +34,7 @@ const (
 	ackNow                            // and must not wait
 	ackPushed                         // a short segment came
 	ackPushed2                        // another one came before it was acknowledged
+	ackHeld                           // data is ready to carry the ACK: it waits for the timer, or for something to acknowledge
 )
 
 // initRcvMSS guesses the peer's segment size, as tcp_initialize_rcv_mss.
@@ -44,7 +45,7 @@ func (c *Conn) initRcvMSS() {
 // received is tcp_event_data_recv: data came in order.
 func (c *Conn) received(now int64, s *Segment) {
 	a := &c.ack
-	a.pending |= ackScheduled
+	a.pending = a.pending&^ackHeld | ackScheduled
 	c.measureMSS(s)
 	c.measureRTT(now, s)
 	switch gap := now - a.lastData; {
@@ -108,7 +109,7 @@ func (c *Conn) quickMode(limit int) {
 // __tcp_ack_snd_check.
 func (c *Conn) ackDue(now int64) bool {
 	a := &c.ack
-	if a.pending&ackScheduled == 0 {
+	if a.pending&ackScheduled == 0 || a.pending&ackHeld != 0 {
 		return false
 	}
 	if c.manyIn() {
@@ -171,7 +172,7 @@ func (c *Conn) delackTimer(now int64) {
 	} else {
 		a.ato = min(a.ato*2, c.rto())
 	}
-	a.pending |= ackNow
+	a.pending = a.pending&^ackHeld | ackNow
 	c.h.MIB.DelayedACKs++
 }
 

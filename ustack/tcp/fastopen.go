@@ -148,10 +148,12 @@ type rare struct {
 	// Of an active open.
 	asked    bool  // a Fast Open option left with the SYN
 	deferred bool  // TCP_FASTOPEN_CONNECT: the SYN waits for data
+	pending  bool  // a write waits for the handshake: the first of its bytes carry the ACK
 	failed   uint8 // tcpi_fastopen_client_fail
 	cookie   fastCookie
 
-	syn []byte // TCP_SAVED_SYN
+	syn  []byte    // TCP_SAVED_SYN
+	errq *errQueue // nil: nothing was ever asked for that comes there
 }
 
 // Values of tcpi_fastopen_client_fail.

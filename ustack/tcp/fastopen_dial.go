@@ -2,14 +2,14 @@ package tcp
 
 import "github.com/sluice-net/sluice/ustack/wire"
 
-// DialFast is Dial with data for the SYN: sendto(2) with MSG_FASTOPEN. It returns how many bytes of iov the SYN takes: 0
+// DialFast is Dial with data for the SYN: sendto(2) with MSG_FASTOPEN among its flags. It returns how many bytes of iov the SYN takes: 0
 // without a cookie, which the SYN asks for then. ErrNotSupp when tcp_fastopen forbids it.
-func DialFast(now int64, h *Host, f Flow, p Path, o *Options, iov [][]byte) (*Conn, int, error) {
+func DialFast(now int64, h *Host, f Flow, p Path, o *Options, iov [][]byte, flags int) (*Conn, int, error) {
 	if h.Params.FastOpen&fastClient == 0 {
 		return nil, 0, ErrNotSupp
 	}
 	c := newDial(now, h, f, p, o)
-	return c, c.openFast(now, iov), nil
+	return c, c.openFast(now, iov, flags), nil
 }
 
 // maySendSYNData looks whether data may go with the SYN, and fills in the option: "To open a TFO connection, the client
@@ -47,7 +47,7 @@ func (c *Conn) deferSYN(now int64) {
 
 // openFast queues the SYN with as much of iov as it takes: "Include any data up to the cached server MSS or default 536
 // bytes." RFC 7413 §4.2.2. Without a cached MSS Linux takes that of our own link; and it leaves the whole option space free.
-func (c *Conn) openFast(now int64, iov [][]byte) int {
+func (c *Conn) openFast(now int64, iov [][]byte, flags int) int {
 	x := c.rarely()
 	mss, ok := c.maySendSYNData(x)
 	x.deferred, x.asked = false, x.cookie.n >= 0
@@ -57,6 +57,7 @@ func (c *Conn) openFast(now int64, iov [][]byte) int {
 	}
 	c.snd.queueSYN(now)
 	if !ok {
+		x.pending = flags&MsgWaits != 0 && len(iov) > 0
 		return 0
 	}
 	limit := min(mss, c.path.MTU-c.Flow.iplen()-20)
@@ -64,7 +65,12 @@ func (c *Conn) openFast(now int64, iov [][]byte) int {
 		limit = min(limit, c.opt.MaxSeg)
 	}
 	limit -= 40
-	return c.snd.queueSYNData(now, iov, limit)
+	n := c.snd.queueSYNData(now, iov, limit)
+	x.pending = flags&MsgWaits != 0 && n < iovLen(iov)
+	if n > 0 && c.opt.noted() {
+		c.noteWrite(flags, n == iovLen(iov))
+	}
+	return n
 }
 
 // queueSYNData puts at most limit bytes behind the SYN, to leave with it.

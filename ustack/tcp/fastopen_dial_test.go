@@ -11,7 +11,7 @@ import (
 // dialFast is sendto(2) with MSG_FASTOPEN of n bytes; it says how many the SYN took.
 func (r *rig) dialFast(n int, o *Options) int {
 	r.t.Helper()
-	c, took, err := DialFast(r.now, r.h, r.flow, Path{r.mtu}, o, [][]byte{pattern(0, n)})
+	c, took, err := DialFast(r.now, r.h, r.flow, Path{r.mtu}, o, [][]byte{pattern(0, n)}, 0)
 	require.NoError(r.t, err)
 	r.c, r.issKnown = c, false
 	c.Owner = r
@@ -244,7 +244,7 @@ func TestCookieIsAskedForInTheOldForm(t *testing.T) {
 
 func TestFastOpenForbidden(t *testing.T) {
 	r := newRig(t, func(p *Params) { p.FastOpen = 0 })
-	_, _, err := DialFast(r.now, r.h, r.flow, Path{r.mtu}, nil, nil)
+	_, _, err := DialFast(r.now, r.h, r.flow, Path{r.mtu}, nil, nil, 0)
 	require.ErrorIs(t, err, ErrNotSupp)
 }
 
@@ -260,4 +260,30 @@ func TestFastCacheIsBounded(t *testing.T) {
 	require.Nil(t, m.find(at(3000-fastKept-1)), "the oldest are forgotten")
 	require.NotNil(t, m.find(at(3000-fastKept)))
 	require.NotNil(t, m.find(at(2999)))
+}
+
+// blocking-sendto.pkt: "Save one ACK. Data will be ready after several ticks, if write_pending is set."
+func TestWaitingWriteCarriesTheACK(t *testing.T) {
+	r := clientRig(t, 1460)
+	c, took, err := DialFast(r.now, r.h, r.flow, Path{r.mtu}, nil, [][]byte{pattern(0, 3000)}, MsgWaits)
+	require.NoError(t, err)
+	require.Equal(t, 1420, took)
+	r.c, r.issKnown = c, false
+	c.Owner = r
+	c.Output(r.now, r)
+	r.want("S 0:1420(1420)" + withCookie)
+	r.send("S. 0:0(0) ack 1421 win 5840 <mss 1460,sackOK,ws 6>")
+	r.wantIdle()
+	r.write(100)
+	r.want("P. 1421:1521(100) ack 1")
+	r.wantIdle()
+
+	c, _, err = DialFast(r.now, r.h, r.flow, Path{r.mtu}, nil, [][]byte{pattern(0, 3000)}, MsgWaits)
+	require.NoError(t, err)
+	r.c, r.issKnown = c, false
+	c.Output(r.now, r)
+	r.want("S 0:1420(1420)" + withCookie)
+	r.send("S. 0:0(0) ack 1421 win 5840 <mss 1460,sackOK,ws 6>")
+	r.advance(200 * time.Millisecond)
+	r.want(". 1421:1421(0) ack 1") // the data did not come
 }

@@ -182,7 +182,11 @@ func (c *Conn) giveACK(now int64, s *Segment) ackOut {
 		in.sack = s.Opts.SACK[:s.Opts.NSACK]
 	}
 	in.ece = c.is(flagECN) && s.Flags.Any(wire.ECE) && !s.Flags.Any(wire.SYN)
-	return c.snd.onAck(now, &in)
+	r := c.snd.onAck(now, &in)
+	if r.moved && c.rare != nil {
+		c.ackedNotes(now)
+	}
+	return r
 }
 
 // rcvText is seventh and eighth: the segment's text and FIN.

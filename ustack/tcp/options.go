@@ -20,6 +20,8 @@ type Options struct {
 	MaxPacing  uint64 // bytes a second, 0 none
 	Congestion string // "" the host's
 
+	Stamping uint32 // SO_TIMESTAMPING
+
 	SaveSYN int  // TCP_SAVE_SYN: 1 the headers from IP on, 2 the link layer's too
 	Inq     bool // TCP_INQ
 
@@ -28,7 +30,7 @@ type Options struct {
 
 	FastConnect, FastNoCookie bool // TCP_FASTOPEN_CONNECT, TCP_FASTOPEN_NO_COOKIE
 
-	NoDelay, Cork, KeepAlive, OOBInline, Linger bool
+	NoDelay, Cork, KeepAlive, OOBInline, Linger, ZeroCopy bool
 }
 
 // defaultOptions are those of a fresh socket. They are shared and never written.

@@ -23,6 +23,9 @@ func (c *Conn) Output(now int64, out Out) {
 			return
 		}
 		c.snd.sent(now, &t)
+		if c.rare != nil {
+			c.sentNotes(now, &t)
+		}
 	}
 	if c.ackDue(now) {
 		c.sendACK(now, out)

@@ -35,7 +35,7 @@ func (c *Conn) Poll() uint32 {
 	if c.rare != nil && c.rare.deferred && c.state == SynSent {
 		m |= pollOut | pollWrNrm // the write makes the SYN
 	}
-	if c.err != nil {
+	if c.err != nil || c.Noted() {
 		m |= pollErr
 	}
 	return m

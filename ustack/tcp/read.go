@@ -8,11 +8,18 @@ const (
 	msgEOR   = 0x80
 	msgMore  = 0x8000
 
+	msgZeroCopy = 0x4000000
 	msgFastOpen = 0x20000000
 
 	shutRD   = 0
 	shutWR   = 1
 	shutRDWR = 2
+)
+
+// Flags of Write alone.
+const (
+	MsgWaits     = 1 << 40 // the program waits until all is taken
+	MsgContinues = 1 << 41 // what an earlier call did not take of the same write
 )
 
 // RecvInfo is what recvmsg(2) tells besides the bytes.

@@ -145,7 +145,9 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 	}
 	s.enterLoss(now)
 	if s.tmr.retries == 0 {
-		s.tmr.since = now
+		if s.tmr.since = now; s.synOut {
+			s.tmr.since = s.q.head.txAt
+		}
 	}
 	s.tmr.retries += min(1, 255-s.tmr.retries)
 	past := int(s.tmr.retries) - s.p.Retries1
@@ -171,10 +173,13 @@ func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 		if n == 0 {
 			n = s.p.SYNRetries
 		}
+		if s.timedOut(now, n) { // the time that counts is that of n doublings, though the first SYNs follow each other faster
+			return true
+		}
 		if s.active {
 			n += synLinear
 		}
-		return int(s.tmr.retries) >= n || s.userTime != 0 && s.timedOut(now, 0)
+		return int(s.tmr.retries) >= n
 	case zeroWindow: // a peer that answers: "MUST allow the connection to stay open" RFC 9293 §3.8.6.1
 		limit := 2 * s.rtoMax()
 		if s.userTime != 0 {

@@ -78,6 +78,20 @@ func TestSYNTimeouts(t *testing.T) {
 	}
 }
 
+// TCP_SYNCNT 1: three seconds, though three SYNs leave meanwhile (tried on Linux 6.18).
+func TestSYNTimeoutsAreCountedByTime(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.s.init(r.now, r.p, r.mem, rigISS, 1000)
+	r.s.active, r.s.synTries = true, 1
+	r.s.queueSYN(r.now)
+	r.sent(0, 1)
+	for range 2 {
+		require.NoError(t, r.timer(1000*ms).err)
+		r.sent(0, 1)
+	}
+	require.ErrorIs(t, r.timer(1000*ms).err, ErrTimeout)
+}
+
 func TestLostSYNCostsTheWindow(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.init(r.now, r.p, r.mem, rigISS, 1000)

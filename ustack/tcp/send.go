@@ -4,12 +4,15 @@ package tcp
 // Output must follow.
 func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
 	if c.Deferred() && !c.is(flagFrozen) {
-		return c.openFast(now, iov), nil
+		return c.openFast(now, iov, flags), nil
 	}
 	if flags&msgFastOpen != 0 {
 		return 0, c.fastTwice()
 	}
 	if err := c.mayWrite(); err != nil {
+		if flags&MsgWaits != 0 && c.state == SynSent && err == ErrAgain {
+			c.rarely().pending = true
+		}
 		return 0, err
 	}
 	c.growMTU(now)
@@ -43,6 +46,9 @@ func (c *Conn) Write(now int64, iov [][]byte, flags int) (int, error) {
 	c.snd.urgent = c.sndUp.GT(c.snd.una)
 	if done == 0 && want > 0 {
 		return 0, ErrAgain
+	}
+	if done > 0 && c.opt.noted() {
+		c.noteWrite(flags, done == want)
 	}
 	return done, nil
 }

@@ -20,6 +20,9 @@ func (c *Conn) WriteStaged(now int64, b []byte, corked bool) (int, error) {
 			c.ownOptions().Cork = false
 		}
 	}
+	if n > 0 && c.opt.noted() {
+		c.noteWrite(0, true)
+	}
 	if n == 0 && len(b) > 0 {
 		return 0, ErrAgain
 	}

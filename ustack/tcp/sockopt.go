@@ -17,7 +17,10 @@ const (
 	soSndLowat      = 19
 	soSndBufForce   = 32
 	soRcvBufForce   = 33
+	soStamping      = 37
 	soMaxPacing     = 47
+	soZeroCopy      = 60
+	soStampingNew   = 65
 	tcpNoDelay      = 1
 	tcpMaxSeg       = 2
 	tcpCork         = 3
@@ -46,6 +49,9 @@ const second = int64(1e9)
 
 // Set is setsockopt(2) on a socket that is neither connected nor listening yet.
 func (o *Options) Set(p *Params, level, name int, val []byte) error {
+	if countsBytes(level, name, val) {
+		return ErrInval
+	}
 	return o.set(p, level, name, val)
 }
 
@@ -63,6 +69,9 @@ func (o *Options) set(p *Params, level, name int, val []byte) error {
 	if level == solSocket && name == soMaxPacing && len(val) >= 8 {
 		o.MaxPacing = binary.NativeEndian.Uint64(val)
 		return nil
+	}
+	if level == solSocket && (name == soStamping || name == soStampingNew) {
+		return o.setStamping(val)
 	}
 	if len(val) < 4 {
 		return ErrInval
@@ -87,6 +96,8 @@ func (o *Options) setSocket(p *Params, name, v int) error {
 		o.KeepAlive = v != 0
 	case soOOBInline:
 		o.OOBInline = v != 0
+	case soZeroCopy:
+		return zeroOrOne(&o.ZeroCopy, v)
 	case soRcvLowat:
 		if v < 0 {
 			v = 1<<31 - 1

@@ -21,7 +21,9 @@ func (c *Conn) SetOption(now int64, level, name int, val []byte) error {
 	if err := o.set(c.h.Params, level, name, val); err != nil {
 		return err
 	}
+	before := c.opt.Stamping
 	*c.ownOptions() = o
+	c.stampIDs(before)
 	c.optionChanged(now, level, name)
 	return nil
 }
@@ -135,6 +137,9 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 
 // SetOption is setsockopt(2) on a listening socket: connections accepted from now on have it.
 func (l *Listener) SetOption(now int64, level, name int, val []byte) error {
+	if countsBytes(level, name, val) {
+		return ErrInval
+	}
 	o := l.opt.clone()
 	if err := o.set(l.h.Params, level, name, val); err != nil {
 		return err

@@ -71,6 +71,8 @@ func (o *Options) getSocket(p *Params, name int) (int, bool) {
 		return first(o.RcvBuf, p.Rmem[1]), true
 	case soKeepAlive:
 		return boolInt(o.KeepAlive), true
+	case soZeroCopy:
+		return boolInt(o.ZeroCopy), true
 	case soOOBInline:
 		return boolInt(o.OOBInline), true
 	case soRcvLowat:
@@ -122,6 +124,8 @@ func (o *Options) text(p *Params, level, name int, out []byte) (int, bool) {
 		binary.NativeEndian.PutUint32(b[:], uint32(boolInt(o.Linger)))
 		binary.NativeEndian.PutUint32(b[4:], uint32(int32(min(o.LingerTime/second, 1<<31-1))))
 		return copy(out, b[:]), true
+	case level == solSocket && (name == soStamping || name == soStampingNew):
+		return o.stampingText(out), true
 	case level == solSocket && name == soMaxPacing && len(out) >= 8: // an unsigned long, for who has room for one
 		rate := o.MaxPacing
 		if rate == 0 {

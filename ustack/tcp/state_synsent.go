@@ -43,10 +43,11 @@ func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
 	c.establish(now)
 	c.fastSYNACK(now, s, cookieOf(&s.Opts), mss)
 	// "form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it. Data or controls that were queued for
-	// transmission MAY be included": in the interactive mode the program's first write carries it, as in the kernel.
+	// transmission MAY be included": a blocking write has the data ready that carries it (sk_write_pending), and with
+	// TCP_DEFER_ACCEPT the program's first write does, as in the kernel.
 	c.ack.pending |= ackScheduled | ackNow
-	if c.ack.pingpong || c.opt.DeferAccept > 0 {
-		c.ack.pending &^= ackNow
+	if c.opt.DeferAccept > 0 || c.rare != nil && c.rare.pending {
+		c.ack.pending = ackScheduled | ackHeld
 		c.quickMode(maxQuick)
 		c.ack.at = now + delackMax
 	}

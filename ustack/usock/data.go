@@ -24,11 +24,11 @@ func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
 	if n < want {
 		s.host.Short()
 	}
-	if n > 0 || err != nil && err != tcp.ErrAgain {
+	if err != tcp.ErrAgain { // a SYN that waited for a write leaves with one of nothing, too
 		s.host.Turn(now)
 	}
 	for n > 0 && n < want { // what has left makes room below TCP_NOTSENT_LOWAT
-		more, _ := s.conn.Write(now, rest(iov, n), flags)
+		more, _ := s.conn.Write(now, rest(iov, n), flags|tcp.MsgContinues)
 		if more == 0 {
 			break
 		}
@@ -66,6 +66,18 @@ func total(iov [][]byte) int {
 		n += len(b)
 	}
 	return n
+}
+
+// TakeNote takes the oldest entry of the error queue: recvmsg(2) with MSG_ERRQUEUE.
+func (s *Socket) TakeNote() (tcp.Note, bool) {
+	if s.conn == nil {
+		return tcp.Note{}, false
+	}
+	n, ok := s.conn.TakeNote()
+	if ok {
+		s.host.Changed() // POLLERR may go away
+	}
+	return n, ok
 }
 
 // Accept takes the oldest established connection of a listener; tcp.ErrAgain when there is none.
