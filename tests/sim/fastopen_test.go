@@ -42,7 +42,7 @@ func (w *world) fastOpen(port uint16, n int, deferred bool) *stream {
 	local, remote := netip.AddrPortFrom(a.addr, port), netip.AddrPortFrom(b.addr, 80)
 	var err error
 	if !deferred {
-		s.from, s.sent, err = a.ConnectFast(w.now, local, remote, o, [][]byte{first})
+		s.from, s.sent, err = a.ConnectFast(w.now, local, remote, o, [][]byte{first}, 0)
 		require.NoError(w.t, err)
 		return s
 	}

@@ -137,7 +137,7 @@ func (s *sender) cleanAcked(a *ackWork, out *ackOut) {
 			break
 		}
 		s.ackedRec(a, r, out)
-		s.q.charge -= int(r.n) + recCharge
+		s.q.charge -= r.cost()
 		s.uncount(r)
 		s.q.pop()
 		s.mem.recycle(r)

@@ -14,6 +14,7 @@ func notesRig(t *testing.T, name int, v uint32) *rig {
 	r := newRig(t, func(p *Params) { p.WindowScaling = false })
 	r.run(wayTo[Established])
 	r.c.Owner = r
+	r.set(solTCP, tcpNoDelay, 1)
 	r.set(solSocket, name, v)
 	return r
 }
@@ -151,7 +152,6 @@ func TestStampingOption(t *testing.T) {
 	require.ErrorIs(t, set(1<<3), ErrNoProtoOpt, "times of reception are not served")
 	require.ErrorIs(t, set(stampIDFromEnd), ErrInval)
 	r.writeWith(100, 0)
-	r.set(solTCP, tcpNoDelay, 1)
 	require.NoError(t, set(allStamps|stampIDFromEnd))
 	r.writeWith(100, 0)
 	n, _ := r.c.TakeNote()

@@ -68,7 +68,7 @@ func (s *sender) merge(n int) bool {
 		}
 		first.flags |= r.flags & recPSH
 		s.q.remove(r)
-		s.q.charge -= recCharge
+		s.q.charge -= r.cost() - int(r.n)
 		s.mem.recycle(r)
 	}
 	if int(first.n) > n { // a record of a time when the MSS was larger

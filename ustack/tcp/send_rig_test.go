@@ -129,7 +129,7 @@ func checkSender(t testing.TB, s *sender) {
 	for r := s.q.head; r != nil; r = r.next {
 		must(t, seq == r.seq, "records follow each other")
 		seq = r.end()
-		charge += int(r.n) + recCharge
+		charge += r.cost()
 		if r == s.q.unsent {
 			must(t, s.nxt == r.seq, "the first unsent record begins at SND.NXT")
 			unsent = true

@@ -6,7 +6,7 @@ import "math/bits"
 // SO_SNDBUF fixed it.
 type sendBuffer struct {
 	size    int
-	room    int32 // bytes that still fit the packet being filled, as Linux counts packets: see packetGoal
+	begun   Seq   // where the packet begins that is being filled, as Linux counts packets: see packetGoal
 	locked  bool  // SO_SNDBUF was set
 	noSpace bool  // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
 	starved bool  // the pool of frames was empty: look again soon
@@ -73,8 +73,8 @@ func (s *sender) space() int {
 	if free <= 0 || !s.mayQueue() {
 		return 0
 	}
-	per := s.segGoal()
-	return (free + per + recCharge - 1) / (per + recCharge) * per
+	per := s.packetGoal()
+	return (free + per + packetCharge - 1) / (per + packetCharge) * per
 }
 
 // freed is called when the queue got shorter: it lets the buffer grow if a fuller window needs it, and says whether

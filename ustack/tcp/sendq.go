@@ -26,6 +26,7 @@ const (
 	recLimited                      // was sent while the application limited the rate
 	recTimed                        // in the list in order of transmission
 	recWaits                        // in the list of those to be sent again
+	recPacket                       // the first of what Linux would hold in one packet: it costs packetCharge
 )
 
 // txRec describes one segment of the queue: what it carries, when it left and what became of it. The frame of the
@@ -64,8 +65,17 @@ func (r *txRec) end() Seq {
 	return e
 }
 
-// recCharge is what a record costs the send buffer beside its bytes (Linux charges a skb's true size).
-const recCharge = 256
+// packetCharge is what a packet of Linux' queue costs the send buffer beside its bytes: sk_buff, shared info, room for headers.
+// One packet holds up to 64 KB, thus many records: see packetGoal.
+const packetCharge = 256 + 320 + 320
+
+// cost is what a record costs the send buffer.
+func (r *txRec) cost() int {
+	if r.has(recPacket) {
+		return int(r.n) + packetCharge
+	}
+	return int(r.n)
+}
 
 // sendQueue holds the records of a connection.
 //
@@ -261,8 +271,9 @@ func (s *sender) split(r *txRec, at int) {
 	r.n = uint16(at)
 	r.buf.SumEnd = 0
 	r.flags &^= recFIN | recPSH | recEOR
+	x.flags |= recPacket
 	s.q.insertAfter(r, x)
-	s.q.charge += recCharge
+	s.q.charge += packetCharge
 	s.splitLists(r, x)
 	s.sb.splitCounts(r)
 }

@@ -42,7 +42,7 @@ func (s *sender) restore(now int64, st *sendState) bool {
 		}
 		n := r.fill(data, limit)
 		s.q.push(r)
-		s.q.charge += recCharge
+		s.beginPacket(r)
 		s.took(r, n)
 		data = data[n:]
 	}

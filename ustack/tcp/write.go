@@ -18,11 +18,8 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		}
 		s.took(t, done)
 	}
-	if t := s.q.tail; t == nil || t.has(recSent) {
-		s.buf.room = 0
-	}
-	s.buf.room -= int32(done)
-	for done < len(b) && (flags&writeWhole != 0 || s.buf.room > 0 || s.mayQueue()) {
+	room := s.packetRoom()
+	for done < len(b) && (flags&writeWhole != 0 || room > 0 || s.mayQueue()) {
 		r := s.newRec()
 		if r == nil {
 			if !s.buf.starved {
@@ -35,13 +32,13 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		if s.q.push(r); s.q.head == r {
 			s.chrono.start(now, chronoBusy)
 		}
-		s.q.charge += recCharge
+		if room <= 0 {
+			room = s.packetGoal() + s.leavesAtOnce(r.seq)
+			s.beginPacket(r)
+		}
 		s.took(r, n)
 		done += n
-		if s.buf.room <= 0 {
-			s.buf.room = int32(s.packetGoal())
-		}
-		if s.buf.room -= int32(n); s.buf.room <= 0 && s.pushForced() {
+		if room -= n; room <= 0 && s.pushForced() {
 			r.flags |= recPSH
 			s.pushed = s.end
 		}
@@ -98,13 +95,6 @@ func (s *sender) segGoal() int {
 	return min(s.boundHalfWindow(s.mss), maxPayload)
 }
 
-// packetGoal is how many bytes Linux puts into one packet of its queue, tcp_xmit_size_goal. The limits of the queue are
-// looked at when a packet is begun, so that it may exceed them by as much.
-func (s *sender) packetGoal() int {
-	g := s.segGoal()
-	return max(s.boundHalfWindow(quantumMost)/g*g, g)
-}
-
 func (s *sender) boundHalfWindow(n int) int {
 	cut := int(s.maxWnd)
 	if cut > 536 {
@@ -121,7 +111,7 @@ func (s *sender) queueSYN(now int64) {
 	r := s.mem.rec()
 	r.seq, r.flags = s.end, recSYN
 	s.q.push(r)
-	s.q.charge += recCharge
+	s.beginPacket(r)
 	s.end++
 	s.synOut = true
 }
@@ -147,6 +137,6 @@ func (s *sender) queueFIN(now int64) {
 	r := s.mem.rec()
 	r.seq, r.flags = s.end, recFIN
 	s.q.push(r)
-	s.q.charge += recCharge
+	s.beginPacket(r)
 	s.end++
 }
