@@ -108,7 +108,9 @@ func (s *sender) prepare(a *ackWork, out *ackOut) {
 		s.tmr.retries = 0
 		out.moved = true
 	}
-	out.wndMoved = s.updateWindow(a.in)
+	if out.wndMoved = s.updateWindow(a.in); out.wndMoved && s.q.unsent != nil {
+		s.restartAfterIdle(a.now) // a window that was shut for long says nothing about the path, as Linux
+	}
 	s.una = a.in.ack
 }
 

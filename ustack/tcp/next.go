@@ -58,7 +58,7 @@ func (s *sender) again(now int64, r *txRec) (txSeg, bool) {
 		s.split(r, limit)
 	}
 	t := s.segment(r)
-	t.rexmit = true
+	t.rexmit, t.psh = true, s.coupleAgain(now, r) || t.psh
 	return t, true
 }
 
@@ -136,7 +136,6 @@ func (s *sender) sent(now int64, t *txSeg) {
 	switch {
 	case r == nil:
 		s.probe.due = false
-		s.lastSent = now
 		return
 	case t.rexmit:
 		s.sentAgain(now, r)

@@ -41,5 +41,5 @@ func (s *sender) leavesAtOnce(seq Seq) int {
 	if window <= 0 || window >= s.packetGoal() {
 		return 0
 	}
-	return window
+	return window / s.mss * s.mss
 }

@@ -26,6 +26,7 @@ const (
 	recLimited                      // was sent while the application limited the rate
 	recTimed                        // in the list in order of transmission
 	recWaits                        // in the list of those to be sent again
+	recTail                         // the last one of a train, when it left first
 	recPacket                       // the first of what Linux would hold in one packet: it costs packetCharge
 )
 
@@ -270,7 +271,7 @@ func (s *sender) split(r *txRec, at int) {
 	}
 	r.n = uint16(at)
 	r.buf.SumEnd = 0
-	r.flags &^= recFIN | recPSH | recEOR
+	r.flags &^= recFIN | recPSH | recEOR | recTail
 	x.flags |= recPacket
 	s.q.insertAfter(r, x)
 	s.q.charge += packetCharge

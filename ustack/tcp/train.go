@@ -43,6 +43,16 @@ func (s *sender) couple(r *txRec) bool {
 		return false
 	}
 	last := s.train.n > 1
+	if last {
+		r.flags |= recTail
+	}
 	s.train = train{}
 	return last
+}
+
+// coupleAgain says whether a segment that is sent again ends a run of several: such a run is a part of one train, because a
+// Linux host sends again what it has in one packet.
+func (s *sender) coupleAgain(now int64, r *txRec) bool {
+	p := r.prev
+	return r.has(recTail) && p != nil && p.has(recRexmit) && p.txAt == now && !p.has(recTail)
 }

@@ -37,3 +37,16 @@ func TestTrainEndsWithPSH(t *testing.T) {
 	r.cwnd(100)
 	require.Equal(t, []int{14001 + 1000, 16001 + 1000, 18001 + 1000, 20501}, r.pushes(), "at 2 ms of the rate, two by two")
 }
+
+// Segments of one train that are sent again together are one again; parts of two are not. sack-route-refresh-ip-tos.pkt
+func TestTrainIsSentAgain(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.write(10000)
+	require.Equal(t, []int{5001, 10001}, r.pushes())
+	r.after(100 * ms)
+	r.ack(1, 8001, 9001, 9001, 10001)
+	require.Empty(t, r.pushes()) // the reordering window
+	r.timer(27 * ms)
+	r.cwnd(20)
+	require.Equal(t, []int{5001}, r.pushes(), "the second train's last two have arrived")
+}
