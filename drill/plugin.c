@@ -4,12 +4,14 @@
  */
 #include "packetdrill.h"
 
+#include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/syscall.h>
 
 #include "_cgo_export.h"
@@ -255,6 +257,13 @@ static int d_pipe(void *u, int fds[2]) {
     return pipe(fds);
 }
 
+/* at_mark: the next octet in the receive queue is urgent. tcp_splice_read gives 0 there: "we do not want to loop. This might
+ * happen with URG data." */
+static int at_mark(int fd) {
+    struct drill_call c = {.op = DRILL_IOCTL, .fd = fd, .n = SIOCATMARK};
+    return ask(&c) == 0 && c.a;
+}
+
 /* splice moves between a socket of the machine and a pipe of the kernel's, by a copy. */
 static int d_splice(void *u, int fd_in, loff_t *off_in, int fd_out, loff_t *off_out, size_t len, unsigned int flags) {
     (void)u;
@@ -267,7 +276,10 @@ static int d_splice(void *u, int fd_in, loff_t *off_in, int fd_out, loff_t *off_
     char *buf = malloc(len);
     struct iovec v = {buf, len};
     int wait = flags & 2 ? MSG_DONTWAIT : 0; /* SPLICE_F_NONBLOCK */
-    ssize_t n = mine(fd_in) ? receive(fd_in, &v, 1, wait, NULL) : read(fd_in, buf, len);
+    int mark = mine(fd_in) && at_mark(fd_in);
+    ssize_t n = mine(fd_in) ? receive(fd_in, &v, 1, mark ? MSG_DONTWAIT : wait, NULL) : read(fd_in, buf, len);
+    if (n < 0 && mark && errno == EAGAIN)
+        n = 0;
     if (n > 0) {
         v.iov_len = (size_t)n;
         n = mine(fd_out) ? transmit(fd_out, &v, 1, wait | (flags & 4 ? MSG_MORE : 0), NULL, 0) : write(fd_out, buf, (size_t)n);
@@ -282,6 +294,20 @@ int getsockopt(int fd, int level, int name, void *val, socklen_t *len) {
     if (mine(fd))
         return d_getsockopt(NULL, fd, level, name, val, len);
     return (int)syscall(SYS_getsockopt, fd, level, name, val, len);
+}
+
+/* sendfile, too, is asked of libc: from a file of the kernel's, by a copy. */
+ssize_t sendfile(int out, int in, off_t *offset, size_t count) {
+    if (!mine(out))
+        return syscall(SYS_sendfile, out, in, offset, count);
+    char *buf = malloc(count);
+    ssize_t n = offset ? pread(in, buf, count, *offset) : read(in, buf, count);
+    if (n > 0)
+        n = d_write(NULL, out, buf, (size_t)n);
+    if (n > 0 && offset)
+        *offset += n;
+    free(buf);
+    return n;
 }
 
 /* Commands that a script starts are none of our business. */

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -68,6 +69,20 @@ func (v Version) flags() []string {
 	return append(f, "-D", "CMSG_LEVEL_IP=SOL_IPV6", "-D", "CMSG_TYPE_RECVERR=IPV6_RECVERR")
 }
 
+// flagsFor leaves the addresses to a script that names its own, as those do that know the Fast Open cookie of a pair: packetdrill
+// lets the command line win.
+func (v Version) flagsFor(script string) ([]string, error) {
+	text, err := os.ReadFile(script)
+	if err != nil {
+		return nil, err
+	}
+	flags := v.flags()
+	if v != IPv6 && bytes.Contains(text, []byte("\n--local_ip=")) {
+		flags = slices.DeleteFunc(flags, func(f string) bool { return strings.Contains(f, "_ip=") })
+	}
+	return flags, nil
+}
+
 // Runner runs scripts.
 type Runner struct {
 	Program string        // packetdrill
@@ -80,7 +95,11 @@ type Runner struct {
 func (r *Runner) Run(ctx context.Context, script string, v Version) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
-	args := append([]string{r.Program, "--send_omit_free"}, v.flags()...)
+	flags, err := v.flagsFor(script)
+	if err != nil {
+		return err
+	}
+	args := append([]string{r.Program, "--send_omit_free"}, flags...)
 	args = append(args, r.Flags...)
 	setup := "ip link set lo up; "
 	if r.Plugin != "" {

@@ -70,6 +70,6 @@ func TestDeliveredCE(t *testing.T) {
 	r.flush()
 	r.ack(2001)
 	r.ackWith(5001, func(in *ackIn) { in.ece = true })
-	require.EqualValues(t, 5, r.s.rate.delivered)
+	require.EqualValues(t, 6, r.s.rate.delivered)
 	require.EqualValues(t, 3, r.s.rate.deliveredCE)
 }

@@ -182,7 +182,7 @@ func (c *Conn) fastAcked(now int64) {
 // openSYNACK starts the timer of a SYN-ACK that is not in the queue: what the program writes meanwhile is sent, but not
 // repeated before the SYN-ACK is acknowledged.
 func (s *sender) openSYNACK(now int64) {
-	s.synackOut = true
+	s.synackOut, s.rate.delivered = true, 0
 	s.tmr.set(timerSYNACK, now+synackTimeout)
 }
 

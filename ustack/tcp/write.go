@@ -119,6 +119,7 @@ func (s *sender) queueSYN(now int64) {
 // skipSYN is for a connection whose SYN was sent and acknowledged elsewhere: by the SYN queue or a cookie.
 func (s *sender) skipSYN(now int64) {
 	s.una, s.nxt, s.end = s.iss+1, s.iss+1, s.iss+1
+	s.rate.delivered = 1 // as Linux counts: the SYN-ACK
 	s.sml, s.pushed, s.undo.retransAt = s.una, s.una, 0
 	s.established(now)
 }
