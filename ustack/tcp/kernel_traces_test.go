@@ -38,6 +38,12 @@ func TestTracesFromPacketdrill(t *testing.T) {
 			read 100
 			setsockopt TCP_QUICKACK 1
 			> . 1:1(0) ack 101`},
+		{name: "what a FIN repeats is not reported", script: `
+			< P. 1:1001(1000) ack 1
+			> . 1:1(0) ack 1001
+			read 1000
+			< F. 1:1001(1000) ack 1
+			+.04 > . 1:1(0) ack 1002`},
 		{name: "a FIN behind a hole is SACKed", script: `
 			< F. 1001:1001(0) ack 1
 			> . 1:1(0) ack 1 <sack 1001:1002>

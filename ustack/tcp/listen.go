@@ -157,7 +157,7 @@ func (l *Listener) offerWindow(r *halfOpen) {
 		mss -= 12
 	}
 	buf := first(l.opt.RcvBuf, l.h.Params.Rmem[1])
-	wnd, scale := firstWindow(buf, l.opt.WindowClamp, mss, r.flags&flagWScale != 0, l.h.Params.Rmem[2])
+	wnd, scale := firstWindow(buf, l.opt.firstClamp(), mss, r.flags&flagWScale != 0, l.h.Params.Rmem[2])
 	r.rcvWnd, r.rcvScale = uint32(wnd), scale
 }
 

@@ -109,7 +109,8 @@ func (c *Conn) rcvFIN(now int64) {
 	c.set(flagFINRcvd)
 	c.shut |= shutRecv
 	c.ack.pending |= ackScheduled
-	c.dropReassembly() // something behind the FIN: nonsense
+	c.dropReassembly()  // something behind the FIN: nonsense
+	c.dsack.due = false // tcp_sack_reset: what was repeated in front of it is not reported
 	switch c.state {
 	case SynReceived, Established:
 		c.state = CloseWait

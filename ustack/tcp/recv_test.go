@@ -353,3 +353,16 @@ type nullOut struct{}
 
 func (nullOut) Segment(*Conn, *Header, *pbuf.Buf, int, int) bool { return true }
 func (nullOut) Reply(*Flow, *Header) bool                        { return true }
+
+// tcp_rcv_big_endseq.pkt: SO_RCVBUF before the handshake bounds the window for good, and with it the shift.
+func TestSmallBufferNeedsNoShift(t *testing.T) {
+	o := Options{RcvBuf: 40000}
+	require.Equal(t, 20000, o.firstClamp())
+	wnd, scale := firstWindow(o.RcvBuf, o.firstClamp(), 1460, true, 32<<20)
+	require.Equal(t, 18980, wnd)
+	require.Zero(t, scale)
+	o.WindowClamp = 5000
+	require.Equal(t, 5000, o.firstClamp())
+	o = Options{}
+	require.Zero(t, o.firstClamp())
+}

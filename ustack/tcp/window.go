@@ -41,6 +41,14 @@ func firstWindow(buf, clamp, mss int, scaling bool, largest int) (wnd int, scale
 	return wnd, scale
 }
 
+// firstClamp is the largest window there may ever be: "limit the window selection if the user enforce a smaller rx buffer".
+func (o *Options) firstClamp() int {
+	if full := windowOf(o.RcvBuf); full > 0 && (o.WindowClamp == 0 || o.WindowClamp > full) {
+		return full
+	}
+	return o.WindowClamp
+}
+
 // initWindow sets the receive side up before the SYN leaves.
 func (c *Conn) initWindow() {
 	p, o := c.h.Params, c.opt
@@ -48,7 +56,7 @@ func (c *Conn) initWindow() {
 	if o.RcvBuf > 0 {
 		c.win.buf, c.win.locked = o.RcvBuf, true
 	}
-	wnd, scale := firstWindow(c.win.buf, o.WindowClamp, int(c.advMSS), p.WindowScaling, p.Rmem[2])
+	wnd, scale := firstWindow(c.win.buf, o.firstClamp(), int(c.advMSS), p.WindowScaling, p.Rmem[2])
 	c.rcvWnd, c.rcvScale = uint32(wnd), scale
 	c.win.ssthresh = wnd
 	c.win.clamp = 65535 << scale
