@@ -186,10 +186,13 @@ struct sl_boot {
 
 /* What sl_recv tells beside the bytes. */
 struct sl_recvinfo {
-	uint32_t msg_flags; /* for msghdr.msg_flags: MSG_OOB */
+	uint32_t msg_flags; /* for msghdr.msg_flags: MSG_OOB, MSG_TRUNC; and SL_AT_MARK */
 	uint32_t inq;       /* bytes left in the receive queue (TCP_INQ) */
 	int64_t stamp_ns;   /* CLOCK_REALTIME of the last octet's packet, 0 unknown */
 };
+
+/* In msg_flags: urgent data is next. A call that has received something ends here, with MSG_WAITALL too. */
+#define SL_AT_MARK 0x01000000
 
 #ifndef SL_CGO
 
@@ -228,7 +231,7 @@ int sl_connect_data(int kfd, const struct sockaddr *sa, socklen_t len, const str
 #define SL_TURN 0x04000000
 
 /* sl_recv: as recvmsg. flags: MSG_PEEK, MSG_TRUNC (discard), MSG_OOB, others ignored. info may be NULL.
- * Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;
+ * With MSG_TRUNC iov's memory is not looked at. Octets; 0: end of stream (or no room in iov); -EAGAIN; -ECONNRESET, -ETIMEDOUT, ...: the pending error, once, as in the kernel; -ENOTCONN;
  * -EINVAL: MSG_OOB without urgent data; SL_MOVED. */
 ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
 

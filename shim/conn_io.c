@@ -10,7 +10,6 @@
 #include "knobs.h"
 #include "raw.h"
 #include "ready.h"
-#include "scratch.h"
 #include "wait.h"
 
 #define PIECE 64 // buffers given to the engine at once
@@ -109,16 +108,12 @@ static ssize_t target(struct file *f, ssize_t want, int flags)
     return low < want ? low : want;
 }
 
-// discard is MSG_TRUNC: octets are taken and thrown away; the caller's buffers need not even exist.
-static ssize_t discard(struct file *f, size_t want)
+// discard is MSG_TRUNC: octets are taken (or, with MSG_PEEK, counted) and thrown away; the caller's buffers need not even exist.
+static ssize_t discard(struct file *f, size_t want, int flags)
 {
-    char *buf = scratch_get();
-    if (!buf)
-        return -ENOMEM;
-    struct iovec v = { buf, want < SCRATCH ? want : SCRATCH };
-    ssize_t r = ENGINE(sl_recv, atomic_load(&f->handle), &v, 1, 0, NULL);
-    scratch_put(buf);
-    return r;
+    static char nowhere;
+    struct iovec v = { &nowhere, want };
+    return ENGINE(sl_recv, atomic_load(&f->handle), &v, 1, flags & (MSG_PEEK | MSG_TRUNC), NULL);
 }
 
 // error_waits: the connection failed. A call that has moved octets must leave the error for the next one.
@@ -135,7 +130,7 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
 {
     struct sl_shared *s = shared();
     int h = atomic_load_explicit(&f->handle, memory_order_relaxed);
-    if (!(knobs.fast & FAST_PEEK) || room == 0 || flags & (MSG_OOB | MSG_TRUNC) || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
+    if (!(knobs.fast & FAST_PEEK) || room == 0 || f->urgent || flags & MSG_TRUNC || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
         return false;
     if (atomic_load_explicit(&s->nrings, memory_order_relaxed) == 0 || ready_bits(s, h) & ~(POLLOUT | POLLWRNORM))
         return false;
@@ -146,10 +141,14 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
     return false;
 }
 
-// recv_once asks the engine for the next piece. *full: the piece was filled, there may be more.
-static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, struct patience *p, bool *full)
+// recv_once asks the engine for the next piece. *full: the piece was filled, there may be more. *mark: urgent data is next.
+static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, struct patience *p, bool *full, bool *mark)
 {
     struct iovec piece[PIECE];
+    struct sl_recvinfo own = { 0 };
+    info = info ? info : &own;
+    if (flags & MSG_OOB)
+        f->urgent = true;
     int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle), turn = 0;
     size_t room = iov_sum(piece, count);
     bool nothing = nothing_there(f, room, flags, &turn);
@@ -160,11 +159,13 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     ssize_t r;
     if (room == 0 && !(flags & MSG_OOB) && s && !(atomic_load(&s->words[h].ready) & ~(POLLOUT | POLLWRNORM)))
         return -EAGAIN; // a receive of nothing waits for something all the same
-    if ((flags & (MSG_TRUNC | MSG_PEEK | MSG_OOB)) == MSG_TRUNC && room > 0)
-        r = discard(f, room);
+    if ((flags & (MSG_TRUNC | MSG_OOB)) == MSG_TRUNC && room > 0)
+        r = discard(f, room, flags);
     else
         r = ENGINE(sl_recv, h, piece, count, (flags & (MSG_PEEK | MSG_OOB)) | turn, info);
     *full = r > 0 && (size_t)r == room;
+    *mark = r > 0 && info->msg_flags & SL_AT_MARK;
+    info->msg_flags &= ~SL_AT_MARK;
     return r;
 }
 
@@ -185,8 +186,8 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
     struct iov_rest rest = { iov, n, 0 };
     ssize_t goal = target(f, want, flags);
     for (;;) {
-        bool full = false;
-        ssize_t r = done > 0 && error_waits(f) ? 0 : recv_once(f, &rest, flags, info, &p, &full);
+        bool full = false, mark = false;
+        ssize_t r = done > 0 && error_waits(f) ? 0 : recv_once(f, &rest, flags, info, &p, &full, &mark);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
@@ -200,7 +201,7 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
         done += r > 0 ? r : 0;
         if ((r <= 0 && r != -EAGAIN) || flags & MSG_OOB)
             return finish(f, done, r > 0 ? 0 : r);
-        if (want > 0 && (done >= want || (done >= goal && !full)))
+        if (want > 0 && (done >= want || mark || (done >= goal && !full)))
             return finish(f, done, 0);
         if (r > 0) {
             iov_advance(&rest, (size_t)r);

@@ -9,6 +9,7 @@
 #include "iov.h"
 #include "knobs.h"
 #include "ours.h"
+#include "probe.h"
 #include "raw.h"
 #include "wait.h"
 
@@ -54,19 +55,21 @@ static int failed(int fd, struct file *f, int err)
     return -1;
 }
 
-// finish waits for the handshake's end as connect does. f's reference is given back.
-static int finish(int fd, struct file *f)
+// finish waits for the handshake's end as connect does; late: what it says when its time is over. f's reference is given back.
+static int finish(int fd, struct file *f, int late)
 {
     if (!(ready(f) & OVER)) {
         int64_t limit = atomic_load(&f->snd_timeout_ns);
         int r = wait_handle(fd, atomic_load(&f->handle), POLLOUT, limit > 0 ? limit : -1);
         if (r <= 0) {
             file_put(f);
-            errno = r < 0 ? -r : EINPROGRESS;
+            errno = r < 0 ? -r : late;
             return -1;
         }
     }
     int err = so_error(f);
+    if (!err && ready(f) & POLLHUP)
+        err = ECONNABORTED; // it failed, and SO_ERROR has told why before
     if (err)
         return failed(fd, f, err);
     f->connecting = false;
@@ -87,13 +90,24 @@ static int again(int fd, struct file *f)
         errno = EALREADY;
         return -1;
     }
-    return finish(fd, f);
+    return finish(fd, f, EALREADY);
+}
+
+// dissolve is connect to AF_UNSPEC: the connection ends, and its socket is as good as new: the kernel's.
+static int dissolve(int fd, struct file *f, const struct sockaddr *sa, socklen_t n)
+{
+    int r = conn_handover(fd, f);
+    file_put(f);
+    if (r == 0)
+        fd_drop(fd);
+    return r == 0 ? real.connect(fd, sa, n) : (int)raw_result(r);
 }
 
 // selected: *fresh tells that nothing was set or bound on fd, which is of sa's family.
 static bool selected(int fd, const struct sockaddr *sa, socklen_t n, bool *fresh)
 {
-    if (!knobs.on || knobs.connect.n == 0 || n < sizeof sa->sa_family || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
+    if (!knobs.on || knobs.connect.n == 0 || n < sizeof sa->sa_family || n > sizeof(struct sockaddr_storage) || !probe_there(sa, n)
+        || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
         return false;
     *fresh = fresh_take(fd, sa->sa_family);
     return *fresh || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0);
@@ -147,6 +161,8 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
 INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct file *f = conn_get(fd);
+    if (f && n >= sizeof sa->sa_family && probe_there(sa, n) && sa->sa_family == AF_UNSPEC)
+        return dissolve(fd, f, sa, n);
     if (f)
         return again(fd, f);
     bool fresh;
@@ -160,7 +176,7 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
         return -1;
     }
     if (f)
-        return finish(fd, f);
+        return finish(fd, f, EINPROGRESS);
     return ret == SL_KERNEL ? real.connect(fd, sa, n) : ret;
 }
 
@@ -171,7 +187,7 @@ static ssize_t after_syn(int fd, struct file *f, const struct iovec *iov, int n,
     bool wait = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock);
     if (!wait)
         file_put(f);
-    if (!wait || finish(fd, f) < 0) {
+    if (!wait || finish(fd, f, EINPROGRESS) < 0) {
         if (wait && errno != EINPROGRESS)
             return -1;
         errno = EINPROGRESS;

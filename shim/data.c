@@ -1,8 +1,10 @@
 // The calls that read and write plain buffers. Each asks the fd map, then goes to libc, to conn_io or to kconn_io.
 #include <errno.h>
+#include <limits.h>
 
 #include "conn_io.h"
 #include "kconn.h"
+#include "probe.h"
 
 // gated: after conn_get found nothing: the kernel has it, and the engine may take it (or has taken it between the two looks).
 static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0); }
@@ -15,12 +17,21 @@ INTERPOSE ssize_t read(int fd, void *b, size_t n)
     return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, IO_READ, NULL) : real.read(fd, b, n);
 }
 
+// vector_there: else the kernel says what is wrong with it. f is given back.
+static bool vector_there(struct file *f, const struct iovec *v, int n)
+{
+    if (n <= 0 || n > IOV_MAX || probe_there(v, (size_t)n * sizeof *v))
+        return true;
+    file_put(f);
+    return false;
+}
+
 INTERPOSE ssize_t readv(int fd, const struct iovec *v, int n)
 {
     struct file *f = conn_get(fd);
-    if (f)
-        return conn_recv(fd, f, v, n, IO_READ, NULL);
-    return gated(fd) ? kconn_recv(fd, v, n, IO_READ, NULL) : real.readv(fd, v, n);
+    if ((!f && !gated(fd)) || !vector_there(f, v, n))
+        return real.readv(fd, v, n);
+    return f ? conn_recv(fd, f, v, n, IO_READ, NULL) : kconn_recv(fd, v, n, IO_READ, NULL);
 }
 
 INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
@@ -31,6 +42,18 @@ INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
     return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
 }
 
+// nameless: TCP names no sender. An address without room is noticed after the octets were taken, as in the kernel.
+static ssize_t nameless(ssize_t r, socklen_t *len)
+{
+    static const socklen_t none = 0;
+    socklen_t room = 0;
+    if (!probe_copy(&room, len, sizeof room) || (int)room < 0 || !probe_copy(len, &none, sizeof none)) {
+        errno = (int)room < 0 ? EINVAL : EFAULT;
+        return -1;
+    }
+    return r;
+}
+
 INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
 {
     struct file *f = conn_get(fd);
@@ -38,9 +61,7 @@ INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
         return real.recvfrom(fd, b, n, flags, sa, len);
     struct iovec v = { b, n };
     ssize_t r = f ? conn_recv(fd, f, &v, 1, flags & ~IO_READ, NULL) : kconn_recv(fd, &v, 1, flags & ~IO_READ, NULL);
-    if (r >= 0 && sa && len)
-        *len = 0; // TCP names no sender
-    return r;
+    return r >= 0 && sa ? nameless(r, len) : r;
 }
 
 INTERPOSE ssize_t write(int fd, const void *b, size_t n)
@@ -54,9 +75,9 @@ INTERPOSE ssize_t write(int fd, const void *b, size_t n)
 INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
 {
     struct file *f = conn_get_out(fd);
-    if (f)
-        return conn_send(fd, f, v, n, 0);
-    return gated(fd) ? kconn_send(fd, v, n, IO_READ) : real.writev(fd, v, n);
+    if ((!f && !gated(fd)) || !vector_there(f, v, n))
+        return real.writev(fd, v, n);
+    return f ? conn_send(fd, f, v, n, 0) : kconn_send(fd, v, n, IO_READ);
 }
 
 INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
@@ -72,6 +93,10 @@ INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struc
     struct file *f = conn_get_out(fd);
     struct iovec v = { (void *)b, n };
     ssize_t r;
+    if ((f || gated(fd)) && sa && (len > sizeof(struct sockaddr_storage) || !probe_there(sa, len))) { // it counts for nothing, but is looked at
+        file_put(f);
+        return real.sendto(fd, b, n, flags, sa, len);
+    }
     if (f)
         return conn_send(fd, f, &v, 1, flags);
     if (gated(fd))
@@ -96,7 +121,7 @@ static int at_flags(off_t off, int flags)
 INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
     struct file *f = conn_get(fd);
-    if (!f && !gated(fd))
+    if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.preadv2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
     if (how >= 0)
@@ -108,7 +133,7 @@ INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int f
 INTERPOSE ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
     struct file *f = conn_get(fd);
-    if (!f && !gated(fd))
+    if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.pwritev2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
     if (how >= 0)

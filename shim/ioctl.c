@@ -5,28 +5,33 @@
 
 #include "kconn.h"
 #include "ours.h"
+#include "probe.h"
 #include "raw.h"
 #include "ready.h"
 
 // conn_ioctl: 0 or -errno; SL_MOVED: the kernel's turn.
 static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
 {
+    int v = 0, r;
     switch (cmd) {
     case FIONBIO:
-        atomic_store(&f->nonblock, *(int *)arg != 0);
+        if (!probe_copy(&v, arg, sizeof v))
+            return -EFAULT;
+        atomic_store(&f->nonblock, v != 0);
         return 0;
     case FIONREAD: // = SIOCINQ
     case SIOCOUTQ:
     case SIOCOUTQNSD:
     case SIOCATMARK:
+        f->urgent = true;
         engine_turn(shared(), false); // who asks again and again sees what comes in
-        return ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, arg);
+        r = ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, &v);
+        return r != 0 || probe_copy(arg, &v, sizeof v) ? r : -EFAULT;
     case FIOASYNC:
     case FIOSETOWN:
-    case SIOCSPGRP: {
-        int r = conn_handover(fd, f);
+    case SIOCSPGRP:
+        r = conn_handover(fd, f);
         return r == 0 ? SL_MOVED : r;
-    }
     default:
         return SL_MOVED; // about descriptors and interfaces: the socket behind answers
     }
@@ -43,7 +48,7 @@ INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
         errno = EBADF;
         return -1;
     }
-    if (kind == FD_LISTENER && cmd == FIONBIO) {
+    if (kind == FD_LISTENER && cmd == FIONBIO && probe_there(arg, sizeof(int))) {
         int flags = fcntl(fd, F_GETFL);
         return fcntl(fd, F_SETFL, *(int *)arg ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
     }

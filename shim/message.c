@@ -11,6 +11,7 @@
 #include "kconn.h"
 #include "listener.h"
 #include "knobs.h"
+#include "probe.h"
 #include "raw.h"
 
 // tell_inq adds TCP_INQ's control message: how much is left to read.
@@ -21,8 +22,9 @@ static void tell_inq(struct msghdr *m, size_t room, int inq)
         m->msg_flags |= MSG_CTRUNC;
         return;
     }
-    *h = (struct cmsghdr){ .cmsg_len = CMSG_LEN(sizeof inq), .cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ };
-    memcpy(CMSG_DATA(h), &inq, sizeof inq);
+    struct { struct cmsghdr h; int inq; } tell = { { .cmsg_len = CMSG_LEN(sizeof inq), .cmsg_level = IPPROTO_TCP, .cmsg_type = TCP_CM_INQ }, inq };
+    if (!probe_copy(h, &tell, CMSG_LEN(sizeof inq)))
+        return;
     m->msg_controllen = room < CMSG_SPACE(sizeof inq) ? room : CMSG_SPACE(sizeof inq);
 }
 
@@ -79,22 +81,50 @@ static void sent_fds(const struct msghdr *m)
     }
 }
 
+// there: a copy of the program's header, whose vector (and control messages, if they are sent) can be read. False: the kernel says what is
+// wrong with it.
+static bool there(struct msghdr *own, const struct msghdr *m, bool sent)
+{
+    return probe_copy(own, m, sizeof *own) && (own->msg_iovlen > IOV_MAX || probe_there(own->msg_iov, own->msg_iovlen * sizeof *own->msg_iov))
+        && (!sent || !own->msg_control || probe_there(own->msg_control, own->msg_controllen));
+}
+
+// recv_ours is recvmsg on a connection of the engine, or one that the engine may take.
+static ssize_t recv_ours(int fd, struct file *f, struct msghdr *m, struct msghdr *own, int flags)
+{
+    ssize_t r = f ? conn_recvmsg(fd, f, own, flags) : kconn_recv(fd, own->msg_iov, (int)own->msg_iovlen, flags & ~IO_READ, own);
+    return r < 0 || probe_copy(m, own, sizeof *m) ? r : raw_result(-EFAULT);
+}
+
 INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
-    struct file *f = conn_get(fd);
-    if (f)
-        return conn_recvmsg(fd, f, m, flags);
-    if (fd_load(fd) != 0 && m->msg_iovlen <= IOV_MAX)
-        return kconn_recv(fd, m->msg_iov, (int)m->msg_iovlen, flags & ~IO_READ, m);
+    struct msghdr own;
+    if (fd_load(fd) != 0 && there(&own, m, false)) {
+        struct file *f = conn_get(fd);
+        if (f || own.msg_iovlen <= IOV_MAX)
+            return recv_ours(fd, f, m, &own, flags);
+    }
     ssize_t r = real.recvmsg(fd, m, flags);
     if (r >= 0 && m->msg_controllen > 0 && knobs.on)
         received_fds(m);
     return r;
 }
 
-INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
 {
+    struct msghdr own;
+    const struct msghdr *m = given;
+    if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0) {
+        if (!there(&own, given, true))
+            return real.sendmsg(fd, given, flags);
+        m = &own;
+    }
     struct file *f = conn_get(fd);
+    if (fd_load(fd) != 0 && m->msg_name && (int)m->msg_namelen < 0) {
+        file_put(f);
+        errno = EINVAL;
+        return -1;
+    }
     if (f && m->msg_controllen > 0 && conn_handover(fd, f) == 0) { // options for one segment: the kernel's business
         file_put(f);
         f = NULL;
@@ -115,13 +145,13 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
     if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
         sent_fds(m);
     if (fd_kind(fd) == FD_KCONN)
-        return KCONN(fd, r, raw_result(RAW(SYS_sendmsg, fd, m, flags))) ? r : sendmsg(fd, m, flags);
+        return KCONN(fd, r, raw_result(RAW(SYS_sendmsg, fd, m, flags))) ? r : sendmsg(fd, given, flags);
     return real.sendmsg(fd, m, flags);
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
 {
-    if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN)
+    if ((fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) || (limit && !probe_there(limit, sizeof *limit)) || !probe_there(m, n ? sizeof *m : 0))
         return real.recvmmsg(fd, m, n, flags, limit);
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;
@@ -148,9 +178,10 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
 {
     if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) {
+        struct msghdr own;
         for (unsigned int i = 0; i < n && atomic_load_explicit(&fd_files, memory_order_relaxed) != 0; i++)
-            if (m[i].msg_hdr.msg_controllen > 0)
-                sent_fds(&m[i].msg_hdr);
+            if (there(&own, &m[i].msg_hdr, true) && own.msg_controllen > 0)
+                sent_fds(&own);
         return real.sendmmsg(fd, m, n, flags);
     }
     unsigned int sent = 0;

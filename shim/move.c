@@ -6,6 +6,7 @@
 
 #include "conn_io.h"
 #include "kconn.h"
+#include "probe.h"
 #include "raw.h"
 #include "scratch.h"
 
@@ -94,7 +95,11 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
     struct file *f = conn_get_out(out);
     if (!f)
         return send_kernel(out, in, off, n);
-    struct job j = { .out = out, .in = in, .at = off ? *off : (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR) };
+    struct job j = { .out = out, .in = in };
+    if (!off)
+        j.at = (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR);
+    else if (!probe_copy(&j.at, off, sizeof j.at))
+        j.at = -1; // the kernel says EFAULT
     ssize_t r = -1;
     if (j.at < 0)
         j.refused = true;

@@ -9,6 +9,7 @@
 #include "fresh.h"
 #include "kconn.h"
 #include "ours.h"
+#include "probe.h"
 #include "raw.h"
 
 #ifndef SO_RCVTIMEO_NEW
@@ -99,9 +100,28 @@ static bool cork_set(struct file *f, int on)
     return false;
 }
 
-INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t len)
+#define MOST 512 // octets of an option's value
+
+// there copies the program's value to where it can be read. False: the kernel says what is wrong with it.
+static bool there(char *own, const void **val, socklen_t len)
 {
+    if (!*val || len > MOST)
+        return (int)len >= 0 && probe_there(*val, len);
+    bool ok = probe_copy(own, *val, len);
+    *val = own;
+    return ok;
+}
+
+INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen_t len)
+{
+    char own[MOST];
+    const void *val = given;
     struct file *f = conn_get_out(fd);
+    if (f && !there(own, &val, len)) {
+        stage_flush(f);
+        file_put(f);
+        return (int)raw_result((int)len < 0 ? -EINVAL : -EFAULT);
+    }
     if (f) {
         if (level == IPPROTO_TCP && name == TCP_CORK && len >= sizeof(int) && val && cork_set(f, *(const int *)val)) {
             file_put(f);
@@ -119,13 +139,13 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *val, socklen_t
     }
     int r;
     if (fd_kind(fd) == FD_KCONN) {
-        if (!KCONN(fd, r, real.setsockopt(fd, level, name, val, len)))
-            return setsockopt(fd, level, name, val, len); // it has come to the engine meanwhile
+        if (!KCONN(fd, r, real.setsockopt(fd, level, name, given, len)))
+            return setsockopt(fd, level, name, given, len); // it has come to the engine meanwhile
         kconn_option(fd, level, name);
         return r;
     }
     fresh_end(fd);
-    r = real.setsockopt(fd, level, name, val, len);
+    r = real.setsockopt(fd, level, name, given, len);
     if (r == 0)
         listener_set(fd, level, name, val, len);
     return r;
@@ -154,21 +174,39 @@ static int peer_name(struct file *f, void *val, socklen_t *len)
     return r;
 }
 
+// option_of asks for an option's value: into val, of which *len octets are there.
+static int option_of(struct file *f, int level, int name, void *val, socklen_t *len)
+{
+    _Atomic int64_t *t = timeout_of(f, level, name);
+    if (level == SOL_SOCKET && name == SO_PEERNAME)
+        return peer_name(f, val, len);
+    if (t)
+        return timeout_get(atomic_load(t), val, len);
+    return ENGINE(sl_getsockopt, atomic_load(&f->handle), level, name, val, len);
+}
+
+// option_to gives the program what it asks for, if there is memory for it.
+static int option_to(struct file *f, int level, int name, void *val, socklen_t *len)
+{
+    char own[MOST];
+    socklen_t n = 0;
+    if (!probe_copy(&n, len, sizeof n))
+        return -EFAULT;
+    if ((int)n < 0)
+        return -EINVAL;
+    n = n < MOST ? n : MOST;
+    int r = option_of(f, level, name, own, &n);
+    if (r == 0 && (!probe_copy(val, own, n < MOST ? n : MOST) || !probe_copy(len, &n, sizeof n)))
+        return -EFAULT;
+    return r;
+}
+
 INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     struct file *f = conn_get(fd);
     if (!f)
         return real.getsockopt(fd, level, name, val, len);
-    _Atomic int64_t *t = timeout_of(f, level, name);
-    int r, ret;
-    if (t && (int)*len < 0)
-        r = -EINVAL;
-    else if (level == SOL_SOCKET && name == SO_PEERNAME)
-        r = peer_name(f, val, len);
-    else if (t)
-        r = timeout_get(atomic_load(t), val, len);
-    else
-        r = ENGINE(sl_getsockopt, atomic_load(&f->handle), level, name, val, len);
+    int ret, r = option_to(f, level, name, val, len);
     if (r == -ENOPROTOOPT)
         r = SL_MOVED; // the placeholder answers
     bool placeholder = r == SL_MOVED && shared() && atomic_load(&shared()->words[atomic_load(&f->handle)].moved) == 0;
@@ -182,11 +220,10 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 // conn_name: getsockname (peer 0) and getpeername.
 static int conn_name(struct file *f, int peer, struct sockaddr *sa, socklen_t *len)
 {
-    if (!len || (!sa && *len > 0))
-        return -EFAULT;
-    if ((int)*len < 0)
-        return -EINVAL;
-    return ENGINE(sl_name, atomic_load(&f->handle), peer, sa, len);
+    struct sockaddr_storage own;
+    socklen_t n = sizeof own;
+    int r = ENGINE(sl_name, atomic_load(&f->handle), peer, (struct sockaddr *)&own, &n);
+    return r == 0 ? probe_name(&own, n, sa, len) : r;
 }
 
 INTERPOSE int getsockname(int fd, struct sockaddr *sa, socklen_t *len)

@@ -10,6 +10,7 @@
 #include "kconn.h"
 #include "nest.h"
 #include "ours.h"
+#include "probe.h"
 #include "real.h"
 #include "wait_run.h"
 
@@ -187,7 +188,7 @@ int poll_run(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mas
 
 static bool any_ours(struct pollfd *fds, nfds_t n)
 {
-    if (atomic_load_explicit(&fd_files, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&fd_files, memory_order_relaxed) == 0 || n > FD_MAX || !probe_there(fds, n * sizeof *fds))
         return false;
     for (nfds_t i = 0; i < n; i++)
         if (fd_load(fds[i].fd) != 0 && poll_ours(fds[i].fd))
@@ -231,7 +232,7 @@ INTERPOSE int poll(struct pollfd *fds, nfds_t n, int ms)
 INTERPOSE int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *t, const sigset_t *mask)
 {
     int64_t deadline;
-    if (!engine_serves(fds, n))
+    if (!engine_serves(fds, n) || (t && !probe_there(t, sizeof *t)) || (mask && !probe_there(mask, 8)))
         return real.ppoll(fds, n, t, mask);
     int r = deadline_ts(t, &deadline);
     if (r == 0)

@@ -7,6 +7,7 @@
 
 #include "fdmap.h"
 #include "poll_run.h"
+#include "probe.h"
 #include "real.h"
 #include "wait_run.h"
 
@@ -136,6 +137,9 @@ static bool sets_of(struct sets *s, int n, fd_set *r, fd_set *w, fd_set *e)
         return false;
     if (n > FD_MAX)
         s->n = FD_MAX;
+    for (int i = 0; i < 3; i++)
+        if (s->of[i] && !probe_there(s->of[i], (size_t)(s->n + 7) / 8))
+            return false;
     return !each_fd(s, not_ours, NULL);
 }
 
@@ -150,7 +154,7 @@ static int finish(int r)
 INTERPOSE int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
 {
     struct sets s;
-    if (!sets_of(&s, n, r, w, e) || (t && (t->tv_sec < 0 || t->tv_usec < 0)))
+    if (!sets_of(&s, n, r, w, e) || (t && (!probe_there(t, sizeof *t) || t->tv_sec < 0 || t->tv_usec < 0)))
         return real.select(n, r, w, e, t);
     struct timespec ts = { 0 };
     if (t)

@@ -11,6 +11,7 @@
 
 #include "engine.h"
 #include "hands.h"
+#include "probe.h"
 #include "raw.h"
 #include "real.h"
 #include "sigstack.h"
@@ -117,6 +118,15 @@ static uintptr_t pc_of(const ucontext_t *uc)
 #endif
 }
 
+static void go_on_at(ucontext_t *uc, uintptr_t pc)
+{
+#if defined(__x86_64__)
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)pc;
+#else
+    uc->uc_mcontext.pc = pc;
+#endif
+}
+
 // engine_faulted passes a fault in the engine's code to the engine. False: it is not the engine's, or the engine passed it on.
 static bool engine_faulted(int sig, siginfo_t *info, void *ctx)
 {
@@ -133,6 +143,10 @@ static void trampoline(int sig, siginfo_t *info, void *ctx)
 {
     ucontext_t *uc = ctx;
     bool fault = is_fault(sig, info);
+    if (fault && probe_resume(pc_of(uc))) {
+        go_on_at(uc, probe_resume(pc_of(uc)));
+        return;
+    }
     if (fault && engine_faulted(sig, info, ctx))
         return;
     if (!fault && thread_of_engine) {

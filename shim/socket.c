@@ -12,6 +12,7 @@
 #include "listener.h"
 #include "ours.h"
 #include "own.h"
+#include "probe.h"
 #include "raw.h"
 #include "ready.h"
 #include "wait.h"
@@ -59,6 +60,16 @@ static int place_kernel(int k, int flags)
     return kconn_bind(new_fd((int)raw_result(fd)));
 }
 
+// named gives the program the peer's address, if it wants it. Where there is no room the connection is lost, as in the kernel.
+static int named(int fd, const struct sockaddr_storage *name, socklen_t length, struct sockaddr *sa, socklen_t *n)
+{
+    int r = fd >= 0 && sa ? probe_name(name, length, sa, n) : 0;
+    if (r == 0)
+        return fd;
+    close(fd);
+    return (int)raw_result(r);
+}
+
 // accept_ours takes a connection from the engine. -1 with EAGAIN: none there.
 static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
 {
@@ -75,12 +86,14 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     int fd = placeholder_dup(l, flags & SOCK_CLOEXEC);
     if (fd < 0)
         return -1; // EMFILE, ENFILE: as the kernel, before a connection is taken
-    int h = ENGINE(sl_accept, lh, sa, n);
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    int h = ENGINE(sl_accept, lh, (struct sockaddr *)&name, &length);
     if (h < 0 || h & SL_KERNEL_FD) {
         RAW(SYS_close, fd);
         if (h < 0)
             return (int)raw_result(h > -4096 ? h : -EAGAIN);
-        return place_kernel(h & ~SL_KERNEL_FD, flags);
+        return named(place_kernel(h & ~SL_KERNEL_FD, flags), &name, length, sa, n);
     }
     struct file *f = conn_bind(new_fd(fd), h, flags & SOCK_NONBLOCK);
     if (!f) {
@@ -92,7 +105,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     atomic_store(&f->rcv_lowat, atomic_load(&l->rcv_lowat));
     f->inq = l->inq;
     file_put(f);
-    return fd;
+    return named(fd, &name, length, sa, n);
 }
 
 // kernel_wait waits for a listener that the engine does not have, although its description is O_NONBLOCK: another process's engine has it.

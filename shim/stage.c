@@ -10,6 +10,7 @@
 #include "iov.h"
 #include "knobs.h"
 #include "ours.h"
+#include "probe.h"
 #include "raw.h"
 #include "ready.h"
 
@@ -101,10 +102,15 @@ bool stage_put(struct file *f, const struct iovec *v, int n, int flags)
         return false;
     ssize_t want = iov_total(v, n);
     bool fits = want >= 0 && want <= (ssize_t)(SIZE - s->len) && !(flags & ~(MSG_NOSIGNAL | MSG_DONTWAIT | MSG_MORE)) && takes(f);
+    size_t len = s->len;
     for (int i = 0; fits && i < n; i++) {
-        memcpy(s->data + s->len, v[i].iov_base, v[i].iov_len);
-        s->len += v[i].iov_len;
+        fits = probe_there(v[i].iov_base, v[i].iov_len); // else the engine says EFAULT
+        if (fits)
+            memcpy(s->data + len, v[i].iov_base, v[i].iov_len);
+        len += v[i].iov_len;
     }
+    if (fits)
+        s->len = len;
     unlock(s);
     if (!fits)
         stage_flush(f);

@@ -77,11 +77,17 @@ func (s *Stack) flowTo(now int64, local, remote netip.AddrPort) (f tcp.Flow, hop
 		return f, hop, tcp.ErrHostUnreach
 	}
 	f = tcp.Flow{Local: netip.AddrPortFrom(hop.Src, local.Port()), Remote: remote}
-	k := keyOf(f)
-	if s.table.find(&k) != nil || s.host.Waits.Busy(now, &f) {
+	if s.Taken(now, f.Local, f.Remote) {
 		return f, hop, tcp.ErrNotAvail
 	}
 	return f, hop, nil
+}
+
+// Taken tells whether there is a connection between the two addresses, or was until a moment ago.
+func (s *Stack) Taken(now int64, local, remote netip.AddrPort) bool {
+	f := tcp.Flow{Local: unmap(local), Remote: unmap(remote)}
+	k := keyOf(f)
+	return s.table.find(&k) != nil || s.host.Waits.Busy(now, &f)
 }
 
 func unmap(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }

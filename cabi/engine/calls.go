@@ -49,6 +49,8 @@ func (e *Engine) kernelOr(n int, err error) int {
 	switch {
 	case err == nil:
 		return n
+	case err == unix.EADDRNOTAVAIL: // final: the kernel, which does not know of our connections, would allow it
+		return result(0, err)
 	case e.refused, errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
 		e.info("%v", err)
 	default:
@@ -185,6 +187,9 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 			iov, flags = [][]byte{e.scrap[:]}, flags|unix.MSG_PEEK
 		}
 		n, i, err := s.Recv(now, iov, flags)
+		if n > 0 && s.AtMark() {
+			i.Flags |= AtMark
+		}
 		*info, *inq = i, s.InqHint()
 		e.update(h)
 		return result(n, err)

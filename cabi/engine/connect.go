@@ -106,6 +106,9 @@ func (e *Engine) source(now int64, t *target) (*flow, error) {
 		return e.lease(now, hop.Src.Unmap(), remote)
 	}
 	f := &flow{local: netip.AddrPortFrom(hop.Src, local.Port()), remote: remote, kfd: -1}
+	if e.plane != nil && e.plane.stack.Taken(now, f.local, f.remote) {
+		return nil, unix.EADDRNOTAVAIL // the kernel, which does not know of that one, would do it
+	}
 	return f, e.steer(now, f, t.kfd)
 }
 

@@ -26,6 +26,7 @@ const (
 	Corked   = 0x08000000
 	Deferred = 0x20000000
 	Turn     = 0x04000000
+	AtMark   = 0x01000000
 )
 
 // Word is struct sl_word.

@@ -64,9 +64,11 @@ func TestMovesUnderLoad(t *testing.T) {
 		c.stop()
 	}
 	wg.Wait()
+	for _, c := range peers {
+		require.NoError(t, c.err, "%s, after %d moves", c.style, moved)
+	}
 	p.wait()
 	for i, c := range peers {
-		require.NoError(t, c.err, "%s", c.style)
 		require.Contains(t, p.said(), fmt.Sprintf("over %d sent %d got %d\n", i, c.got, c.sent), "%s", c.style)
 	}
 	require.GreaterOrEqual(t, moved, wanted(t))

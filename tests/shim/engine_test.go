@@ -48,6 +48,31 @@ func TestProgramsOverTheEngine(t *testing.T) {
 	})
 }
 
+// TestOutgoingOverTheEngine runs programs whose connections are made by the engine, their peers in another namespace.
+func TestOutgoingOverTheEngine(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	sources, err := filepath.Glob("prog/out/*.c")
+	require.NoError(t, err)
+	place := []string{"SLT_HOST=" + bed.Server.IPv4.String(), "SLT_PEER_HOST=" + bed.Client.IPv4.String(), "SLT_PEER_NS=" + bed.Client.Path()}
+	preload := append(place, "LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*", "SLUICE_LOG=off")
+	for _, source := range sources {
+		name := strings.TrimSuffix(filepath.Base(source), ".c")
+		t.Run(name, func(t *testing.T) {
+			program := filepath.Join(dir, name)
+			cc(t, program, source)
+			kernel := outputOf(t, exec.Command(program), bed.Server.Start, place...)
+			require.NotContains(t, kernel, "failed:")
+			require.Equal(t, kernel, outputOf(t, exec.Command(program), bed.Server.Start, preload...))
+		})
+	}
+	bedtest.Until(t, "connections of the engine to be counted", func() bool {
+		st, err := broker.Query(socket, bedtest.CleanLimit)
+		return err == nil && st.Ended["connected"] > 0
+	})
+}
+
 func built(t *testing.T, name string) string {
 	t.Helper()
 	path := filepath.Join(root, "build", name)
