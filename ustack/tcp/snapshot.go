@@ -37,12 +37,13 @@ type Snapshot struct {
 }
 
 // Freeze stops all input, output and timers of the connection and returns what it is. ErrCannotMove in a state that
-// the kernel cannot be given: before it is established, after it is over, and with urgent data unread.
+// the kernel cannot be given: before it is established, after it is over, and with urgent data unread. Of an urgent octet that was read the
+// kernel is not told: the mark does not move along.
 func (c *Conn) Freeze(now int64) (*Snapshot, error) {
 	switch {
 	case c.is(flagFrozen):
 		return nil, ErrFrozen
-	case !c.state.synchronized(), c.halfFast(), c.urg.have != urgNone && c.urg.seq.GEQ(c.copied), c.err != nil:
+	case !c.state.synchronized(), c.halfFast(), c.urgentUnread(), c.err != nil:
 		return nil, ErrCannotMove
 	}
 	c.set(flagFrozen)
@@ -61,11 +62,20 @@ func (c *Conn) snapshot(now int64) *Snapshot {
 		Ifindex: int(c.Ifindex), Queue: int(c.Queue), Orphan: c.is(flagOrphan)}
 	sent := min(st.Nxt.Sub(st.Una), len(st.Data))
 	s.Unacked, s.Unsent = st.Data[:sent:sent], st.Data[sent:]
-	s.Unread = make([]byte, c.rq.bytes)
-	if c.rq.bytes > 0 {
-		c.rq.copy([][]byte{s.Unread}, 0, 0, c.rq.bytes)
-	}
+	s.Unread = c.unread()
 	return s
+}
+
+// unread is what is still to be read of the stream.
+func (c *Conn) unread() []byte {
+	b := make([]byte, c.rq.bytes)
+	if c.rq.bytes > 0 {
+		c.rq.copy([][]byte{b}, 0, 0, c.rq.bytes)
+	}
+	if at := c.urg.seq.Sub(c.copied); c.urg.have == urgRead && !c.opt.OOBInline && at >= 0 && at < len(b) {
+		b = append(b[:at], b[at+1:]...)
+	}
+	return b
 }
 
 func (c *Conn) mssWithoutOptions() int {

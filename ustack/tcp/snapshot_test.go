@@ -110,6 +110,21 @@ func TestMoveRefused(t *testing.T) {
 	require.ErrorIs(t, err, ErrCannotMove)
 }
 
+func TestMoveWithoutTheUrgentOctetThatWasRead(t *testing.T) {
+	r := established(t)
+	r.send("PU. 1:11(10) ack 1 urg 5")
+	n, _, err := r.c.Read(r.now, [][]byte{make([]byte, 1)}, msgOOB)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	r.out = nil
+	s := r.move()
+	require.Equal(t, append(pattern(1, 4), pattern(6, 5)...), s.Unread)
+	b := make([]byte, 20)
+	n, _, err = r.c.Read(r.now, [][]byte{b}, 0)
+	require.NoError(t, err)
+	require.Equal(t, s.Unread, b[:n])
+}
+
 func TestThaw(t *testing.T) {
 	r := established(t)
 	r.write(10)

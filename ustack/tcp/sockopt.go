@@ -102,7 +102,7 @@ func (o *Options) setSocket(p *Params, name, v int) error {
 		if v < 0 {
 			v = 1<<31 - 1
 		}
-		o.RcvLowat = max(v, 1)
+		o.RcvLowat = max(min(v, p.Rmem[2]/2), 1)
 	case soMaxPacing:
 		o.MaxPacing = uint64(uint32(v))
 	default:

@@ -76,6 +76,9 @@ func (c *Conn) tcpOptionChanged(now int64, name int) {
 
 // setRcvLowat lets the buffer hold what the program waits for, as tcp_set_rcvlowat.
 func (c *Conn) setRcvLowat() {
+	if c.win.locked {
+		c.opt.RcvLowat = max(min(c.opt.RcvLowat, c.win.buf/2), 1)
+	}
 	if !c.win.locked && spaceOf(c.opt.RcvLowat) > c.win.buf {
 		c.win.buf = min(spaceOf(c.opt.RcvLowat), c.h.Params.Rmem[2])
 		c.win.clamp = max(c.win.clamp, windowOf(c.win.buf))

@@ -34,7 +34,7 @@ func TestOptionsRoundTrip(t *testing.T) {
 		{solTCP, tcpKeepCnt, 4, 4}, {solTCP, tcpSynCnt, 3, 3}, {solTCP, tcpLinger2, 30, 30}, {solTCP, tcpLinger2, -1, -1},
 		{solTCP, tcpLinger2, 500, 60}, {solTCP, tcpDeferAccept, 5, 7}, {solTCP, tcpUserTimeout, 1500, 1500},
 		{solTCP, tcpNotsentLowat, 16384, 16384}, {solSocket, soKeepAlive, 5, 1}, {solSocket, soOOBInline, 1, 1},
-		{solSocket, soRcvLowat, 100, 100}, {solSocket, soRcvLowat, 0, 1}, {solSocket, soSndBuf, 50000, 100000},
+		{solSocket, soRcvLowat, 100, 100}, {solSocket, soRcvLowat, 0, 1}, {solSocket, soRcvLowat, 1 << 30, DefaultParams().Rmem[2] / 2}, {solSocket, soSndBuf, 50000, 100000},
 		{solSocket, soSndBuf, 1, 4608}, {solSocket, soRcvBuf, 50000, 100000}, {solSocket, soRcvBuf, 1, 2304},
 		{solSocket, soRcvBuf, -1, 8388608},
 	} {

@@ -74,6 +74,11 @@ func (c *Conn) readUrgent(iov [][]byte, flags int) (int, RecvInfo, error) {
 	return 0, RecvInfo{}, ErrAgain
 }
 
+// urgentUnread: urgent data was announced, or came, and was not read.
+func (c *Conn) urgentUnread() bool {
+	return c.urg.have != urgNone && c.urg.seq.GEQ(c.copied) && (c.urg.have != urgRead || c.opt.OOBInline)
+}
+
 // AtMark is SIOCATMARK: the next byte to read is the urgent one.
 func (c *Conn) AtMark() bool { return c.urg.have != urgNone && c.urg.seq == c.copied }
 

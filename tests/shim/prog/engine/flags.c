@@ -119,8 +119,10 @@ static void low_water(void)
     got("no more than there is room for", 2, 0);
     give("fghi");
     got("five", 8, 0);
-    lowat(0);
+    lowat(-1);
     give("x");
+    show("never", "%x", readable(fd));
+    lowat(0);
     show("again", "%x", readable(fd));
     got("x", 4, 0);
     int sl = 3;

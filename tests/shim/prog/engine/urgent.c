@@ -1,4 +1,4 @@
-// Urgent data in every way: out of band, in line, peeked at, announced by poll.
+// Urgent data in every way: out of band, in line, peeked at, announced by poll, by a signal.
 #include "../prog.h"
 
 static int l, port, peer, fd;
@@ -91,6 +91,22 @@ static void other_way(void)
     result("send nothing", send(fd, "", 0, MSG_OOB));
 }
 
+static volatile sig_atomic_t told;
+static void on_urgent(int sig) { told += sig == SIGURG; }
+
+static void by_signal(void)
+{
+    struct sigaction sa = { .sa_handler = on_urgent, .sa_flags = SA_RESTART };
+    sigaction(SIGURG, &sa, NULL);
+    result("setown", fcntl(fd, F_SETOWN, getpid()));
+    result("getown", fcntl(fd, F_GETOWN) == getpid());
+    urgent("a", "b");
+    UNTIL(told > 0);
+    show("told", "%d", told);
+    got("before", 4, MSG_DONTWAIT);
+    got("urgent", 4, MSG_OOB);
+}
+
 int main(void)
 {
     l = listener(AF_INET, &port);
@@ -100,5 +116,6 @@ int main(void)
     out_of_band();
     in_line();
     other_way();
+    by_signal();
     return 0;
 }
