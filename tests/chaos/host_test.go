@@ -1,0 +1,80 @@
+package chaos
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/nginx"
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+const (
+	webPort = 8000
+	workers = 2
+)
+
+// host is a rig with an accelerated nginx.
+type host struct {
+	t    *testing.T
+	rig  *testrig.Rig
+	site nginx.Site
+	conf string
+	proc *testrig.Proc
+}
+
+func newHost(t *testing.T) *host {
+	h := &host{t: t, rig: testrig.New(t, testbed.Config{Queues: 4})}
+	h.site = nginx.Site{Dir: filepath.Join(h.rig.Dir, "nginx"), Port: webPort, Backend: 1, Workers: workers}
+	var err error
+	h.conf, err = h.site.Write()
+	require.NoError(t, err)
+	h.startNginx()
+	t.Cleanup(func() {
+		all := append(h.site.WorkerPids(), h.site.Master())
+		h.kill(h.site.Master(), syscall.SIGTERM)
+		h.gone(all)
+	})
+	return h
+}
+
+func (h *host) startNginx() {
+	old := h.site.Master()
+	h.proc = testrig.Start(h.t, h.rig.Server, append(h.rig.Env(), "SLUICE_LISTEN="+strconv.Itoa(webPort)),
+		testrig.Built(h.t, "sluice"), "run", "--", nginx.Path, "-c", h.conf)
+	testrig.Until(h.t, "nginx to start", func() bool { return h.site.Master() != old && len(h.site.WorkerPids()) == workers })
+}
+
+// whole waits until every worker is accelerated: it has its share of the queues, and nobody else has any.
+func (h *host) whole() {
+	h.t.Helper()
+	testrig.Until(h.t, "all workers to have queues", func() bool {
+		st, err := testrig.QueryStatus(h.rig.Socket())
+		if err != nil {
+			return false
+		}
+		held, pids := st.QueuesByPID(), h.site.WorkerPids()
+		for _, pid := range pids {
+			if held[pid] == 0 {
+				return false
+			}
+		}
+		return len(pids) == workers && len(held) == workers
+	})
+}
+
+// alive says whether a process runs; one that ended and was not waited for does not.
+func alive(pid int) bool {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	rest := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
+	return !strings.HasPrefix(rest, " Z") && !strings.HasPrefix(rest, " X")
+}

@@ -1,0 +1,159 @@
+package chaos
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+// load is a number of clients that request a page, each over one connection after the other.
+type load struct {
+	node *testbed.Node
+	addr string
+	page []byte
+	now  atomic.Int32 // the harm that the fault under way explains
+	stop chan struct{}
+	wg   sync.WaitGroup
+
+	answered, excused atomic.Int64
+	mu                sync.Mutex
+	wrong             []error // what nothing explains
+}
+
+// startLoad starts clients; every second one closes its connection after each page.
+func startLoad(node *testbed.Node, addr string, page []byte, clients int) *load {
+	l := &load{node: node, addr: addr, page: page, stop: make(chan struct{})}
+	for i := range clients {
+		l.wg.Add(1)
+		go l.client(i%2 == 0)
+	}
+	return l
+}
+
+// end stops the clients, and returns what they could not explain.
+func (l *load) end() []error {
+	close(l.stop)
+	l.wg.Wait()
+	return l.unexplained()
+}
+
+func (l *load) unexplained() []error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.wrong
+}
+
+func (l *load) client(keep bool) {
+	defer l.wg.Done()
+	c := &client{load: l, keep: keep}
+	defer c.drop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-time.After(2 * time.Millisecond): // the machine has other things to do
+		}
+		before := harm(l.now.Load())
+		if err := c.request(); err != nil {
+			l.judge(err, max(before, harm(l.now.Load())))
+			c.drop()
+			continue
+		}
+		l.answered.Add(1)
+	}
+}
+
+// judge excuses an error that the faults since the request's begin explain.
+func (l *load) judge(err error, h harm) {
+	switch {
+	case errors.Is(err, errIdle): // RFC 9112 §9.5: a kept connection may be closed between requests at any time
+	case h >= openConns && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
+	case h >= allConns && errors.Is(err, syscall.ECONNREFUSED):
+	default:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.wrong = append(l.wrong, fmt.Errorf("%s, when %d explained: %w", time.Now().Format("15:04:05.000"), h, err))
+		return
+	}
+	l.excused.Add(1)
+}
+
+var errIdle = errors.New("a kept connection was closed before a byte of the answer")
+
+type client struct {
+	*load
+	keep bool
+	conn net.Conn
+	in   *bufio.Reader
+	used bool
+}
+
+func (c *client) drop() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (c *client) request() error {
+	if c.conn == nil {
+		if err := c.node.Do(func() (err error) {
+			c.conn, err = net.DialTimeout("tcp", c.addr, testrig.Patience)
+			return err
+		}); err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+		c.in, c.used = bufio.NewReader(c.conn), false
+	}
+	c.conn.SetDeadline(time.Now().Add(testrig.Patience))
+	mode := "close"
+	if c.keep {
+		mode = "keep-alive"
+	}
+	_, err := fmt.Fprintf(c.conn, "GET /index.html HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", mode)
+	if err == nil {
+		_, err = c.in.Peek(1)
+	}
+	if err != nil && c.used && !isTimeout(err) {
+		return fmt.Errorf("%w (%w)", errIdle, err)
+	}
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	return c.answer()
+}
+
+func isTimeout(err error) bool {
+	var n net.Error
+	return errors.As(err, &n) && n.Timeout()
+}
+
+func (c *client) answer() error {
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return fmt.Errorf("answer: %w", err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return fmt.Errorf("answer's body: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK || !bytes.Equal(body, c.page) {
+		return fmt.Errorf("status %d and %d octets that are not the page", resp.StatusCode, len(body))
+	}
+	c.used = true
+	if !c.keep || resp.Close {
+		c.drop()
+	}
+	return nil
+}
