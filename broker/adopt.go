@@ -85,7 +85,7 @@ func (d *device) prune() {
 	found, err := l.Listeners()
 	d.note(err)
 	for _, a := range found {
-		if d.leased[a] == nil && !d.entries[key{a.Addr(), a.Port()}] && !d.entries[key{port: a.Port()}] {
+		if d.leased[a] == nil && !d.has(key{a.Addr(), a.Port()}) && !d.has(key{port: a.Port()}) {
 			d.note(d.prog.DelListener(a.Addr(), a.Port()))
 		}
 	}

@@ -46,7 +46,10 @@ type backend interface {
 	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
 	PortRange(ns int) (lo, hi int, err error)
 	SendSYN(ns int, tuples []steer.Tuple) error
+	// Listening tells whether the kernel listens at a connection's local end.
 	Listening(ns int, local netip.AddrPort) bool
+	// Listeners lists the cookies of the TCP sockets that listen.
+	Listeners(ns int) (map[uint64]bool, error)
 	// Hide takes receive queues away from the kernel, with a journal at path, or goes on with those that path tells of.
 	Hide(ns int, device string, count int, id hidden.Identity, path string) (hider, error)
 }

@@ -142,6 +142,8 @@ func (p *player) obey(what string, args []string) (string, error) {
 			return "", err
 		}
 		return p.kernelListen("0.0.0.0", port)
+	case "forsake": // close the listener, and tell nobody
+		return "", unix.Close(p.lis)
 	case "lease":
 		return p.lease()
 	case "received":

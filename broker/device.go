@@ -19,8 +19,8 @@ type device struct {
 	prog    program
 	hidden  hider // nil: the queues are those that everybody's packets arrive on
 	queues  []*queue
-	members []*client // in order of joining
-	entries map[key]bool
+	members []*client    // in order of joining
+	entries map[key]bool // false: only old connections keep it
 	flows   map[steer.Tuple]*client
 	leased  map[netip.AddrPort]*client
 	adopted bool // found after a restart; its owners may still come back

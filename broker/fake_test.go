@@ -112,6 +112,9 @@ func (f *fakeKernel) Hide(_ int, device string, count int, id hidden.Identity, p
 	return h, nil
 }
 
+// Listeners is the kernel's, since the tests' listeners are real.
+func (f *fakeKernel) Listeners(ns int) (map[uint64]bool, error) { return kernel{}.Listeners(ns) }
+
 type fakeXSK struct {
 	k    *fakeKernel
 	name string

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"slices"
-	"time"
 
 	"github.com/sluice-net/sluice/broker/proto"
 )
@@ -149,9 +148,8 @@ func opUnlisten(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if l == nil || c.gone {
 		return nil, nil, refuse("unlisten: no such listener")
 	}
-	l.left, l.leftAt = true, time.Now()
 	b.log.Infof("broker: %v: listens no more on %v", c, l.key)
-	c.settleMembership()
+	c.unlisten(l)
 	return nil, nil, nil
 }
 

@@ -329,3 +329,36 @@ func TestADeviceThatVanishes(t *testing.T) {
 	bedtest.Until(t, "the device to be forgotten", func() bool { return len(b.Status().Devices) == 0 })
 	require.Len(t, b.Status().Leases, 1, "the program lives")
 }
+
+// A program that closes its listener and says nothing gets no more connections of that port: not when nobody listens there, and not when
+// somebody else does.
+func TestAForsakenListenerGetsNothing(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	b := realHost(t, nil)
+	p, port := serving(t, bed, b, "0.0.0.0")
+	knock(t, bed, bed.Server.IPv4, port)
+	bedtest.Until(t, "a SYN in the ring", func() bool { return p.do("received") != "0" })
+	p.do("forsake")
+	_, err := dial(t, bed, bed.Server.IPv4, port, patience)
+	require.ErrorIs(t, err, unix.ECONNREFUSED, "at once")
+	bedtest.Until(t, "the broker to notice", func() bool { return !b.listens(port) })
+	other := startRole(t, bed.Server, "program", nobody)
+	other.do("listenon", port)
+	c, err := dial(t, bed, bed.Server.IPv4, port, patience)
+	require.NoError(t, err, "the other's listener answers")
+	c.Close()
+}
+
+// listens tells whether a client's listener of the port is not left.
+func (b *Broker) listens(port string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.clients {
+		for _, l := range c.listeners {
+			if strconv.Itoa(int(l.key.port)) == port && !l.left {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -99,7 +99,7 @@ func (d *device) eligible() []*client {
 		}
 		leader = false
 		for _, k := range d.keysOf(c) {
-			if d.entries[k] {
+			if d.has(k) {
 				required[k] = true
 			}
 		}
@@ -264,62 +264,4 @@ func (s *space) reconcile() {
 	for _, d := range s.devices {
 		d.reconcile()
 	}
-}
-
-// setEntries turns listener entries on and off.
-func (d *device) setEntries() {
-	owners := d.owners()
-	want := map[key]bool{}
-	for _, c := range d.members {
-		for _, l := range c.listeners {
-			if d.serves(l) && d.wanted(l.key, owners) {
-				want[l.key] = true
-			}
-		}
-	}
-	for k := range want {
-		if !d.entries[k] {
-			d.note(d.prog.SetListener(k.ip, k.port, 0))
-			d.steer(k)
-			d.entries[k] = true
-		}
-	}
-	for k := range d.entries {
-		if !want[k] && !d.lingers(k, owners) {
-			d.unsteer(k)
-			d.note(d.prog.DelListener(k.ip, k.port))
-			delete(d.entries, k)
-		}
-	}
-	for _, q := range d.queues {
-		d.activate(q)
-	}
-}
-
-// wanted: there are owners, and all whose queues take packets are ready for it. One that is on stays on while any owner holds it.
-func (d *device) wanted(k key, owners []*client) bool {
-	holders, missing := 0, false
-	for _, c := range owners {
-		if c.readyFor(k) {
-			holders++
-		} else if d.takesPackets(c) {
-			missing = true
-		}
-	}
-	return holders > 0 && (!missing || d.entries[k])
-}
-
-func (d *device) takesPackets(c *client) bool {
-	return slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner == c && q.active })
-}
-
-// lingers: nobody listens any more, but an owner still has, or is about to hand over, connections of it.
-func (d *device) lingers(k key, owners []*client) bool {
-	for _, c := range owners {
-		if c.mayHave(k) {
-			d.space.b.lingering()
-			return true
-		}
-	}
-	return false
 }

@@ -63,6 +63,7 @@ func (b *Broker) getSpace(f *os.File) (*space, error) {
 		if _, real := b.back.(kernel); real {
 			s.watchLinks()
 		}
+		s.watchListeners()
 	}
 	s.refs++
 	return s, nil

@@ -17,6 +17,7 @@ var reasons = [...]string{
 	"no_queue",         // ours, but no socket on the queue
 	"icmp_redirected",  // ICMP error about one of ours, to the queue's socket
 	"redirected",       // to the queue's socket
+	"no_listener",      // SYN to a listener entry whose socket is gone, or to a leased port on which the kernel listens
 }
 
 // Counters says how many packets went which way, by reason. All but quiet_drop, redirected

@@ -5,13 +5,21 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
-// Flags of a listener entry. None is defined yet.
+// Flags of a listener entry, as in steer.c. Without any its SYNs go to user space whatever sockets there are.
 type Flags uint32
+
+// An entry stands for a socket that somebody showed. These hold it to that, packet by packet.
+const (
+	Listens    Flags = 1 << iota // SYNs go to user space only while the kernel listens there: the entry of a listener
+	ListensNot                   // only while it does not: the entry of a bound port
+	NoSYN                        // never: connections that are there go on, new ones are the kernel's
+)
 
 // Tuple is a connection seen from this host.
 type Tuple struct{ Local, Remote netip.AddrPort }
@@ -37,9 +45,9 @@ func (p *Program) DelListener(ip netip.Addr, port uint16) error {
 	return nil
 }
 
-// SetPorts is SetListener for many ports of one address, in one system call: all of them, or an error and none.
+// SetPorts is SetListener, with ListensNot, for many ports of one address, in one system call: all of them, or an error and none.
 func (p *Program) SetPorts(ip netip.Addr, ports []uint16) error {
-	keys, values := portKeys(ip, ports), make([]uint32, len(ports))
+	keys, values := portKeys(ip, ports), slices.Repeat([]uint32{uint32(ListensNot)}, len(ports))
 	if _, err := p.maps.Listeners.BatchUpdate(keys, values, nil); err != nil {
 		return fmt.Errorf("set entries of %d ports: %w", len(ports), errors.Join(err, p.DelPorts(ip, ports)))
 	}

@@ -49,6 +49,7 @@ enum reason {
 	NO_QUEUE, /* ours, but no socket on the queue */
 	ICMP_REDIRECTED,
 	REDIRECTED,
+	NO_LISTENER, /* SYN to a listener's port on which the kernel no longer listens, or to a leased one on which it does */
 	REASONS,
 };
 
@@ -102,6 +103,7 @@ struct flow {
 	bool v6;
 	bool syn;  /* pure SYN */
 	bool icmp; /* an ICMP error that quotes a packet of ours */
+	__u32 flags; /* of the listener entry that covers it */
 };
 
 /* Parsers return a reason to pass the packet on, or OURS if the flow is filled in. */
@@ -109,6 +111,9 @@ enum { OURS = -1 };
 
 /* Flags of a connect entry, as in entries.go. */
 enum { TAKEN = 1 };
+
+/* Flags of a listener entry, as in entries.go: SYNs only while the kernel listens there, only while it does not, or never. */
+enum { LISTENS = 1, LISTENS_NOT = 2, NO_SYN = 4 };
 
 static __always_inline int count(__u32 reason, int verdict)
 {
@@ -289,29 +294,38 @@ static __always_inline bool to_be_forwarded(struct xdp_md *ctx, struct flow *f)
 static __always_inline int find_entry(struct xdp_md *ctx, struct flow *f)
 {
 	struct listener_key l = { .local = f->key.local, .port = f->key.local_port, .proto = PROTO_TCP };
+	__u32 *flags;
 
-	if (bpf_map_lookup_elem(&listeners, &l))
+	flags = bpf_map_lookup_elem(&listeners, &l);
+	if (flags) {
+		f->flags = *flags;
 		return OURS;
+	}
 	if (bpf_map_lookup_elem(&connects, &f->key))
 		return OURS;
 	if (f->v6)
 		l.local.word[0] = l.local.word[1] = l.local.word[2] = 0;
 	l.local.word[3] = 0;
-	if (!bpf_map_lookup_elem(&listeners, &l))
+	flags = bpf_map_lookup_elem(&listeners, &l);
+	if (!flags)
 		return NO_ENTRY;
+	f->flags = *flags;
 	/* An error that quotes us came to us. */
 	if (!f->icmp && to_be_forwarded(ctx, f))
 		return FORWARDED;
 	return OURS;
 }
 
+/* What the kernel has for a flow. */
+enum { NOTHING, LISTENER, CONNECTION };
+
 /* The kernel's own table is the truth about which connections are the kernel's. A listener does
- * not count: it is there for when we are not. */
-static __always_inline bool kernel_has(struct xdp_md *ctx, struct flow *f)
+ * not count there: it is for when we are not. */
+static __always_inline int kernel_has(struct xdp_md *ctx, struct flow *f)
 {
 	struct bpf_sock_tuple t = {};
 	struct bpf_sock *sk;
-	bool has;
+	int has;
 
 	if (f->v6) {
 		__builtin_memcpy(t.ipv6.saddr, &f->key.remote, 16);
@@ -327,8 +341,8 @@ static __always_inline bool kernel_has(struct xdp_md *ctx, struct flow *f)
 		sk = bpf_skc_lookup_tcp(ctx, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
 	}
 	if (!sk)
-		return false;
-	has = sk->state != BPF_TCP_LISTEN;
+		return NOTHING;
+	has = sk->state == BPF_TCP_LISTEN ? LISTENER : CONNECTION;
 	bpf_sk_release(sk);
 	return has;
 }
@@ -342,21 +356,34 @@ static __always_inline bool taken(struct flow *f)
 	return flags && *flags & TAKEN;
 }
 
+/* Whoever has an entry got it for a socket that he showed. If that socket is gone the port may be somebody else's by now. */
+static __always_inline bool socket_gone(struct flow *f, int kernel)
+{
+	if (!f->syn)
+		return false;
+	if (f->flags & NO_SYN)
+		return true;
+	return f->flags & LISTENS ? kernel != LISTENER : f->flags & LISTENS_NOT && kernel == LISTENER;
+}
+
 SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	__u32 queue = ctx->rx_queue_index, *hush;
 	struct flow f = {};
-	int why, verdict, otherwise = XDP_PASS;
+	int why, kernel, verdict, otherwise = XDP_PASS;
 
 	why = parse(&f, data, end);
 	if (why == OURS)
 		why = find_entry(ctx, &f);
 	if (why != OURS)
 		return count(why, XDP_PASS);
-	if (kernel_has(ctx, &f) && !taken(&f))
+	kernel = kernel_has(ctx, &f);
+	if (kernel == CONNECTION && !taken(&f))
 		return count(KERNEL_SOCKET, XDP_PASS);
+	if (socket_gone(&f, kernel))
+		return count(NO_LISTENER, XDP_PASS);
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {
 		if (f.syn)

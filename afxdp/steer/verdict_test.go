@@ -276,3 +276,37 @@ func TestForwardedPacketsStayWithTheKernel(t *testing.T) {
 	p.Dst, p.Src = netip.AddrPortFrom(p.Src.Addr(), anyPort), netip.AddrPortFrom(p.Src.Addr().Next(), 1)
 	r.want("forwarded", 0, p.Bytes(), "for another host")
 }
+
+// An entry ends with the socket it was given for, as far as new connections go: those that are there go on.
+func TestEntriesAreHeldToTheirSockets(t *testing.T) {
+	r := newRig(t)
+	const bound = 8084
+	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.Listens))
+	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, bound, steer.ListensNot))
+	for _, v6 := range []bool{false, true} {
+		syn, other, late := r.packet(v6, 1, anyPort), r.packet(v6, 1, bound), r.packet(v6, 1, anyPort)
+		late.Flags = bedtest.ACK
+		r.want("no_listener", 0, syn.Bytes(), "the listener is closed")
+		r.want("redirected", 0, late.Bytes(), "a connection of it lives")
+		r.want("redirected", 0, other.Bytes(), "simultaneous open of a bound port")
+		for _, at := range []netip.AddrPort{syn.Dst, other.Dst} {
+			var l net.Listener
+			require.NoError(t, r.bed.Server.Do(func() (err error) {
+				l, err = net.Listen("tcp", at.String())
+				return err
+			}))
+			defer l.Close()
+		}
+		r.want("redirected", 0, syn.Bytes(), "the kernel listens")
+		r.want("no_listener", 0, other.Bytes(), "somebody listens on the bound port")
+		other.Flags = bedtest.ACK
+		r.want("redirected", 0, other.Bytes(), "a connection from the bound port lives")
+	}
+	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.NoSYN))
+	for _, v6 := range []bool{false, true} {
+		p := r.packet(v6, 1, anyPort)
+		r.want("no_listener", 0, p.Bytes(), "the entry is for old connections only, though somebody listens")
+		p.Flags = bedtest.ACK
+		r.want("redirected", 0, p.Bytes(), "an old connection")
+	}
+}

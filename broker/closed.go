@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp/netns"
+)
+
+// A listener's entry ends with the kernel socket that was shown for it, also if the program closed it without a word: by a call that the
+// preload object does not see, or because it hopes for the port's next owner's connections.
+
+// lookPause is how often the listeners are compared with the kernel's.
+const lookPause = time.Second
+
+// watchListeners compares, as long as the namespace is used.
+func (s *space) watchListeners() {
+	s.b.after(lookPause, func() {
+		if s.closed || s.b.drains {
+			return
+		}
+		s.dropClosed()
+		s.watchListeners()
+	})
+}
+
+// dropClosed treats listeners that are no more as left.
+func (s *space) dropClosed() {
+	shown := 0
+	for c := range s.b.clients {
+		if c.space == s {
+			shown += len(c.listeners)
+		}
+	}
+	if shown == 0 {
+		return
+	}
+	there, err := s.b.back.Listeners(s.fd())
+	if err != nil {
+		s.b.log.Debugf("broker: listeners: %v", err)
+		return
+	}
+	for c := range s.b.clients {
+		if c.space != s {
+			continue
+		}
+		for cookie, l := range c.listeners {
+			if !l.left && !there[cookie] {
+				s.b.log.Infof("broker: %v: its listener on %v is closed", c, l.key)
+				c.unlisten(l)
+			}
+		}
+	}
+}
+
+// unlisten ends a listener; its connections may go on.
+func (c *client) unlisten(l *listener) {
+	l.left, l.leftAt = true, time.Now()
+	c.settleMembership()
+}
+
+// listDiag is struct inet_diag_req_v2 for the sockets of a family that listen.
+type listDiag struct{ family uint8 }
+
+const (
+	sizeDiagRequest = 56
+	sizeDiagMessage = 72 // struct inet_diag_msg
+	diagCookie      = 44 // of the socket, two words
+	stateListen     = 10 // TCP_LISTEN
+)
+
+func (listDiag) Len() int { return sizeDiagRequest }
+
+func (r listDiag) Serialize() []byte {
+	b := make([]byte, sizeDiagRequest)
+	b[0], b[1] = r.family, unix.IPPROTO_TCP
+	binary.NativeEndian.PutUint32(b[4:], 1<<stateListen)
+	return b
+}
+
+func (kernel) Listeners(ns int) (map[uint64]bool, error) {
+	out := map[uint64]bool{}
+	err := netns.Do(ns, func() error {
+		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+			req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
+			req.AddData(listDiag{family})
+			msgs, err := req.Execute(unix.NETLINK_INET_DIAG, 0)
+			if err != nil {
+				return fmt.Errorf("list listeners: %w", err)
+			}
+			for _, m := range msgs {
+				if len(m) >= sizeDiagMessage {
+					low, high := binary.NativeEndian.Uint32(m[diagCookie:]), binary.NativeEndian.Uint32(m[diagCookie+4:])
+					out[uint64(high)<<32|uint64(low)] = true
+				}
+			}
+		}
+		return nil
+	})
+	return out, err
+}
