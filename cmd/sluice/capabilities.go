@@ -10,16 +10,15 @@ import (
 
 // needed are the capabilities that the broker works with.
 var needed = map[uintptr]string{
-	unix.CAP_NET_ADMIN:    "XDP, AF_XDP, TCP_REPAIR, ethtool",
-	unix.CAP_NET_RAW:      "AF_XDP and packet sockets",
-	unix.CAP_BPF:          "programs and maps",
-	unix.CAP_PERFMON:      "programs that read the kernel's sockets",
-	unix.CAP_SYS_ADMIN:    "network namespaces of programs, the mount of a bpffs",
-	unix.CAP_SYS_PTRACE:   "/proc/PID/ns/net of other users' programs",
-	unix.CAP_SYS_RESOURCE: "memory of rings beyond the limit, before cgroups counted it",
-	unix.CAP_IPC_LOCK:     "the same, on devices that pin it",
-
-	unix.CAP_NET_BIND_SERVICE: "connections of ports below 1024 that become the kernel's",
+	unix.CAP_NET_ADMIN:        "XDP, AF_XDP, TCP_REPAIR, ethtool",
+	unix.CAP_NET_RAW:          "AF_XDP and packet sockets",
+	unix.CAP_NET_BIND_SERVICE: "connections of ports below 1024 that go to the kernel",
+	unix.CAP_BPF:              "programs and maps",
+	unix.CAP_PERFMON:          "programs that read the kernel's sockets",
+	unix.CAP_SYS_ADMIN:        "network namespaces of programs, the mount of a bpffs",
+	unix.CAP_SYS_PTRACE:       "/proc/PID/ns/net of other users' programs",
+	unix.CAP_SYS_RESOURCE:     "memory of rings beyond the limit, before cgroups counted it",
+	unix.CAP_IPC_LOCK:         "the same, on devices that pin it",
 }
 
 // dropCapabilities gives up for good what the broker does not need: it takes it out of the bounding set and executes itself, since root gets

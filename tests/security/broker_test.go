@@ -16,7 +16,7 @@ import (
 )
 
 // kept are the numbers of the capabilities that cmd/sluice keeps.
-var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK, unix.CAP_NET_BIND_SERVICE}
+var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK}
 
 func TestTheBrokerKeepsFewCapabilities(t *testing.T) {
 	r := testrig.New(t, testbed.Config{})
@@ -70,10 +70,12 @@ func TestABrokerWithABadPolicyDoesNotStart(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "policy.yaml")
 	for text, why := range map[string]string{"rules: [{listen: [http]}]": "is no number", "": "may write it"} {
-		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		mode := os.FileMode(0o600)
 		if text == "" {
-			require.NoError(t, os.Chmod(path, 0o666))
+			mode = 0o666
 		}
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+		require.NoError(t, os.Chmod(path, mode))
 		_, stderr, err := testrig.Try(nil, nil, testrig.Built(t, "sluice"), "broker", "--socket", filepath.Join(dir, "s"), "--pins", filepath.Join(dir, "bpf", "x"), "--policy", path)
 		require.Error(t, err)
 		require.Contains(t, stderr, why)
