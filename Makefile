@@ -63,9 +63,10 @@ TURNS ?= 50000
 turns: all ## Make TURNS outgoing connections in turn, by the kernel and by the engine
 	SLT_TURNS=$(TURNS) go test -count=1 -timeout 120m -v -run TestConnectionsInTurn ./tests/shim
 
-N ?= 10000
+# N as given, else the target's own default.
+count = $(if $(filter command environment,$(firstword $(origin N))),$(N),$(1))
 moves: all ## Hand live connections over and back N times under load and loss
-	SLT_MOVES=$(N) go test -count=1 -timeout 60m -v ./tests/moves
+	SLT_MOVES=$(call count,10000) go test -count=1 -timeout 60m -v ./tests/moves
 
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo
@@ -99,10 +100,9 @@ suites: all ## Run others' test suites by the kernel, preloaded and accelerated,
 	@scripts/suites
 	SLT_SUITES=1 go test -count=1 -v -timeout 3h ./tests/suites $(if $(filter-out .,$(ONLY)),-run '$(ONLY)')
 
-N ?= 20000
 SEED ?= 1
 sim: ## Play N schedules of the deterministic simulation, from SEED on (N=100000 SEED=1)
-	go test -count=1 -v -timeout 24h -run 'TestSchedules|TestSeeds' ./tests/sim -args -schedules=$(N) -seed=$(SEED)
+	go test -count=1 -v -timeout 24h -run 'TestSchedules|TestSeeds' ./tests/sim -args -schedules=$(call count,20000) -seed=$(SEED)
 
 sim-report: ## Measure congestion control at a bottleneck and draw it: build/sim-report/*.svg
 	go test -count=1 -v -run TestReport ./tests/sim -args -report=$(CURDIR)/$(BUILD)/sim-report
@@ -122,6 +122,10 @@ packetdrill-suite: packetdrill ## Run the scripts below SUITE against our stack 
 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
+
+.PHONY: chaos
+chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server (N=500 SEED=1)
+	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/chaos
 
 DESTDIR ?=
 PREFIX ?= /usr

@@ -36,11 +36,6 @@ func newHost(t *testing.T) *host {
 	h.conf, err = h.site.Write()
 	require.NoError(t, err)
 	h.startNginx()
-	t.Cleanup(func() {
-		all := append(h.site.WorkerPids(), h.site.Master())
-		h.kill(h.site.Master(), syscall.SIGTERM)
-		h.gone(all)
-	})
 	return h
 }
 
@@ -49,6 +44,14 @@ func (h *host) startNginx() {
 	h.proc = testrig.Start(h.t, h.rig.Server, append(h.rig.Env(), "SLUICE_LISTEN="+strconv.Itoa(webPort)),
 		testrig.Built(h.t, "sluice"), "run", "--", nginx.Path, "-c", h.conf)
 	testrig.Until(h.t, "nginx to start", func() bool { return h.site.Master() != old && len(h.site.WorkerPids()) == workers })
+	master := h.site.Master()
+	h.t.Cleanup(func() { // before the master is killed, whose workers nobody would end
+		if alive(master) {
+			all := append(h.site.WorkerPids(), master)
+			h.kill(master, syscall.SIGTERM)
+			h.gone(all)
+		}
+	})
 }
 
 // whole waits until every worker is accelerated: it has its share of the queues, and nobody else has any.
