@@ -17,8 +17,11 @@ const inspectTimeout = 2 * time.Second
 // opInspect asks a process for its sockets. Root may ask everybody, others their own.
 func opInspect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	var r proto.Inspect
-	if err := p.Into(&r); err != nil || r.Pid <= 0 {
+	if err := p.Into(&r); err != nil || r.Pid < 0 || r.Pid == 0 && !r.Counters {
 		return nil, nil, refuse("inspect: needs a process")
+	}
+	if r.Pid == 0 {
+		return b.endedCounters(c)
 	}
 	type told struct {
 		body proto.Inspected
@@ -33,7 +36,7 @@ func opInspect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, refuse("inspect: no process %d of yours is served", r.Pid)
 	}
 	program := o.program
-	o.ask(proto.OpInspect, nil, nil, inspectTimeout, func(p *proto.Packet, err error) {
+	o.ask(proto.OpInspect, r, nil, inspectTimeout, func(p *proto.Packet, err error) {
 		var t told
 		if t.err = err; err == nil {
 			t.err = p.Into(&t.body)
@@ -44,7 +47,13 @@ func opInspect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	b.mu.Unlock()
 	a := <-answer
 	if errors.Is(a.err, errTimeout) {
-		return b.inspectState(o, program)
+		if a.body, a.err = (proto.Inspected{Version: proto.RecordVersion, Stale: true}), nil; !r.Counters {
+			return b.inspectState(o, program)
+		}
+	}
+	if r.Counters {
+		a.body.Comm, a.body.Counters = program, b.details(o)
+		return a.body, nil, a.err
 	}
 	if a.err == nil && len(a.fds) != 1 {
 		closeAll(a.fds)
@@ -91,4 +100,27 @@ func (b *Broker) inspectState(o *client, program string) (any, []int, error) {
 		return nil, nil, fmt.Errorf("inspect: %w", err)
 	}
 	return proto.Inspected{Version: proto.RecordVersion, Records: len(records), Stale: true, Comm: program}, []int{fd}, nil
+}
+
+// details reads the counters of a process.
+func (b *Broker) details(o *client) []uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	v := make([]uint64, len(proto.DetailNames))
+	for i := range v {
+		if o.stateMap != nil {
+			v[i] = o.stateMap.Counter(proto.FirstDetail + i)
+		}
+	}
+	return v
+}
+
+// endedCounters are those of the processes that ended.
+func (b *Broker) endedCounters(c *client) (any, []int, error) {
+	if c.uid != 0 {
+		return nil, nil, refuse("inspect: only root may see what others did")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return proto.Inspected{Version: proto.RecordVersion, Counters: append([]uint64{}, b.past[proto.FirstDetail:proto.FirstDetail+len(proto.DetailNames)]...)}, nil, nil
 }

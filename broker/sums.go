@@ -43,7 +43,7 @@ func (s Status) Queues() int {
 
 // remember adds the counters of a process that ends to those of the ended.
 func (b *Broker) remember(m *proto.StateMap) {
-	for i := range proto.CounterNames {
+	for i := range b.past {
 		b.past[i] += m.Counter(i)
 	}
 }

@@ -167,6 +167,9 @@ struct sl_shared {
 	SL_ATOMIC(int32_t) fds[SL_MAX_HANDLES];
 
 	SL_ATOMIC(uint32_t) ring_changes; /* grows when a queue comes or goes: with SL_WATCH, sleepers have to look at rings[] again */
+
+	/* Counted by C: waits that spun, sleeps in the kernel, kicks of transmit rings. */
+	SL_ATOMIC(uint64_t) spins, sleeps, kicks;
 };
 
 /* How the engine is started. */

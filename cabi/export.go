@@ -29,6 +29,7 @@ var (
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.wish)]byte         = [unsafe.Offsetof(engine.Shared{}.Wish)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.fds)]byte          = [unsafe.Offsetof(engine.Shared{}.FDs)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.ring_changes)]byte = [unsafe.Offsetof(engine.Shared{}.RingChanges)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.kicks)]byte        = [unsafe.Offsetof(engine.Shared{}.Kicks)]byte{}
 	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}

@@ -61,8 +61,10 @@ void kick_now(struct sl_shared *s)
     uint32_t n = atomic_load_explicit(&s->nrings, memory_order_acquire);
     engine_inside = 1; // a handler that jumps away would leave a kick unfinished for ever
     for (uint32_t i = 0; i < n; i++)
-        if (waiting(&s->rings[i]) != 0)
+        if (waiting(&s->rings[i]) != 0) {
+            atomic_fetch_add_explicit(&s->kicks, 1, memory_order_relaxed);
             kick(&s->rings[i]);
+        }
     engine_inside = was;
     if (!was && signals_held)
         signals_release();

@@ -205,6 +205,7 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
     make_fd();
     if (!fall_asleep(&keeping))
         return 0;
+    atomic_fetch_add_explicit(&s->sleeps, 1, memory_order_relaxed);
     fds[n] = (struct pollfd){ .fd = atomic_load(&me.fd), .events = POLLIN };
     int more = keeping ? sleep_engine(s, fds + n + 1) : 0;
     if (keeping) { // keeper_until before deadline_ns is read: whoever makes the timer earlier after this sees us (sleep_check_deadline)

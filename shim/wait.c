@@ -41,6 +41,7 @@ static int look(struct wait *w, bool force)
 static int spin(struct wait *w, const struct signals *before)
 {
     int64_t now = now_ns(), end = now + knobs.spin_usec * 1000LL;
+    atomic_fetch_add_explicit(&w->shared->spins, 1, memory_order_relaxed);
     while (now < end && !over(w, now) && !interrupted(w, before)) {
         if (engine_due(w->shared) || w->peek(w)) {
             int r = look(w, false);

@@ -47,19 +47,23 @@ func (r *Record) Ends() (local, remote netip.AddrPort) {
 	return netip.AddrPortFrom(netip.AddrFrom16(r.Local).Unmap(), r.LocalPort), netip.AddrPortFrom(netip.AddrFrom16(r.Remote).Unmap(), r.RemotePort)
 }
 
-// Inspect asks a process for its sockets: the answer is Inspected and a memfd with the records.
+// Inspect asks a process for its sockets: the answer is Inspected and a memfd with the records. With Counters there are no records, nor a
+// memfd, and Pid may be 0: the processes that ended, summed.
 type Inspect struct {
-	Pid int `json:"pid,omitempty"`
+	Pid      int  `json:"pid,omitempty"`
+	Counters bool `json:"counters,omitempty"`
 }
 
 // Inspected says how much there is.
 type Inspected struct {
-	Version int      `json:"version"`           // RecordVersion
-	Records int      `json:"records"`           // in the memfd
-	Notes   []string `json:"notes,omitempty"`   // why something stayed with the kernel
-	Engine  Gauges   `json:"engine"`            // of the process
-	Stale   bool     `json:"stale,omitempty"`   // the process does not answer: addresses and states are from its state memory
-	Comm    string   `json:"program,omitempty"` // filled in by the broker
+	Version int      `json:"version"`         // RecordVersion
+	Records int      `json:"records"`         // in the memfd
+	Notes   []string `json:"notes,omitempty"` // why something stayed with the kernel
+	Engine  Gauges   `json:"engine"`          // of the process
+	// Counters are DetailNames' values, as read by the broker from the process's state memory.
+	Counters []uint64 `json:"counters,omitempty"`
+	Stale    bool     `json:"stale,omitempty"`   // the process does not answer: addresses and states are from its state memory
+	Comm     string   `json:"program,omitempty"` // filled in by the broker
 }
 
 // Gauges are numbers that go up and down.
@@ -71,6 +75,7 @@ type Gauges struct {
 	Orphans    int         `json:"orphans"`  // of these, closed by the program
 	TimeWaits  int         `json:"time_waits"`
 	KernelHeld int         `json:"kernel_held"` // kernel sockets in accept queues
+	CurrEstab  int         `json:"curr_estab"`  // Tcp CurrEstab of /proc/net/snmp: ESTABLISHED and CLOSE-WAIT
 	Rings      []RingGauge `json:"rings,omitempty"`
 }
 
@@ -81,4 +86,10 @@ type RingGauge struct {
 	RX     int    `json:"rx"`   // packets that wait to be taken
 	TX     int    `json:"tx"`   // packets that the device has not taken
 	Fill   int    `json:"fill"` // frames that the device can receive into
+
+	// XDP_STATISTICS of the AF_XDP socket: packets lost because the ring was full, because no frame was posted, or otherwise.
+	RXFull    uint64 `json:"rx_ring_full"`
+	FillEmpty uint64 `json:"fill_ring_empty"`
+	Dropped   uint64 `json:"rx_dropped"`
+	BadTX     uint64 `json:"tx_invalid"`
 }

@@ -10,14 +10,15 @@ import (
 // write, so a reader checks what it reads):
 //
 //	0      magic, version, slots, used        4 × uint32, native order
-//	64     counters                           64 × uint64
-//	1024   table                              slots × 64 bytes
+//	64     counters                           256 × uint64: CounterNames, from 64 on DetailNames
+//	4096   table                              slots × 64 bytes
 //
 // used is the high-water mark: no slot at or above it was ever taken.
 const (
 	stateMagic    = 0x534c5354 // "SLST"
 	stateCounters = 64
-	stateTable    = 1024
+	stateTable    = 4096
+	stateVersion  = 2
 	stateSlot     = 64
 
 	// StateSlots is how many connections the table holds; those beyond get no RST if the program is killed.
@@ -42,7 +43,8 @@ const (
 	CountResetsReceived
 	CountBadPackets
 	CountStrays
-	NumCounters = 64
+	FirstDetail = 64 // of DetailNames
+	NumCounters = 256
 )
 
 // Entry is a live connection in the table. State is the kernel's number for it; 0 means a free slot.
@@ -157,7 +159,7 @@ func (m *StateMap) Each(f func(Entry) bool) {
 }
 
 func (m *StateMap) check() error {
-	if m.head.magic != stateMagic || m.head.version != Version || m.head.slots != StateSlots {
+	if m.head.magic != stateMagic || m.head.version != stateVersion || m.head.slots != StateSlots {
 		return fmt.Errorf("state memory: magic %#x, version %d, %d slots", m.head.magic, m.head.version, m.head.slots)
 	}
 	return nil

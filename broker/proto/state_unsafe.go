@@ -40,7 +40,7 @@ func initState(fd int) error {
 		return err
 	}
 	defer m.Close()
-	m.head.magic, m.head.version, m.head.slots = stateMagic, Version, StateSlots
+	m.head.magic, m.head.version, m.head.slots = stateMagic, stateVersion, StateSlots
 	return nil
 }
 

@@ -62,7 +62,7 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 	case proto.OpAttach:
 		err = e.attach(p)
 	case proto.OpInspect:
-		err = e.inspect(p)
+		err = e.inspect(now, p)
 	}
 	if err != nil {
 		e.debug("%s: %v", p.Op, err)

@@ -33,7 +33,15 @@ type inspection struct {
 }
 
 // inspect begins one.
-func (e *Engine) inspect(p *proto.Packet) error {
+func (e *Engine) inspect(now int64, p *proto.Packet) error {
+	var want proto.Inspect
+	if err := p.Into(&want); err != nil {
+		return err
+	}
+	if want.Counters {
+		e.answerWith(now, p, e.whole(now, 0))
+		return nil
+	}
 	if len(e.inspections) >= maxInspections {
 		return unix.EBUSY
 	}
@@ -120,14 +128,22 @@ func (e *Engine) inspected(now int64, i *inspection) {
 	if i.err != nil {
 		e.answer(now, i.event, i.err.Error(), nil)
 	} else {
-		e.publish()
-		body := proto.Inspected{Version: proto.RecordVersion, Records: i.n, Engine: e.gauges()}
-		for why := range e.said {
-			body.Notes = append(body.Notes, why)
-		}
-		e.answerWith(now, i.event, body, i.fd)
+		e.answerWith(now, i.event, e.whole(now, i.n), i.fd)
 	}
 	e.drop(i.fd)
+}
+
+// whole is what concerns all of the process; its counters are up to date from then on.
+func (e *Engine) whole(now int64, records int) proto.Inspected {
+	in := proto.Inspected{Version: proto.RecordVersion, Records: records, Engine: e.gauges()}
+	for why := range e.said {
+		in.Notes = append(in.Notes, why)
+	}
+	if e.plane != nil {
+		e.publish(now)
+		e.detail(now)
+	}
+	return in
 }
 
 // describe writes down a socket.
@@ -194,8 +210,15 @@ func (e *Engine) gauges() (g proto.Gauges) {
 	}
 	for _, l := range e.plane.lanes {
 		rx, tx, fill := l.vi.Levels()
-		g.Rings = append(g.Rings, proto.RingGauge{QueueRef: l.ref, Device: strings.Clone(l.vi.Info().Device), RX: rx, TX: tx, Fill: fill})
+		r := proto.RingGauge{QueueRef: l.ref, Device: strings.Clone(l.vi.Info().Device), RX: rx, TX: tx, Fill: fill}
+		r.RXFull, r.FillEmpty, r.Dropped, r.BadTX = l.vi.Lost()
+		g.Rings = append(g.Rings, r)
 	}
+	st.Each(func(s *usock.Socket) {
+		if state := s.State(); state == tcp.Established || state == tcp.CloseWait {
+			g.CurrEstab++
+		}
+	})
 	return g
 }
 

@@ -27,6 +27,8 @@ type plane struct {
 	stack          *ustack.Stack
 	lanes          []*lane
 	txMetadata     bool // the memory's first registration allows for metadata
+	counters       counters
+	detailed       int64 // when all counters were published last
 }
 
 // metadata tells whether packets of a queue can have metadata: one that shares the registration of another socket is as that one.
@@ -113,6 +115,9 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 
 		Registry: registry{e},
 	})
+	if err := p.counters.find(e, p.stack); err != nil {
+		return fail(err)
+	}
 	return p, nil
 }
 

@@ -76,6 +76,8 @@ type Shared struct {
 	FDs [MaxHandles]atomic.Int32
 
 	RingChanges atomic.Uint32
+
+	Spins, Sleeps, Kicks atomic.Uint64
 }
 
 // changed lists a handle for the C side, unless it is listed already.

@@ -38,7 +38,8 @@ func (e *Engine) Stop(now int64) {
 				e.rest()
 			}
 		}
-		e.publish() // the broker keeps the last state
+		e.publish(now) // the broker keeps the last state
+		e.detail(now)
 	}
 	e.hangUp()
 	e.link = link{}

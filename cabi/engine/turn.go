@@ -62,7 +62,7 @@ func (e *Engine) look(now int64) int {
 		e.release(now)
 	}
 	if e.plane != nil {
-		e.publish()
+		e.publish(now)
 		if e.reclaimAt != 0 && now >= e.reclaimAt {
 			e.reclaimAt = 0
 			e.plane.stack.Reclaim()
@@ -103,18 +103,24 @@ func earlier(a, b int64) int64 {
 	return a
 }
 
-// publish copies the counters to the memory shared with the broker.
-func (e *Engine) publish() {
+// detailEvery is how often the many counters are published while there is something to do.
+const detailEvery = int64(1e6)
+
+// publish copies the counters to the memory shared with the broker, those that few look at not each time.
+func (e *Engine) publish(now int64) {
 	c, m := e.plane.stack.Counters(), e.plane.state
 	e.sh.RxPackets, e.sh.TxPackets = c.RxPackets, c.TxPackets
 	m.SetCount(proto.CountRxPackets, c.RxPackets)
 	m.SetCount(proto.CountRxBytes, c.RxBytes)
 	m.SetCount(proto.CountTxPackets, c.TxPackets)
 	m.SetCount(proto.CountTxBytes, c.TxBytes)
-	m.SetCount(proto.CountRetransmits, c.TCP.RetransSegs)
+	m.SetCount(proto.CountRetransmits, c.TCP.RetransSegs+e.plane.stack.Host().SendStats().RetransSegs)
 	m.SetCount(proto.CountResetsSent, c.TCP.OutRsts)
 	m.SetCount(proto.CountBadPackets, c.TCP.InErrs)
 	m.SetCount(proto.CountHandedOver, e.sh.Handovers)
+	if now-e.plane.detailed >= detailEvery {
+		e.detail(now)
+	}
 }
 
 // count adds one to a counter.
@@ -122,4 +128,10 @@ func (e *Engine) count(i int) {
 	if e.plane != nil {
 		e.plane.state.Count(i, 1)
 	}
+}
+
+// detail publishes all counters.
+func (e *Engine) detail(now int64) {
+	e.plane.detailed = now
+	e.plane.counters.publish(e, e.plane)
 }

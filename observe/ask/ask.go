@@ -61,6 +61,16 @@ func (b *Broker) Inspect(pid int) (in proto.Inspected, records []proto.Record, e
 	return in, records, err
 }
 
+// Counters asks a process for its counters (proto.DetailNames) and gauges; process 0 is all that ended.
+func (b *Broker) Counters(pid int) (in proto.Inspected, err error) {
+	fds, err := b.c.Call(proto.OpInspect, proto.Inspect{Pid: pid, Counters: true}, nil, &in, Timeout)
+	closeAll(fds)
+	if err == nil && len(in.Counters) != len(proto.DetailNames) {
+		err = fmt.Errorf("the broker tells %d counters, this tool knows %d", len(in.Counters), len(proto.DetailNames))
+	}
+	return in, err
+}
+
 // maxRecords is more sockets than an engine has handles, half-open connections and TIME-WAITs by default.
 const maxRecords = 1 << 20
 

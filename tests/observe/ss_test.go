@@ -144,14 +144,22 @@ func TestEveryState(t *testing.T) {
 	})
 }
 
-// cut makes that nothing the server sends is taken by the client, which has another MAC now.
-func (r *rig) cut() {
+// cut makes that nothing the server sends is taken by the client, which has another MAC now. It returns what undoes that.
+func (r *rig) cut() (mend func()) {
 	r.T.Helper()
-	for _, n := range []*testbed.Node{r.Server, r.Client} {
-		peer := map[*testbed.Node]*testbed.Node{r.Server: r.Client, r.Client: r.Server}[n]
+	old := mac(r.T, r.Client)
+	for n, peer := range map[*testbed.Node]*testbed.Node{r.Server: r.Client, r.Client: r.Server} {
 		testrig.Run(r.T, n, "ip", "neigh", "replace", peer.IPv4.String(), "lladdr", mac(r.T, peer), "nud", "permanent", "dev", n.Device)
 	}
 	testrig.Run(r.T, r.Client, "ip", "link", "set", "dev", r.Client.Device, "address", "02:00:00:00:00:77")
+	return func() { testrig.Run(r.T, r.Client, "ip", "link", "set", "dev", r.Client.Device, "address", old) }
+}
+
+func (r *rig) whileCut(do func()) {
+	r.T.Helper()
+	mend := r.cut()
+	do()
+	mend()
 }
 
 func mac(t *testing.T, n *testbed.Node) string {

@@ -176,6 +176,9 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 	if t.cwr {
 		s.ecn.cwrQueued = false
 	}
+	if !r.has(recSYN) {
+		s.mem.Stats.OrigDataSent++
+	}
 	s.probe = prober{} // data is out: the interval between probes begins anew (tcp_send_probe0)
 	if prior == 0 || s.tmr.kind == timerTLP || s.tmr.kind == timerProbe {
 		s.rearmRTO(now)
@@ -202,6 +205,12 @@ func (s *sender) sentAgain(now int64, r *txRec) {
 	s.sb.total++
 	s.sb.bytesAgain += uint64(r.n)
 	s.mem.Stats.RetransSegs++
+	switch {
+	case r.has(recSYN):
+		s.mem.Stats.SynRetrans++
+	case s.state == caRecovery && !s.tlp.due:
+		s.mem.Stats.FastRetrans++
+	}
 	// "(5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running,
 	// start it" RFC 6298; like Linux it is restarted when the first segment goes again.
 	if r == s.q.head && s.tmr.kind != timerReorder || s.tmr.kind == timerNone {

@@ -177,6 +177,11 @@ func (s *sender) enterRecovery(now int64, ece bool) {
 	s.state = caRecovery
 	s.cc.event(s, now, ccLoss)
 	s.mem.Stats.LossEvents++
+	if s.sackOK {
+		s.mem.Stats.SackRecovery++
+	} else {
+		s.mem.Stats.RenoRecovery++
+	}
 }
 
 // enterCWR reduces the window once per round trip without loss.

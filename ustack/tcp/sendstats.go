@@ -15,6 +15,11 @@ type SendStats struct {
 	SpuriousRTOs      uint64 // TcpExtTCPSpuriousRTOs
 	WinProbes         uint64 // TcpExtTCPWinProbe
 	AbortOnTimeout    uint64 // TcpExtTCPAbortOnTimeout
+	SackRecovery      uint64 // TcpExtTCPSackRecovery
+	RenoRecovery      uint64 // TcpExtTCPRenoRecovery
+	FastRetrans       uint64 // TcpExtTCPFastRetrans
+	OrigDataSent      uint64 // TcpExtTCPOrigDataSent
+	SynRetrans        uint64 // TcpExtTCPSynRetrans
 
 	Looked uint64 // records of the queues that were looked at while judging ACKs and timeouts: what those cost
 }
