@@ -54,6 +54,14 @@ func SetGRO(device string, on bool) error {
 	return wrap("set receive offload", device, call(device, &v))
 }
 
+// NTuple says whether the device steers single flows to queues by rules (ethtool -N).
+func NTuple(device string) (bool, error) {
+	const flag = 1 << 27 // ETH_FLAG_NTUPLE
+	v := value{cmd: unix.ETHTOOL_GFLAGS}
+	err := call(device, &v)
+	return v.data&flag != 0, wrap("flags", device, err)
+}
+
 func withSocket(fn func(fd int) error) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

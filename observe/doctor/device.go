@@ -1,0 +1,86 @@
+package doctor
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/ethtool"
+	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/observe/ask"
+)
+
+// devices looks at each network device of this namespace but loopback.
+func devices(r *Report, b *ask.Broker) {
+	links, err := netlink.LinkList()
+	if err != nil {
+		r.add(Bad, "devices", "", "%v", err)
+		return
+	}
+	ours := map[int]broker.DeviceStatus{}
+	if b != nil {
+		if st, err := b.Status(); err == nil {
+			for _, d := range st.Devices {
+				if d.NetNS == netnsInode() {
+					ours[d.Ifindex] = d
+				}
+			}
+		}
+	}
+	for _, l := range links {
+		if a := l.Attrs(); a.RawFlags&unix.IFF_LOOPBACK == 0 {
+			device(r, a, ours)
+		}
+	}
+}
+
+func netnsInode() uint64 {
+	var st unix.Stat_t
+	if unix.Stat("/proc/thread-self/ns/net", &st) != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+func device(r *Report, a *netlink.LinkAttrs, ours map[int]broker.DeviceStatus) {
+	driver, err := ethtool.Driver(a.Name)
+	if err != nil {
+		driver = "unknown driver"
+	}
+	queues, err := ethtool.ReceiveQueues(a.Name)
+	if err != nil || queues == 0 {
+		queues = max(1, a.NumRxQueues)
+	}
+	facts := []string{driver, fmt.Sprintf("%d receive queues", queues), fmt.Sprintf("MTU %d", a.MTU)}
+	if on, err := ethtool.NTuple(a.Name); err == nil && on {
+		facts = append(facts, "ntuple filters on (not used yet)")
+	} else {
+		facts = append(facts, "no ntuple filters: XDP alone steers")
+	}
+	about := "device " + a.Name
+	if a.RawFlags&unix.IFF_UP == 0 {
+		r.add(Note, about, "ip link set "+a.Name+" up", "%s; it is down: nothing is accelerated there", strings.Join(facts, ", "))
+		return
+	}
+	r.add(Good, about, "", "%s", strings.Join(facts, ", "))
+	if a.MTU > afxdp.MaxMTU {
+		r.add(Note, about, fmt.Sprintf("ip link set %s mtu %d, or less", a.Name, afxdp.MaxMTU),
+			"the MTU is more than a frame holds: peers are told a smaller segment size")
+	}
+	d, held := ours[a.Index]
+	switch {
+	case held && d.Mode != "native":
+		r.add(Note, about, "a driver with native XDP is faster", "sluice's program runs in %s mode", d.Mode)
+	case held:
+		r.add(Good, about, "", "sluice's program is attached, native; %d entries", len(d.Entries))
+	case a.Xdp != nil && a.Xdp.Attached:
+		r.add(Bad, about, "ip link set dev "+a.Name+" xdp off, if nobody needs it", "XDP program %d of somebody else is attached: nothing is accelerated there", a.Xdp.ProgId)
+	}
+	if len(d.Owners) > 0 && os.Geteuid() == 0 {
+		r.add(Good, about, "", "queues belong to processes %v (0: the kernel)", d.Owners)
+	}
+}
