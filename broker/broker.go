@@ -40,6 +40,8 @@ type Broker struct {
 	spare   spare
 	past    [proto.NumCounters]uint64 // counters of processes that ended
 	grace   map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
+	mirrors []*mirrored
+	nmirror uint64 // names of mirrors
 }
 
 // Start starts a broker, which ends with ctx or by Close. Only root can.
@@ -106,6 +108,7 @@ func (b *Broker) Close() {
 	}
 	b.wg.Wait()
 	b.mu.Lock()
+	b.endMirrors(nil)
 	b.dropHeld(func(*heldOrphan) bool { return true })
 	for _, s := range b.spaces {
 		s.close()

@@ -83,7 +83,7 @@ func Move(socket string, op proto.Op, w proto.Which) (m proto.Moves, err error) 
 		return m, err
 	}
 	defer unix.Close(door)
-	c, _, err := proto.Open(door, proto.Hello{Program: string(op)}, moveTimeout)
+	c, _, err := proto.Open(door, proto.Hello{Program: string(op), Tool: true}, moveTimeout)
 	if err != nil {
 		return m, fmt.Errorf("%s: %w", op, err)
 	}

@@ -42,6 +42,7 @@ type client struct {
 	collect   *[]offer // where offers go while a grant is being made
 	orphans   int      // waiting for it to take
 	rescues   map[steer.Tuple]bool
+	looks     bool // is a tool's: asked for a mirror
 }
 
 // ask is an event that waits for its answer.

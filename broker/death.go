@@ -41,6 +41,7 @@ func (b *Broker) drop(c *client, why string) {
 	asks := c.asks
 	c.asks = map[uint64]*ask{}
 	rest := c.leave()
+	b.endMirrors(c)
 	s := c.space
 	if s != nil {
 		s.refs++ // for the resets

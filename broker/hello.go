@@ -49,6 +49,9 @@ func (b *Broker) readHello(c *client) error {
 	}
 	b.goDo(func() { b.watch(c, pidfd) })
 	b.reply(c, p, proto.Welcome{Version: proto.Version, Pid: c.pid, Token: c.token}, nil)
+	b.mu.Lock()
+	b.mirrorNew(c, h.Tool)
+	b.mu.Unlock()
 	b.log.Debugf("broker: %v: hello, uid %d", c, c.uid)
 	return nil
 }

@@ -26,6 +26,7 @@ type Status struct {
 	Leases   []LeaseStatus     `json:"leases"`
 	Devices  []DeviceStatus    `json:"devices"`
 	Counters Counters          `json:"counters"`
+	Mirror   *MirrorStatus     `json:"mirror,omitempty"`
 	Ended    map[string]uint64 `json:"ended"` // the counters of processes that ended, summed; root only
 }
 
@@ -81,6 +82,11 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 	sort.Slice(s.Leases, func(i, j int) bool { return s.Leases[i].Lease < s.Leases[j].Lease })
 	if !devices {
 		return s
+	}
+	for _, m := range b.mirrors {
+		if m.device != nil {
+			s.Mirror = m.status()
+		}
 	}
 	s.Ended = map[string]uint64{}
 	for i, name := range proto.CounterNames {
@@ -147,7 +153,7 @@ func Query(socket string, timeout time.Duration) (Status, error) {
 		return s, err
 	}
 	defer unix.Close(door)
-	c, _, err := proto.Open(door, proto.Hello{Program: "status"}, timeout)
+	c, _, err := proto.Open(door, proto.Hello{Program: "status", Tool: true}, timeout)
 	if err != nil {
 		return s, fmt.Errorf("broker status: %w", err)
 	}

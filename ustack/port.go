@@ -41,6 +41,18 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	s.fill(p)
 }
 
+// SwapVI puts another over the same queue in the place of a virtual interface, such as one that shows its packets to somebody.
+func (s *Stack) SwapVI(ifindex, queue int, vi efvi.VI) {
+	for _, p := range s.ports {
+		if p != nil && p.info.Ifindex == ifindex && p.info.Queue == queue {
+			p.vi, p.sums = vi, nil
+			if p.info.TxChecksum {
+				p.sums, _ = vi.(efvi.Summer)
+			}
+		}
+	}
+}
+
 // RemoveVI stops using the virtual interface of a queue. The frames in its rings stay out of use until Reclaim: as long
 // as another process holds the socket the device may still write to them.
 func (s *Stack) RemoveVI(ifindex, queue int) {

@@ -12,6 +12,7 @@ type Hello struct {
 	Version int    `json:"version"`
 	Program string `json:"program,omitempty"` // for people: argv[0]
 	Frames  int    `json:"frames,omitempty"`  // umem frames wished for; 0: the broker's default
+	Tool    bool   `json:"tool,omitempty"`    // looks at others; has no engine
 }
 
 // Welcome answers hello.

@@ -38,6 +38,7 @@ const (
 	OpDetach     Op = "detach"     // Which -> Moves: connections of programs go to the kernel. The broker asks the same of each engine
 	OpAttach     Op = "attach"     // Which -> Moves: the other way
 	OpInspect    Op = "inspect"    // Inspect -> Inspected, a memfd of Record. The broker asks the same of the process's engine
+	OpMirror     Op = "mirror"     // Mirror[, a tap device] -> nothing. Without a device "ring" events follow, until the channel closes
 	OpStatus     Op = "status"     // nothing -> the broker's Status as JSON
 )
 
@@ -47,6 +48,8 @@ const (
 	OpVIs      Op = "vis"      // VIs, XSKs: queues added to the lease
 	OpAccepted Op = "accepted" // Accepted, a kernel socket -> answer with nothing once it is in the accept queue
 	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
+	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer
+	OpRing     Op = "ring"     // Ring, a ring: to who asked for a mirror: a program's packets come there
 	OpGone     Op = "gone"     // Gone: the device vanished; its VIs are dead
 )
 

@@ -67,6 +67,7 @@ type Engine struct {
 
 	wishes      []wish // to be shown to the C side, the first is
 	inspections []*inspection
+	taps        []tapped
 
 	turned   int64 // when the last turn was
 	nextLook int64 // when the broker and the routes are looked at next

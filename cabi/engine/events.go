@@ -63,6 +63,8 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		err = e.attach(p)
 	case proto.OpInspect:
 		err = e.inspect(now, p)
+	case proto.OpTap:
+		err = e.tap(p)
 	}
 	if err != nil {
 		e.debug("%s: %v", p.Op, err)

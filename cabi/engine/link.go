@@ -121,6 +121,7 @@ func (e *Engine) lost(now int64, why error) {
 	e.hangUp()
 	e.wishes = nil
 	e.forgetInspections()
+	e.untapAll()
 	e.link.lostAt, e.link.retry = now, now+retrySoon
 	e.info("broker went away (%v): connections go on, looking for a new one", why)
 }

@@ -185,6 +185,9 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 	}
 	e.plane.stack.AddVI(l.vi)
 	e.plane.lanes = append(e.plane.lanes, l)
+	if len(e.taps) > 0 {
+		e.tapLane(l)
+	}
 	e.sh.setRing(l.ring, l.vi, e.plane.mem.Bytes)
 	l.vi.LeaveKicks(e.boot.Kicks)
 	e.debug("queue %d of %s: native XDP %v, zero copy %v", info.Queue, info.Device, info.Native, l.vi.Info().ZeroCopy)

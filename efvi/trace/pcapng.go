@@ -25,18 +25,20 @@ const (
 	byteOrderMagic   = 0x1a2b3c4d
 	linkTypeEthernet = 1
 	optionEnd        = 0
+	optionComment    = 1
 	optionName       = 2 // if_name, in an interface block
 	optionFlags      = 2 // epb_flags, in a packet block
 	optionResolution = 9 // if_tsresol
 	nanoseconds      = 9 // 10^-9 s
 )
 
-// Writer writes packets of one interface in pcapng. It gathers them in memory that it reuses, and
+// Writer writes packets in pcapng. It gathers them in memory that it reuses, and
 // writes at Flush.
 type Writer struct {
-	w   io.Writer
-	buf []byte
-	err error
+	w      io.Writer
+	buf    []byte
+	err    error
+	ifaces uint32
 }
 
 // flushAt is how much is gathered at most, in bytes, before it is written without being asked.
@@ -54,7 +56,13 @@ func NewWriter(w io.Writer, device string) *Writer {
 	x.u32(0xffffffff)
 	x.end(at)
 
-	at = x.begin(blockInterface)
+	x.AddInterface(device)
+	return x
+}
+
+// AddInterface tells of one more Ethernet interface, and returns its number for Note. The first has number 0.
+func (x *Writer) AddInterface(device string) uint32 {
+	at := x.begin(blockInterface)
 	x.u16(linkTypeEthernet)
 	x.u16(0)
 	x.u32(0) // no limit to a packet's length
@@ -62,21 +70,33 @@ func NewWriter(w io.Writer, device string) *Writer {
 	x.option(optionResolution, nanoseconds)
 	x.option(optionEnd)
 	x.end(at)
-	return x
+	x.ifaces++
+	return x.ifaces - 1
 }
 
-// Packet notes one packet; now is in nanoseconds since 1970.
-func (x *Writer) Packet(now int64, d Direction, b []byte) {
+// Packet notes one packet of the first interface; now is in nanoseconds since 1970.
+func (x *Writer) Packet(now int64, d Direction, b []byte) { x.Note(0, now, d, len(b), b, "") }
+
+// Note notes a packet of an interface, of which b may be the beginning only: it was wire bytes long. The comment may be empty.
+func (x *Writer) Note(iface uint32, now int64, d Direction, wire int, b []byte, comment string) {
 	if x.err != nil {
 		return
 	}
 	at := x.begin(blockPacket)
-	x.u32(0) // interface
+	x.u32(iface)
 	x.u32(uint32(uint64(now) >> 32))
 	x.u32(uint32(uint64(now)))
 	x.u32(uint32(len(b)))
-	x.u32(uint32(len(b)))
+	x.u32(uint32(wire))
 	x.bytes(b)
+	if comment != "" {
+		x.u16(optionComment)
+		x.u16(uint16(len(comment)))
+		x.buf = append(x.buf, comment...)
+		for n := len(comment); n%4 != 0; n++ {
+			x.buf = append(x.buf, 0)
+		}
+	}
 	x.u16(optionFlags)
 	x.u16(4)
 	x.u32(uint32(d))

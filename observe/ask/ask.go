@@ -27,7 +27,7 @@ func Dial(socket, name string) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, _, err := proto.Open(door, proto.Hello{Program: name}, Timeout)
+	c, _, err := proto.Open(door, proto.Hello{Program: name, Tool: true}, Timeout)
 	if err != nil {
 		unix.Close(door)
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -98,4 +98,28 @@ func closeAll(fds []int) {
 	for _, fd := range fds {
 		unix.Close(fd)
 	}
+}
+
+// Mirror asks for the packets of programs; Rings then tells where they come.
+func (b *Broker) Mirror(m proto.Mirror, fds ...int) error {
+	_, err := b.c.Call(proto.OpMirror, m, fds, nil, Timeout)
+	return err
+}
+
+// Rings returns one more program's ring, whose descriptor is the caller's; fd -1: none now. It waits no longer than that.
+func (b *Broker) Rings(wait time.Duration) (r proto.Ring, fd int, err error) {
+	p, err := b.c.Next()
+	if p == nil && err == nil && wait > 0 {
+		unix.Poll([]unix.PollFd{{Fd: int32(b.c.FD()), Events: unix.POLLIN}}, int(wait/time.Millisecond))
+		p, err = b.c.Next()
+	}
+	if p == nil || err != nil {
+		return r, -1, err
+	}
+	defer p.CloseFDs()
+	if p.Op != proto.OpRing || len(p.FDs) != 1 {
+		return r, -1, nil
+	}
+	fd, p.FDs = p.FDs[0], nil
+	return r, fd, p.Into(&r)
 }

@@ -1,0 +1,125 @@
+package mirror
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/efvi/loop"
+)
+
+func ring(t testing.TB, size, snap int) (*Writer, *Reader) {
+	t.Helper()
+	fd, err := New(size, snap)
+	require.NoError(t, err)
+	defer unix.Close(fd)
+	w, err := OpenWriter(fd)
+	require.NoError(t, err)
+	r, err := OpenReader(fd)
+	require.NoError(t, err)
+	t.Cleanup(func() { w.Close(); r.Close() })
+	return w, r
+}
+
+// Packets come out as they went in, in order, around the ring's end many times; those that found no room are counted, all others are there.
+func TestPacketsComeOutAsTheyWentIn(t *testing.T) {
+	w, r := ring(t, 1<<16, 1<<16)
+	rnd := rand.New(rand.NewPCG(1, 2))
+	var in [][]byte
+	dropped := uint64(0)
+	var p Packet
+	for i := range 20000 {
+		b := make([]byte, rnd.IntN(1600))
+		for j := range b {
+			b[j] = byte(rnd.Uint32())
+		}
+		before := r.Dropped()
+		w.Put(int64(i), Inbound, 3, 1, b)
+		if r.Dropped() > before {
+			dropped++
+		} else {
+			in = append(in, b)
+		}
+		for rnd.IntN(40) > 20 {
+			ok, err := r.Next(&p)
+			require.NoError(t, err)
+			if !ok {
+				break
+			}
+			require.True(t, bytes.Equal(in[0], p.Data))
+			require.Equal(t, len(in[0]), p.Wire)
+			require.EqualValues(t, 3, p.Ifindex)
+			in = in[1:]
+		}
+	}
+	for range in {
+		ok, err := r.Next(&p)
+		require.NoError(t, err)
+		require.True(t, ok)
+	}
+	ok, _ := r.Next(&p)
+	require.False(t, ok)
+	require.NotZero(t, dropped)
+	require.Equal(t, dropped, r.Dropped())
+}
+
+func TestLongPacketsAreCut(t *testing.T) {
+	w, r := ring(t, 1<<16, 60)
+	w.Put(7, Outbound, 1, 0, make([]byte, 1500))
+	var p Packet
+	ok, err := r.Next(&p)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Len(t, p.Data, 60)
+	require.Equal(t, 1500, p.Wire)
+	require.EqualValues(t, Outbound, p.Direction)
+	require.EqualValues(t, 7, p.Time)
+}
+
+// FuzzReader: whatever a program writes into the memory, the reader ends or errs.
+func FuzzReader(f *testing.F) {
+	f.Add([]byte{40, 0, 0, 0, 8, 0, 0, 0}, uint64(40))
+	f.Fuzz(func(t *testing.T, data []byte, head uint64) {
+		w, r := ring(t, 1<<16, 1500)
+		copy(w.data, data)
+		w.h.head.Store(head)
+		var p Packet
+		for range 1 << 14 {
+			if ok, err := r.Next(&p); !ok || err != nil {
+				return
+			}
+		}
+	})
+}
+
+func TestTheVIShowsBothDirections(t *testing.T) {
+	memory := func() efvi.Memory { return efvi.Memory{Bytes: make([]byte, 4*efvi.FrameSize)} }
+	am, bm := memory(), memory()
+	a, b := loop.New(am, bm, loop.Config{Info: efvi.Info{Device: "veth0", Ifindex: 9, Queue: 2}})
+	w, r := ring(t, 1<<16, 1500)
+	v := Wrap(a, am, []*Writer{w}, func() int64 { return 42 })
+	copy(am.Frame(0), "out")
+	require.True(t, v.Send(0, 0, 3))
+	require.NoError(t, v.Flush())
+	v.Post([]uint32{1})
+	copy(bm.Frame(0), "inbox")
+	b.Send(0, 0, 5)
+	require.NoError(t, b.Flush())
+	var ev [4]efvi.Event
+	require.Equal(t, 2, v.Poll(ev[:]))
+	for _, want := range []string{"out", "inbox"} {
+		var p Packet
+		ok, err := r.Next(&p)
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, want, string(p.Data))
+		require.EqualValues(t, 9, p.Ifindex)
+	}
+	require.Zero(t, testing.AllocsPerRun(100, func() { w.Put(1, Inbound, 1, 1, am.Frame(0)[:1500]) }))
+	require.EqualValues(t, magic, binary.NativeEndian.Uint32(w.mem))
+}
