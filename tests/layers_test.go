@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"ustack":        {"efvi", "ustack"},
 	"fallback":      {"fallback"},
 	"knobs":         {},
+	"observe":       {"afxdp", "broker", "efvi", "knobs", "observe"},
 	"broker":        {"afxdp", "efvi", "fallback", "broker"},
 	"testbed":       {"afxdp", "efvi", "testbed"},
 	"cabi":          {"afxdp", "efvi", "fallback", "ustack", "cabi", "broker/proto", "knobs"},

@@ -24,6 +24,7 @@ const (
 
 type brokerFlags struct {
 	socket, pins, level string
+	metrics             string
 	forPID, readyFD     int
 	hide                int
 	policy              string
@@ -49,6 +50,7 @@ func brokerCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.hide, "hide", 0, "receive queues to hide from the kernel on devices with ntuple filters (never tried on a real card)")
 	cmd.Flags().StringVar(&f.policy, "policy", "", "file that says which users may have which devices and ports (default "+defaultPolicy+" if it is there)")
 	cmd.Flags().BoolVar(&f.repair, "repair", false, "put RSS tables and rules back that a broker left behind which was killed, and end")
+	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus at this address, as 127.0.0.1:9464; nobody asks who reads them")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
 	return cmd
@@ -71,6 +73,13 @@ func (f brokerFlags) serve() error {
 		return err
 	}
 	defer b.Close()
+	if f.metrics != "" {
+		end, err := serveMetrics(b, f.metrics)
+		if err != nil {
+			return err
+		}
+		defer end()
+	}
 	if f.forPID == 0 {
 		<-ctx.Done()
 		return nil
