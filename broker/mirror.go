@@ -1,8 +1,8 @@
 package broker
 
 import (
-	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,10 +18,21 @@ type mirrored struct {
 	want   proto.Mirror
 	taps   map[*client]bool
 	device *tapDevice
+	rings  map[*client]*mirror.Reader // the device's
 }
 
-// maxMirrors bounds them; each is another copy of every packet.
+// maxMirrors bounds each user's; each is another copy of every packet of his programs.
 const maxMirrors = 8
+
+// mirrorsOf counts a user's.
+func (b *Broker) mirrorsOf(uid uint32) (n int) {
+	for _, m := range b.mirrors {
+		if m.who == nil && uid == 0 || m.who != nil && m.who.uid == uid {
+			n++
+		}
+	}
+	return n
+}
 
 // opMirror begins a mirror, or ends the device's.
 func opMirror(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
@@ -35,27 +46,43 @@ func opMirror(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if want.Snap == 0 {
 		want.Snap = 1 << 16
 	}
+	begun, err := b.beginMirror(c, want, p.FDs)
+	if err == nil {
+		begun.Wait()
+	}
+	return nil, nil, err
+}
+
+// tapTimeout is how long a mirror waits for a program to begin; one that is stopped begins when it goes on.
+const tapTimeout = time.Second
+
+// beginMirror begins one; begun is done when the programs of now show their packets.
+func (b *Broker) beginMirror(c *client, want proto.Mirror, fds []int) (begun *sync.WaitGroup, err error) {
+	begun = new(sync.WaitGroup)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	onDevice := want.Off || len(p.FDs) == 1
+	onDevice := want.Off || len(fds) == 1
 	switch {
 	case onDevice && c.uid != 0:
-		return nil, nil, refuse("mirror: only root may have a device")
+		return nil, refuse("mirror: only root may have a device")
 	case onDevice:
 		b.endDevice()
 	}
 	if want.Off {
-		return nil, nil, nil
+		return begun, nil
 	}
-	if len(b.mirrors) >= maxMirrors {
-		return nil, nil, refuse("mirror: %d are on already", maxMirrors)
+	if b.mirrorsOf(c.uid) >= maxMirrors {
+		return nil, refuse("mirror: %d are on already", maxMirrors)
+	}
+	if c.uid != 0 {
+		want.Size = min(want.Size, proto.DefaultRing)
 	}
 	b.nmirror++
-	m := &mirrored{id: b.nmirror, who: c, want: want, taps: map[*client]bool{}}
+	m := &mirrored{id: b.nmirror, who: c, want: want, taps: map[*client]bool{}, rings: map[*client]*mirror.Reader{}}
 	if onDevice {
-		f, err := dupFile(p.FDs[0], "mirror")
+		f, err := dupFile(fds[0], "mirror")
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		m.who, m.device = nil, newTapDevice(f)
 		b.goDo(func() { m.device.run(b.stopping) })
@@ -63,10 +90,10 @@ func opMirror(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	c.looks = true
 	b.mirrors = append(b.mirrors, m)
 	for o := range b.clients {
-		b.tap(m, o)
+		b.tap(m, o, begun)
 	}
 	b.log.Infof("broker: %v: mirrors the packets of %d programs", c, len(m.taps))
-	return nil, nil, nil
+	return begun, nil
 }
 
 // mirrorNew shows a process that has just come, before it has any queue.
@@ -75,12 +102,12 @@ func (b *Broker) mirrorNew(c *client, tool bool) {
 		return
 	}
 	for _, m := range b.mirrors {
-		b.tap(m, c)
+		b.tap(m, c, new(sync.WaitGroup))
 	}
 }
 
 // tap makes the ring between a program and a mirror, if the one may see the other.
-func (b *Broker) tap(m *mirrored, o *client) {
+func (b *Broker) tap(m *mirrored, o *client, begun *sync.WaitGroup) {
 	if o.gone || o.looks || o.token == "" || m.want.Pid != 0 && m.want.Pid != o.pid || m.who != nil && m.who.uid != 0 && m.who.uid != o.uid {
 		return
 	}
@@ -95,7 +122,8 @@ func (b *Broker) tap(m *mirrored, o *client) {
 		if err != nil {
 			return
 		}
-		m.device.add(r)
+		m.rings[o] = r
+		m.device.news <- ringNews{r, false}
 	} else {
 		ring := proto.Ring{Pid: o.pid, Program: o.program}
 		if o.space != nil {
@@ -104,12 +132,17 @@ func (b *Broker) tap(m *mirrored, o *client) {
 		m.who.tell(proto.OpRing, ring, fd)
 	}
 	m.taps[o] = true
-	o.tell(proto.OpTap, proto.Tap{Mirror: m.id}, fd)
+	begun.Add(1)
+	o.ask(proto.OpTap, proto.Tap{Mirror: m.id}, []int{fd}, tapTimeout, func(*proto.Packet, error) { begun.Done() })
 }
 
 // endMirrors ends those of a tool, or (nil) all, and forgets a program.
 func (b *Broker) endMirrors(c *client) {
 	for _, m := range slices.Clone(b.mirrors) {
+		if r := m.rings[c]; r != nil {
+			m.device.news <- ringNews{r, true}
+			delete(m.rings, c)
+		}
 		if delete(m.taps, c); m.who == c && (c != nil || m.device != nil) || c == nil {
 			b.endMirror(m)
 		}
@@ -132,97 +165,4 @@ func (b *Broker) endMirror(m *mirrored) {
 	if m.device != nil {
 		m.device.close()
 	}
-}
-
-// tapDevice is a network device that packets are written to.
-type tapDevice struct {
-	file  *os.File
-	fresh chan *mirror.Reader
-	end   chan struct{}
-	count chan MirrorStatus // holds the latest
-}
-
-// MirrorStatus is the mirror interface's.
-type MirrorStatus struct {
-	Packets uint64 `json:"packets"`
-	Dropped uint64 `json:"dropped"` // because the ring or the device was full
-}
-
-func newTapDevice(f *os.File) *tapDevice {
-	d := &tapDevice{file: f, fresh: make(chan *mirror.Reader, 4096), end: make(chan struct{}), count: make(chan MirrorStatus, 1)}
-	d.count <- MirrorStatus{}
-	return d
-}
-
-func (d *tapDevice) add(r *mirror.Reader) {
-	select {
-	case d.fresh <- r:
-	default:
-		r.Close()
-	}
-}
-
-func (d *tapDevice) close() { close(d.end) }
-
-func (m *mirrored) status() *MirrorStatus {
-	s := <-m.device.count
-	m.device.count <- s
-	return &s
-}
-
-// mirrorPause is how often the rings are looked at.
-const mirrorPause = time.Millisecond
-
-// run writes packets to the device until it is closed.
-func (d *tapDevice) run(stopping chan struct{}) {
-	defer d.file.Close()
-	tick := time.NewTicker(mirrorPause)
-	defer tick.Stop()
-	var rings []*mirror.Reader
-	var s MirrorStatus
-	failed := uint64(0)
-	for {
-		select {
-		case <-d.end:
-		case <-stopping:
-		case r := <-d.fresh:
-			rings = append(rings, r)
-			continue
-		case <-tick.C:
-			s.Dropped = failed
-			for i := 0; i < len(rings); i++ {
-				if !d.drain(rings[i], &s.Packets, &failed) {
-					rings[i].Close()
-					rings = append(rings[:i], rings[i+1:]...)
-					i--
-					continue
-				}
-				s.Dropped += rings[i].Dropped()
-			}
-			<-d.count
-			d.count <- s
-			continue
-		}
-		for _, r := range rings {
-			r.Close()
-		}
-		return
-	}
-}
-
-// drain writes what is there; false: the ring is no good.
-func (d *tapDevice) drain(r *mirror.Reader, written, failed *uint64) bool {
-	var p mirror.Packet
-	for range 1 << 16 {
-		ok, err := r.Next(&p)
-		if !ok {
-			return err == nil
-		}
-		if _, err := d.file.Write(p.Data); err != nil {
-			*failed++
-			continue
-		}
-		*written++
-	}
-	return true
 }

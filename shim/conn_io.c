@@ -11,6 +11,7 @@
 #include "raw.h"
 #include "ready.h"
 #include "wait.h"
+#include "usdt.h"
 
 #define PIECE 64 // buffers given to the engine at once
 
@@ -163,6 +164,7 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
         r = discard(f, room, flags);
     else
         r = ENGINE(sl_recv, h, piece, count, (flags & (MSG_PEEK | MSG_OOB)) | turn, info);
+    PROBE(recv, h, r);
     *full = r > 0 && (size_t)r == room;
     *mark = r > 0 && info->msg_flags & SL_AT_MARK;
     info->msg_flags &= ~SL_AT_MARK;
@@ -231,6 +233,7 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         if (done > 0 && error_waits(f))
             return finish(f, done, 0);
         ssize_t r = ENGINE(sl_send, atomic_load(&f->handle), piece, count, (flags & (MSG_MORE | MSG_OOB | MSG_FASTOPEN)) | more);
+        PROBE(send, atomic_load(&f->handle), r);
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);

@@ -12,6 +12,7 @@
 #include "probe.h"
 #include "raw.h"
 #include "wait.h"
+#include "usdt.h"
 
 static int option(int fd, int name)
 {
@@ -138,6 +139,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
     if (flags < 0 || !engine_need())
         return NULL;
     int h = c ? ENGINE(sl_connect_data, fd, sa, n, c->iov, c->n, &c->took) : ENGINE(sl_connect, fd, sa, n, fresh);
+    PROBE(connect, fd, h);
     bool deferred = h > 0 && h & SL_DEFERRED;
     if (deferred)
         h &= ~SL_DEFERRED;

@@ -11,6 +11,7 @@
 #include "notes.h"
 #include "own.h"
 #include "sigstack.h"
+#include "slow.h"
 
 struct engine_calls {
     int (*sl_start)(struct sl_shared *, const struct sl_boot *);
@@ -53,9 +54,11 @@ void after_engine(void);    // wait.h
 
 // ENGINE(sl_recv, h, ...) is the only way to call the engine.
 #define ENGINE(fn, ...) __extension__({               \
+    int64_t engine_since_ = slow_begin();             \
     engine_enter();                                   \
     __auto_type engine_ret_ = engine.fn(__VA_ARGS__); \
     engine_leave();                                   \
+    slow_end(engine_since_, #fn);                     \
     engine_ret_;                                      \
 })
 

@@ -5,6 +5,7 @@
 #include <link.h>
 #include <sys/mman.h>
 
+#include "clock.h"
 #include "door.h"
 #include "engine.h"
 #include "image.h"
@@ -17,8 +18,8 @@
 #include "refuse.h"
 #include "signals.h"
 #include "threads.h"
-#include "clock.h"
 #include "wait.h"
+#include "usdt.h"
 
 struct engine_calls engine;
 static struct engine_life no_life;
@@ -131,6 +132,7 @@ static bool bring_up(void)
     engine_pid = (int)RAW(SYS_getpid);
     atomic_store_explicit(&engine_life->shared, memory, memory_order_release);
     wait_start();
+    PROBE(engine_start, engine_pid, 0);
     return true;
 }
 

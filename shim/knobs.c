@@ -70,6 +70,15 @@ static const char *set_spin(struct knobs *k, const char *v)
     return NULL;
 }
 
+static const char *set_slow(struct knobs *k, const char *v)
+{
+    long n = number(v, (int)strnlen(v, 100), 1000000);
+    if (n < 0)
+        return "want a number from 0 to 1000000";
+    k->slow_usec = (unsigned)n;
+    return NULL;
+}
+
 static unsigned fast_bit(const char *name, size_t len)
 {
     static const char *const names[] = { "batch", "peek", "cork", "prefetch", "checksum" };
@@ -127,6 +136,7 @@ static const struct {
     { "SLUICE_FAST", set_fast },
     { "SLUICE_LISTEN", set_listen },
     { "SLUICE_LOG", set_log },
+    { "SLUICE_SLOW_USEC", set_slow },
     { "SLUICE_SPIN_USEC", set_spin },
 };
 #define KNOBS (sizeof table / sizeof table[0])

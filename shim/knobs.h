@@ -38,6 +38,7 @@ struct knobs {
     struct rules connect;
     struct rules listen;
     unsigned spin_usec;
+    unsigned slow_usec; // log calls of the engine that take longer; 0: none
     unsigned fast; // FAST_* bits
     int log_level; // 0 off, 1 error, 2 info, 3 debug
     char log_path[256];

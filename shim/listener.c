@@ -18,6 +18,7 @@
 #include "real.h"
 #include "rules.h"
 #include "wait.h"
+#include "usdt.h"
 
 static pthread_mutex_t need_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); // this thread has need_lock
@@ -122,6 +123,7 @@ static void enter(int fd, struct file *f)
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     RAW(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
     int h = ENGINE(sl_listen, fd, f->backlog);
+    PROBE(listen, fd, h);
     if (h >= 0) {
         file_set_handle(f, h);
         epoll_fd_taken(fd, f);

@@ -14,6 +14,7 @@
 #include "raw.h"
 #include "sleep.h"
 #include "wait.h"
+#include "usdt.h"
 
 static pthread_mutex_t settle_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -124,6 +125,7 @@ int conn_handover(int fd, struct file *f)
     int r = -EBUSY;
     for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
         r = ENGINE(sl_handover, atomic_load(&f->handle));
+        PROBE(handover, atomic_load(&f->handle), r);
         if (r == -EBUSY) {
             struct pollfd p[SLEEP_ENGINE];
             struct timespec ms = { 0, 5000000 };
@@ -249,6 +251,7 @@ void file_dispose(struct file *f)
     if (!shared())
         return;
     int r = ENGINE(sl_close, h);
+    PROBE(close, h, r);
     if (r >= 0 && (r & SL_KERNEL_FD) && !f->settled)
         RAW(SYS_close, r & ~SL_KERNEL_FD);
 }

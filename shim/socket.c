@@ -16,6 +16,7 @@
 #include "raw.h"
 #include "ready.h"
 #include "wait.h"
+#include "usdt.h"
 
 INTERPOSE int socket(int domain, int type, int proto)
 {
@@ -89,6 +90,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     struct sockaddr_storage name;
     socklen_t length = sizeof name;
     int h = ENGINE(sl_accept, lh, (struct sockaddr *)&name, &length);
+    PROBE(accept, lh, h);
     if (h < 0 || h & SL_KERNEL_FD) {
         RAW(SYS_close, fd);
         if (h < 0)

@@ -7,6 +7,7 @@
 #include "real.h"
 #include "stage.h"
 #include "wait_run.h"
+#include "usdt.h"
 
 static inline void pause_cpu(void)
 {
@@ -79,7 +80,9 @@ static int sleep_loop(struct wait *w, const sigset_t *mask, const struct signals
             return -EINTR;
         if (over(w, now_ns()))
             return expired(w);
+        PROBE(sleep, w->nfds, w->deadline);
         w->kernel = sleep_until(w->shared, w->fds, w->nfds, w->deadline, mask, &engine);
+        PROBE(wake, w->kernel, engine);
         bool signalled = w->kernel < 0;
         if (signalled)
             w->kernel = 0;

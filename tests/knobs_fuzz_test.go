@@ -83,7 +83,7 @@ func goAnswer(k *knobs.Knob, v string) string {
 		rules, _ = knobs.ParseListen(v)
 	case "SLUICE_CONNECT":
 		rules, _ = knobs.ParseConnect(v)
-	case "SLUICE_SPIN_USEC":
+	case "SLUICE_SLOW_USEC", "SLUICE_SPIN_USEC":
 		n, _ := strconv.Atoi(v)
 		return fmt.Sprint(n)
 	default:

@@ -28,6 +28,7 @@ func TestBothParsersAgreeOnKnobs(t *testing.T) {
 		"SLUICE_FAST":       {"all", "none", "batch", "peek,cork", "batch,checksum,peek,prefetch,cork", "batch,batch", "", "batch,", "none,batch", "Batch", "kick"},
 		"SLUICE_LISTEN":     {"*", "none", "80", "8000-8100", "80,443", "192.0.2.1:443", "[2001:db8::1]:443", "192.0.2.1:*", "*:80", "", "0", "65536", "80-", "-80", "90-80", "http", "1.2.3:80", "::1:80", "[::1]", "80,", "[1.2.3.4]:80", "+80", " 80", "080", "1.2.3.04:80", "1.2.3.4:", "[fe80::1%eth0]:80", "99999999999999999999", strings.Repeat("80,", 63) + "80", strings.Repeat("80,", 64) + "80"},
 		"SLUICE_LOG":        {"off", "error", "info", "debug", "/dev/null", "", "loud", "relative/path"},
+		"SLUICE_SLOW_USEC":  {"0", "100", "1000000", "", "-1", "1000001", "1ms"},
 		"SLUICE_SPIN_USEC":  {"0", "20", "1000000", "", "-1", "+1", "1000001", "20us", " 1", "99999999999999999999"},
 		"SLUICE_NONSENSE":   {"1", ""},
 	}

@@ -83,7 +83,7 @@ func FuzzState(f *testing.F) {
 		m := &StateMap{mem: mem, head: (*header)(unsafe.Pointer(&mem[0])),
 			counters: (*[NumCounters]atomic.Uint64)(unsafe.Pointer(&mem[stateCounters])),
 			slots:    unsafe.Slice((*slot)(unsafe.Pointer(&mem[stateTable])), slots)}
-		m.head.magic, m.head.version, m.head.slots = magic, Version, StateSlots
+		m.head.magic, m.head.version, m.head.slots = magic, stateVersion, StateSlots
 		m.head.used.Store(used)
 		if err := m.check(); (err == nil) != (magic == stateMagic) {
 			t.Fatalf("magic %#x: %v", magic, err)

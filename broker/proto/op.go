@@ -48,7 +48,7 @@ const (
 	OpVIs      Op = "vis"      // VIs, XSKs: queues added to the lease
 	OpAccepted Op = "accepted" // Accepted, a kernel socket -> answer with nothing once it is in the accept queue
 	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
-	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer
+	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer -> answer with nothing if asked
 	OpRing     Op = "ring"     // Ring, a ring: to who asked for a mirror: a program's packets come there
 	OpGone     Op = "gone"     // Gone: the device vanished; its VIs are dead
 )

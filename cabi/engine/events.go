@@ -64,7 +64,9 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 	case proto.OpInspect:
 		err = e.inspect(now, p)
 	case proto.OpTap:
-		err = e.tap(p)
+		if err = e.tap(p); err == nil && p.ID != 0 {
+			e.answer(now, p, "", nil)
+		}
 	}
 	if err != nil {
 		e.debug("%s: %v", p.Op, err)

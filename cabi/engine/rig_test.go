@@ -66,6 +66,7 @@ func newPairRig(t testing.TB) *pairRig {
 		Pool: pbuf.New(mem[0].Bytes, efvi.FrameSize), Rand: random, Routes: toward{ourAddr, theirs.MAC},
 		Sink: sink{r.e}, Registry: registry{r.e},
 	})}
+	require.NoError(t, r.e.plane.counters.find(r.e, r.e.plane.stack))
 	r.e.plane.stack.AddVI(a)
 	r.peer = ustack.New(ustack.Config{Pool: pbuf.New(mem[1].Bytes, efvi.FrameSize), Rand: random, Routes: toward{theirAddr, ours.MAC}})
 	r.peer.AddVI(b)

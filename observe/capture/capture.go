@@ -29,10 +29,12 @@ type Capture struct {
 
 	Packets uint64 // written
 	lost    uint64 // of rings that are closed
+	looks   uint64
 }
 
 type ring struct {
 	*mirror.Reader
+	pid  int
 	from string // "nginx[4711]"
 }
 
@@ -45,8 +47,11 @@ type packet struct {
 // Begin asks for the packets of all programs that this user may see, or of one process, and of those to come. w gets pcapng.
 func Begin(b *ask.Broker, pid int, w io.Writer) (*Capture, error) {
 	c := &Capture{b: b, out: trace.NewWriter(w, "sluice"), ifaces: map[string]uint32{}}
-	c.out.Flush()
-	return c, b.Mirror(proto.Mirror{Pid: pid})
+	if err := b.Mirror(proto.Mirror{Pid: pid}); err != nil {
+		return nil, err
+	}
+	c.out.Flush() // who waits for the file's beginning knows that no packet is missed from here on
+	return c, nil
 }
 
 // pause is how long the rings are left alone when there was nothing in them.
@@ -91,7 +96,7 @@ func (c *Capture) arrivals() error {
 		if err != nil {
 			return err
 		}
-		c.rings = append(c.rings, &ring{reader, fmt.Sprintf("%s[%d]", r.Program, r.Pid)})
+		c.rings = append(c.rings, &ring{reader, r.Pid, fmt.Sprintf("%s[%d]", r.Program, r.Pid)})
 	}
 }
 
@@ -101,8 +106,11 @@ const maxBatch = 8192
 // look writes what is in the rings, oldest first, and returns how many packets that was.
 func (c *Capture) look() int {
 	c.batch, c.store = c.batch[:0], c.store[:0]
+	c.looks++
 	for i := 0; i < len(c.rings); i++ {
-		if c.take(c.rings[i]) != nil { // its program wrote nonsense into it
+		ended := c.ended(c.rings[i]) // before the look: what it wrote last is taken
+		n, err := c.take(c.rings[i])
+		if err != nil || n == 0 && ended { // an error: its program wrote nonsense into it
 			c.lost += c.rings[i].Dropped()
 			c.rings[i].Close()
 			c.rings = append(c.rings[:i], c.rings[i+1:]...)
@@ -119,19 +127,24 @@ func (c *Capture) look() int {
 	return len(c.batch)
 }
 
-func (c *Capture) take(r *ring) error {
-	for range maxBatch {
+// ended looks, each second, whether a ring's program is there.
+func (c *Capture) ended(r *ring) bool {
+	return c.looks%(uint64(time.Second/pause)) == 0 && unix.Kill(r.pid, 0) == unix.ESRCH
+}
+
+func (c *Capture) take(r *ring) (n int, err error) {
+	for n = range maxBatch {
 		var p packet
 		ok, err := r.Next(&p.Packet)
 		if !ok {
-			return err
+			return n, err
 		}
 		p.from, p.at, p.size = r.from, len(c.store), len(p.Data)
 		c.store = append(c.store, p.Data...)
 		p.Data = nil
 		c.batch = append(c.batch, p)
 	}
-	return nil
+	return n, nil
 }
 
 // iface is the number in the file of a device's queue.

@@ -78,6 +78,7 @@ func TestTopOfRedisUnderLoad(t *testing.T) {
 	redis := testrig.Start(t, r.Server, r.Env(), testrig.Built(t, "sluice"), "run", "--", "redis-server", "--port", "6379", "--protected-mode", "no",
 		"--save", "", "--appendonly", "no", "--dir", r.Dir)
 	testrig.Until(t, "redis", func() bool { return r.Status().QueuesByPID()[redis.Pid()] > 0 })
+	r.waitOwner(redis.Pid())
 	bench := testrig.Start(t, r.Client, nil, "redis-benchmark", "-h", r.Server.IPv4.String(), "-c", "20", "-n", "100000000", "-t", "get", "-q")
 	testrig.Until(t, "twenty connections", func() bool { return len(r.ss(r.Server, "--accelerated", "state", "established")) == 20 })
 	out := r.sluice(r.Server, "top", "-b", "-n", "1", "-d", "0.5")

@@ -48,6 +48,7 @@ type puppet struct {
 	in  io.Writer
 	out *bufio.Reader
 	t   *testing.T
+	rig *rig // of an accelerated one
 }
 
 const puppetSource = `
@@ -99,6 +100,9 @@ func (r *rig) puppet(node *testbed.Node, env []string) *puppet {
 	path := filepath.Join(r.T.TempDir(), "said")
 	require.NoError(r.T, exec.Command("mkfifo", path).Run())
 	p := &puppet{in: w, t: r.T}
+	if env != nil {
+		p.rig = r
+	}
 	quoted := append([]string{"-c", `p=$1; shift; exec "$@" >$p`, "sh", path, name}, args...)
 	p.Proc = testrig.StartWithInput(r.T, node, in, env, "sh", quoted...)
 	in.Close()
@@ -117,5 +121,24 @@ func (p *puppet) do(format string, args ...any) string {
 	require.NoError(p.t, err, "%s", p.Output())
 	line = strings.TrimSpace(line)
 	require.NotContains(p.t, line, "error", format, args)
+	if p.rig != nil && strings.HasPrefix(format, "listen") {
+		p.rig.waitOwner(p.Pid())
+	}
 	return line
+}
+
+// waitOwner waits until all queues are a process's: from then on no connection of its listeners is the kernel's.
+func (r *rig) waitOwner(pid int) {
+	r.T.Helper()
+	testrig.Until(r.T, "all queues to be the program's", func() bool {
+		devices := r.Status().Devices
+		for _, d := range devices {
+			for _, o := range d.Owners {
+				if o != pid {
+					return false
+				}
+			}
+		}
+		return len(devices) > 0
+	})
 }

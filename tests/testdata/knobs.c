@@ -38,6 +38,8 @@ int main(void)
             tell("rules", &k.listen);
         else if (strcmp(entry, "SLUICE_CONNECT") == 0)
             tell("rules", &k.connect);
+        else if (strcmp(entry, "SLUICE_SLOW_USEC") == 0)
+            printf("%u\n", k.slow_usec);
         else if (strcmp(entry, "SLUICE_SPIN_USEC") == 0)
             printf("%u\n", k.spin_usec);
         else
