@@ -13,6 +13,7 @@ var needed = map[uintptr]string{
 	unix.CAP_NET_ADMIN:        "XDP, AF_XDP, TCP_REPAIR, ethtool",
 	unix.CAP_NET_RAW:          "AF_XDP and packet sockets",
 	unix.CAP_NET_BIND_SERVICE: "connections of ports below 1024 that go to the kernel",
+	unix.CAP_CHOWN:            "sockets of connections that go to the kernel are their program's user's",
 	unix.CAP_BPF:              "programs and maps",
 	unix.CAP_PERFMON:          "programs that read the kernel's sockets",
 	unix.CAP_SYS_ADMIN:        "network namespaces of programs, the mount of a bpffs",

@@ -3,6 +3,7 @@ package security
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,7 @@ import (
 )
 
 // kept are the numbers of the capabilities that cmd/sluice keeps.
-var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK}
+var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE, unix.CAP_CHOWN, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK}
 
 func TestTheBrokerKeepsFewCapabilities(t *testing.T) {
 	r := testrig.New(t, testbed.Config{})
@@ -63,6 +64,39 @@ func TestThePolicyIsObeyed(t *testing.T) {
 		}
 		p.Stop(unix.SIGTERM)
 	}
+}
+
+// A connection that goes to the kernel belongs to its program's user there, as if the kernel had accepted it.
+func TestAMovedConnectionIsItsUsers(t *testing.T) {
+	r := testrig.New(t, testbed.Config{})
+	bin := filepath.Join(r.Dir, "bin")
+	require.NoError(t, os.Mkdir(bin, 0o755))
+	for _, f := range []string{"sluice", "libsluice.so", "libsluice_engine.so"} { // where every user can read them
+		data, err := os.ReadFile(testrig.Built(t, f))
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(filepath.Join(bin, f), data, 0o755))
+	}
+	p := testrig.Start(t, r.Server, append(r.Env(), "SLUICE_LISTEN=8000"), "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups",
+		filepath.Join(bin, "sluice"), "run", "--", "/usr/bin/python3", "-u", "-m", "http.server", "--directory", r.Dir, "8000")
+	testrig.Until(t, "queues", func() bool {
+		if st := r.Status(); len(st.QueuesByPID()) == 1 {
+			return true
+		}
+		testrig.Try(r.Client, nil, "curl", "-s", "-m", "1", fmt.Sprintf("http://%s:8000/", r.Server.IPv4))
+		return false
+	})
+	var c net.Conn
+	require.NoError(t, r.Client.Do(func() (err error) {
+		c, err = net.Dial("tcp", fmt.Sprintf("%s:8000", r.Server.IPv4))
+		return err
+	}))
+	defer c.Close()
+	_, err := c.Write([]byte("GET / HTTP/1.0\r\n"))
+	require.NoError(t, err)
+	testrig.Until(t, "the connection in the kernel, with its user", func() bool {
+		testrig.Try(nil, r.Env(), testrig.Built(t, "sluice"), "detach", fmt.Sprint(p.Pid()))
+		return strings.Contains(testrig.Run(t, r.Server, "ss", "-tneH", "state", "established", "sport", "8000"), "uid:65534")
+	})
 }
 
 // Without its policy a broker would allow everything, so it does not start.
