@@ -49,7 +49,7 @@ const ethernetHeader = 14
 // MTU is MaxMTU if the device's is larger.
 func (d Device) Info(queue int, l Layout, native bool) efvi.Info {
 	return efvi.Info{
-		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, MAC: d.MAC, MTU: min(d.MTU, MaxMTU),
+		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, Queues: d.Queues, MAC: d.MAC, MTU: min(d.MTU, MaxMTU),
 		ZeroCopy: l.ZeroCopy, Native: native,
 		PartialChecksum: d.Driver == "veth" || d.Driver == "virtio_net",
 	}

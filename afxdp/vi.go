@@ -22,6 +22,7 @@ type VI struct {
 	zeroCopy bool
 	left     bool // kicks are somebody else's: see LeaveKicks
 	mem      efvi.Memory
+	bursts   *burster
 }
 
 var (
@@ -165,7 +166,7 @@ func (v *VI) Close() error {
 	if v.fd < 0 {
 		return nil
 	}
-	err := errors.Join(v.unmap(), unix.Close(v.fd))
+	err := errors.Join(v.unmap(), v.endBursts(), unix.Close(v.fd))
 	v.fd = -1
 	if err != nil {
 		return fmt.Errorf("close VI: %w", err)

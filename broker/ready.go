@@ -25,7 +25,7 @@ const maxOffer = proto.MaxFDs - 4
 func (c *client) offer(d *device, q *queue) {
 	layout, err1 := json.Marshal(q.xsk.Layout())
 	info, err2 := json.Marshal(efvi.Info{
-		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, MAC: d.MAC, MTU: d.MTU,
+		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, Queues: len(d.queues), MAC: d.MAC, MTU: d.MTU,
 		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == "native", PartialChecksum: d.partialChecksum(),
 	})
 	if err1 != nil || err2 != nil {

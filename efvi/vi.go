@@ -46,9 +46,12 @@ type Info struct {
 	Device  string  // name of the interface in its network namespace
 	Ifindex int     // its number there
 	Queue   int     // which of its receive queues
+	Queues  int     // how many it has; 0: not known
 	MAC     [6]byte // its address
 	MTU     int     // bytes of IP packet, without the Ethernet header
 	VLAN    uint16  // identifier of the IEEE 802.1Q tag that its frames carry, 0 for none
+
+	MaxBurst int // most bytes of payload that a Burst may have; 0: the VI takes none
 
 	ZeroCopy bool // the device reads and writes our frames itself
 	Native   bool // XDP runs in the driver, not on the kernel's generic path

@@ -76,9 +76,9 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "batch", "checksum", "cork", "peek", "prefetch":
+		case "batch", "checksum", "cork", "peek", "prefetch", "tso":
 		default:
-			return fmt.Errorf("%q is none of batch, checksum, cork, peek, prefetch", name)
+			return fmt.Errorf("%q is none of batch, checksum, cork, peek, prefetch, tso", name)
 		}
 	}
 	return nil

@@ -29,7 +29,8 @@ enum {
     FAST_CORK = 4,  // cork: what is written under TCP_CORK enters the engine in one call
     FAST_PREFETCH = 8,  // prefetch: packets are fetched into the cache while the engine is being entered
     FAST_CHECKSUM = 16, // checksum: the engine leaves TCP's sum to the device
-    FAST_ALL = 31,
+    FAST_TSO = 32,      // tso: the engine's: runs of segments leave as one
+    FAST_ALL = 63,
 };
 
 struct knobs {

@@ -148,4 +148,6 @@ func (e *endpoint) route() bool {
 	return true
 }
 
-func (e *endpoint) setHop(h Hop) { e.hop, e.hopGen = e.st.hops.shared(h), uint32(e.st.routes.Generation()) }
+func (e *endpoint) setHop(h Hop) {
+	e.hop, e.hopGen = e.st.hops.shared(h), uint32(e.st.routes.Generation())
+}

@@ -6,9 +6,12 @@ import (
 
 // port is a VI and what the stack knows about the frames it has.
 type port struct {
-	vi     efvi.VI
-	sums   efvi.Summer // nil: checksums are ours
-	info   efvi.Info
+	vi   efvi.VI
+	sums efvi.Summer // nil: checksums are ours
+	info efvi.Info
+
+	burster efvi.Burster // vi, if it takes bursts
+
 	slot   int
 	posted int  // frames in its receive ring
 	ring   int  // how many it holds, once that is known
@@ -18,6 +21,9 @@ type port struct {
 // AddVI starts to use a virtual interface over the pool's memory.
 func (s *Stack) AddVI(vi efvi.VI) {
 	p := &port{vi: vi, info: vi.Info(), slot: -1, ring: s.pool.Len()}
+	if b, ok := vi.(efvi.Burster); ok && p.info.MaxBurst > 0 && p.info.VLAN == 0 {
+		p.burster = b
+	}
 	for i, q := range s.ports {
 		if q == nil && !s.limbo[i] {
 			p.slot = i
@@ -156,6 +162,7 @@ func (s *Stack) portFor(ifindex int, prefer *port) *port {
 
 // flush kicks every device that was given frames, once.
 func (s *Stack) flush() {
+	s.endBurst() // without room the next turn tries again
 	for _, p := range s.ports {
 		if p != nil && p.queued {
 			p.queued = p.vi.Flush() != nil // an error loses nothing: the next turn tries again

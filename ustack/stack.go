@@ -97,6 +97,8 @@ type Stack struct {
 	now  int64
 	rx   rxState
 	txIP ip.Header
+
+	burst burst
 }
 
 // New makes a stack. An eighth of the pool's frames is kept from the program's data: see pbuf.Pool.SetReserve.

@@ -39,6 +39,9 @@ func (s *Stack) NextDeadline() int64 {
 }
 
 func (s *Stack) unsent() bool {
+	if s.burst.e != nil {
+		return true
+	}
 	for _, p := range s.ports {
 		if p != nil && p.queued {
 			return true

@@ -47,6 +47,9 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		}
 		return s.block(e)
 	}
+	if joined, room := s.joins(e, p, h, payload, off, n); joined || !room {
+		return joined || s.block(e)
+	}
 	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n, leave: p.sums != nil && e.hop.Resolved}
 	if !s.frameFor(&o) {
 		return s.block(e)
@@ -125,10 +128,7 @@ func payloadSum(b *pbuf.Buf, off, n int) uint16 {
 
 // send writes the headers and queues the packet, on the device or behind its neighbour's unknown address.
 func (s *Stack) send(o *packetOut) bool {
-	t := wire.TCPFields{
-		SrcPort: o.flow.Local.Port(), DstPort: o.flow.Remote.Port(), Seq: uint32(o.head.Seq), Ack: uint32(o.head.Ack),
-		Flags: o.head.Flags, Window: o.head.Wnd, Urgent: o.head.Urg, Options: &o.head.Opts,
-	}
+	t := tcpFields(o)
 	hdr := t.Len()
 	ipl := ip.HeaderLen(o.flow.Local.Addr())
 	frame := o.buf.Frame()
@@ -146,6 +146,13 @@ func (s *Stack) send(o *packetOut) bool {
 		return true
 	}
 	return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n, 0)
+}
+
+func tcpFields(o *packetOut) wire.TCPFields {
+	return wire.TCPFields{
+		SrcPort: o.flow.Local.Port(), DstPort: o.flow.Remote.Port(), Seq: uint32(o.head.Seq), Ack: uint32(o.head.Ack),
+		Flags: o.head.Flags, Window: o.head.Wnd, Urgent: o.head.Urg, Options: &o.head.Opts,
+	}
 }
 
 // ipHeader fills the stack's one IP header for a packet.

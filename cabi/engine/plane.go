@@ -49,6 +49,7 @@ type lane struct {
 	told proto.VI // as granted, to be presented to another broker
 	ref  proto.QueueRef
 	ring int // in Shared.Ring
+	tso  int // the socket that the VI sends bursts by; 0: none
 }
 
 // carries tells whether a connection's packets came in by this queue last.
@@ -183,6 +184,7 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 		e.drop(fd)
 		return err
 	}
+	e.takeBursts(l, info)
 	e.plane.stack.AddVI(l.vi)
 	e.plane.lanes = append(e.plane.lanes, l)
 	if len(e.taps) > 0 {
@@ -223,6 +225,9 @@ func (e *Engine) removeLane(p *plane, l *lane) {
 		e.unwatch(fd)
 	}
 	e.sh.disown(fd)
+	if l.tso > 0 {
+		e.sh.disown(l.tso)
+	}
 	p.stack.RemoveVI(l.ref.Ifindex, l.ref.Queue)
 	if err := l.vi.Close(); err != nil {
 		e.debug("%v", err)

@@ -68,6 +68,7 @@ type nic struct {
 	tap    func(now int64, frame []byte) // sees what is sent, before the link's faults
 	stuck  bool                          // the transmit ring, of four frames now, does not move
 	deaf   bool                          // what arrives is lost
+	bursts int                           // segments that came in bursts
 	intake func(data []byte)             // takes what arrives in the stack's place
 }
 

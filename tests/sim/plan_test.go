@@ -15,6 +15,7 @@ type plan struct {
 	MTU     int
 	Frames  int // in each host's pool
 	Backlog int
+	Bursts  bool  `json:",omitempty"` // the devices take them
 	Slow    int64 `json:",omitempty"` // ns before the program accepts what waits
 	Traits  [2]traits
 	Link    [2]Link
