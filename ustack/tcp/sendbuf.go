@@ -42,11 +42,19 @@ func perSegment(mss int) int {
 func (s *sender) mayQueue() bool { return s.q.charge < s.buf.size && s.unsent() < s.notsentLimit() }
 
 func (s *sender) notsentLimit() int {
+	limit := s.p.LimitNotsent
 	if s.buf.lowat > 0 {
-		return s.buf.lowat
+		limit = s.buf.lowat
 	}
-	return s.p.LimitNotsent
+	if s.buf.locked {
+		return limit
+	}
+	return min(limit, max(nearMost, int(s.cwnd)*s.mss))
 }
+
+// nearMost is how much may wait beyond a window before the program does. What waits is read once more when it leaves: out of a cache
+// of the processor, if it is no more than this, else out of memory, for twice the time. Linux lets several windows wait.
+const nearMost = 256 << 10
 
 // writable says whether poll tells POLLOUT: a third of the buffer is free and not too much is unsent. When it says no,
 // the next ACK that changes that sets ackOut.space.

@@ -60,6 +60,19 @@ func TestSendBufferGrows(t *testing.T) {
 	require.False(t, r.ack(n+1).space, "told once")
 }
 
+func TestWhatWaitsStaysNear(t *testing.T) {
+	r := newSendRig(t, 1448)
+	r.s.buf.size, r.s.maxWnd = 4<<20, 64<<10
+	n := r.write(1 << 20)
+	require.InDelta(t, nearMost, n, 64<<10, "a packet of the queue may exceed the limit")
+	require.False(t, r.s.writable())
+	r.s.cwnd = 10_000
+	require.True(t, r.s.writable(), "a window may wait")
+	r.s.cwnd = 10
+	r.s.buf.set(2<<20, 4<<20)
+	require.True(t, r.s.writable(), "who sets SO_SNDBUF wants that much")
+}
+
 func TestSOSndbufFixesTheSize(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.buf.set(1, 1<<20)
