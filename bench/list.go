@@ -128,7 +128,7 @@ func passingTargets() []Comparison {
 
 // NotMeasured says what of the project's table this benchmark has nothing for, and why.
 var NotMeasured = []string{
-	"RX flood dropped on the hidden queue against iptables: there is no efvi example program that drops yet",
+	"RX flood dropped on the hidden queue (efvi/examples/sink) against iptables: nothing here makes such a flood yet",
 	"engine CPU per small request without kick and program: a profile tells that, not a benchmark",
 	"memcached latencies: memaslap only tells powers of two",
 }
