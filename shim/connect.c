@@ -111,7 +111,7 @@ static bool selected(int fd, const struct sockaddr *sa, socklen_t n, bool *fresh
         || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
         return false;
     *fresh = fresh_take(fd, sa->sa_family);
-    return *fresh || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0);
+    return *fresh || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0 && !kernels_own(fd));
 }
 
 // What a SYN may take with it.

@@ -116,7 +116,7 @@ static void pause_listener(struct file *f)
 // enter puts a candidate into the engine. The kernel's listener must not block from then on: accept asks it second.
 static void enter(int fd, struct file *f)
 {
-    if (!engine_need()) {
+    if (kernels_own(fd) || !engine_need()) {
         pause_listener(f);
         return;
     }

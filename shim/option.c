@@ -68,11 +68,21 @@ static int conn_set(int fd, struct file *f, int level, int name, const void *val
     return r;
 }
 
-bool tcp_inq(int fd)
+static bool is_set(int fd, int level, int name)
 {
     int v = 0;
     socklen_t n = sizeof v;
-    return RAW(SYS_getsockopt, fd, IPPROTO_TCP, TCP_INQ, &v, &n) >= 0 && v != 0;
+    return RAW(SYS_getsockopt, fd, level, name, &v, &n) >= 0 && v != 0;
+}
+
+bool tcp_inq(int fd)
+{
+    return is_set(fd, IPPROTO_TCP, TCP_INQ);
+}
+
+bool kernels_own(int fd)
+{
+    return is_set(fd, SOL_SOCKET, SO_ZEROCOPY) || is_set(fd, SOL_SOCKET, SO_TIMESTAMPING);
 }
 
 // listener_set keeps what accepted connections inherit in step; the kernel's answer is the program's.
