@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -63,31 +64,18 @@ func (c *client) unlisten(l *listener) {
 	c.settleMembership()
 }
 
-// listDiag is struct inet_diag_req_v2 for the sockets of a family that listen.
-type listDiag struct{ family uint8 }
-
+// struct inet_diag_msg: its size in bytes, and where the socket's cookie is, two words.
 const (
-	sizeDiagRequest = 56
-	sizeDiagMessage = 72 // struct inet_diag_msg
-	diagCookie      = 44 // of the socket, two words
-	stateListen     = 10 // TCP_LISTEN
+	sizeDiagMessage = 72
+	diagCookie      = 44
 )
-
-func (listDiag) Len() int { return sizeDiagRequest }
-
-func (r listDiag) Serialize() []byte {
-	b := make([]byte, sizeDiagRequest)
-	b[0], b[1] = r.family, unix.IPPROTO_TCP
-	binary.NativeEndian.PutUint32(b[4:], 1<<stateListen)
-	return b
-}
 
 func (kernel) Listeners(ns int) (map[uint64]bool, error) {
 	out := map[uint64]bool{}
 	err := netns.Do(ns, func() error {
-		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		for _, every := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
-			req.AddData(listDiag{family})
+			req.AddData(diagRequest{netip.AddrPortFrom(every, 0)}) // a dump looks at family, state and port; 0 is every port
 			msgs, err := req.Execute(unix.NETLINK_INET_DIAG, 0)
 			if err != nil {
 				return fmt.Errorf("list listeners: %w", err)
