@@ -20,7 +20,8 @@ type device struct {
 	hidden  hider // nil: the queues are those that everybody's packets arrive on
 	queues  []*queue
 	members []*client    // in order of joining
-	entries map[key]bool // false: only old connections keep it
+	entries map[key]steer.Flags // of the listener entries that are set
+	share   uint8               // the kernel's, of 256 new connections: for members without a queue
 	flows   map[steer.Tuple]*client
 	leased  map[netip.AddrPort]*client
 	adopted bool // found after a restart; its owners may still come back
@@ -76,7 +77,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 }
 
 func newDevice(s *space, n netDevice, prog program) *device {
-	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]bool{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}}
+	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]steer.Flags{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}}
 	if d.hidden = s.hide(n); d.hidden != nil {
 		for _, i := range d.hidden.Queues() {
 			d.queues = append(d.queues, &queue{index: i})

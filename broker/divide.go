@@ -5,7 +5,8 @@ import "sort"
 // divide shares queues evenly among members and moves as few as it can. owner[q] is the index of the member that has queue q now, or
 // -1; pinned queues stay where they are. The result has, for each queue, the member that should have it (-1 if there is none).
 //
-// Everyone gets len(owner)/members queues; those who have most now keep what is over. With more members than queues the late ones get none.
+// Everyone gets len(owner)/members queues; those who have most now keep what is over. With more members than queues the late ones get none: see
+// kernelShare.
 func divide(owner []int, pinned []bool, members int) []int {
 	target := make([]int, len(owner))
 	for q := range target {
@@ -34,6 +35,15 @@ func divide(owner []int, pinned []bool, members int) []int {
 		}
 	}
 	return target
+}
+
+// kernelShare is how many of 256 new connections the kernel should get, so that members without a queue have some to accept: what would be
+// theirs if all members had the same.
+func kernelShare(queues, members int) uint8 {
+	if members <= queues || queues == 0 {
+		return 0
+	}
+	return uint8(256 * (members - queues) / members)
 }
 
 // quotas is how many queues each member should have.

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
@@ -46,6 +47,34 @@ func TestANewcomerGetsItsShareByYield(t *testing.T) {
 	b.c.Close()
 	a.gets(2)
 	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 4 }), "the rest goes back")
+}
+
+// Who has no queue lives on what the kernel accepts; it gets as much more as there are such.
+func TestMoreWorkersThanQueues(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	l := kernelListener(t, "127.0.0.1:0")
+	share := func(want steer.Flags) func() bool {
+		return func() bool { return h.see(func(p *fakeProgram) bool { return p.share == want }) }
+	}
+	a, b, c := h.engine(), h.engine(), h.engine()
+	a.ready(a.listen(l))
+	b.ready(b.listen(l))
+	a.yield()
+	b.gets(1)
+	require.True(t, share(0)())
+	g := c.listen(l)
+	c.ready(g)
+	require.Empty(t, g.VIs)
+	require.Contains(t, g.Notes[0], "the kernel gets 33 % of the connections")
+	require.True(t, share(85)())
+	d := h.engine()
+	d.ready(d.listen(l))
+	require.True(t, share(128)())
+	a.c.Close()
+	c.gets(1)
+	until(t, "the share of three", share(85))
+	d.c.Close()
+	until(t, "the share of two", share(0))
 }
 
 func TestTheSecondListenerDoesNotDisturb(t *testing.T) {

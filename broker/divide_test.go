@@ -32,3 +32,9 @@ func TestDivide(t *testing.T) {
 		require.Equal(t, c.want, divide(c.owner, pinned, c.members), c.why)
 	}
 }
+
+func TestKernelShare(t *testing.T) {
+	for _, c := range []struct{ queues, members, share int }{{2, 0, 0}, {2, 2, 0}, {4, 3, 0}, {2, 3, 85}, {2, 6, 170}, {1, 1024, 255}, {0, 1, 0}} {
+		require.EqualValues(t, c.share, kernelShare(c.queues, c.members), "%d queues, %d members", c.queues, c.members)
+	}
+}

@@ -18,30 +18,35 @@ func (d *device) setEntries() {
 		}
 	}
 	for k := range want {
-		on, there := d.entries[k]
-		if !on {
-			d.note(d.prog.SetListener(k.ip, k.port, steer.Listens))
-			d.entries[k] = true
-		}
+		there := d.has(k)
+		d.setEntry(k, steer.Listens.KernelShare(d.share))
 		if !there {
 			d.steer(k)
 		}
 	}
-	for k, on := range d.entries {
+	for k := range d.entries {
 		switch {
 		case want[k]:
 		case !d.lingers(k, owners):
 			d.unsteer(k)
 			d.note(d.prog.DelListener(k.ip, k.port))
 			delete(d.entries, k)
-		case on: // its connections go on; new ones are for whoever listens there now
-			d.note(d.prog.SetListener(k.ip, k.port, steer.NoSYN))
-			d.entries[k] = false
+		default: // its connections go on; new ones are for whoever listens there now
+			d.setEntry(k, steer.NoSYN)
 		}
 	}
 	for _, q := range d.queues {
 		d.activate(q)
 	}
+}
+
+// setEntry makes the entry what it should be.
+func (d *device) setEntry(k key, f steer.Flags) {
+	if now, there := d.entries[k]; there && now == f {
+		return
+	}
+	d.note(d.prog.SetListener(k.ip, k.port, f))
+	d.entries[k] = f
 }
 
 // has tells of an entry, also of one that only old connections keep.

@@ -131,6 +131,7 @@ func (x *fakeXSK) Close() error {
 type fakeProgram struct {
 	k         *fakeKernel
 	listeners map[key]bool
+	share     steer.Flags // of the listener that was set last
 	flows     map[steer.Tuple]bool
 	queues    map[int]int
 	quiet     map[int]bool
@@ -141,8 +142,8 @@ type fakeProgram struct {
 func (p *fakeProgram) do(f func()) error { p.k.set(f); return p.err }
 
 func (p *fakeProgram) Mode() steer.Mode { return steer.Native }
-func (p *fakeProgram) SetListener(ip netip.Addr, port uint16, _ steer.Flags) error {
-	return p.do(func() { p.listeners[key{ip, port}] = true })
+func (p *fakeProgram) SetListener(ip netip.Addr, port uint16, f steer.Flags) error {
+	return p.do(func() { p.listeners[key{ip, port}], p.share = true, f&0xff00>>8 })
 }
 func (p *fakeProgram) DelListener(ip netip.Addr, port uint16) error {
 	return p.do(func() { delete(p.listeners, key{ip, port}) })

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/sluice-net/sluice/broker/proto"
@@ -129,6 +130,8 @@ func (d *device) whyNone(c *client) string {
 	switch {
 	case len(owners) == 0:
 		return d.Name + ": no queue can be had now"
+	case d.share > 0 && slices.Contains(d.eligible(), c):
+		return fmt.Sprintf("%s: more processes listen than it has queues; the kernel gets %d %% of the connections for those without one", d.Name, int(d.share)*100/256)
 	case slices.Contains(d.eligible(), c):
 		return d.Name + ": waits for a queue of " + owners[0].String()
 	default:

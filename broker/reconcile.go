@@ -17,6 +17,10 @@ import (
 //
 // So a worker that has shown the first of its listeners waits until it has shown them all, and an unrelated program on the same device
 // stays with the kernel until the first one leaves.
+//
+// With more workers than queues those without one accept from the kernel, whose share of the connections is as large as they are many. They
+// cannot have a queue together with others: the kernel allows one umem, with one fill and one completion ring, on a queue, also in copy
+// mode, so they would read each other's memory, and each would wait for the others at every frame.
 
 // reconcile compares who has which queue with who should, and starts what is missing. It may be called at any time, under the lock.
 func (d *device) reconcile() {
@@ -33,8 +37,10 @@ func (d *device) reconcile() {
 		owner[i] = slices.Index(members, at)
 		pinned[i] = owner[i] >= 0 && !q.moving && d.isStuck(q.owner)
 	}
+	owner = d.present(owner)
+	d.share = kernelShare(len(owner), len(members))
 	yields := map[*client][]*queue{}
-	for i, m := range divide(d.present(owner), pinned, len(members)) {
+	for i, m := range divide(owner, pinned, len(members)) {
 		q := d.queues[i]
 		if d.dead { // noticed by the one before
 			return

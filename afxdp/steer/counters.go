@@ -18,6 +18,7 @@ var reasons = [...]string{
 	"icmp_redirected",  // ICMP error about one of ours, to the queue's socket
 	"redirected",       // to the queue's socket
 	"no_listener",      // SYN to a listener entry whose socket is gone, or to a leased port on which the kernel listens
+	"shared_syn",       // SYN that is left to the kernel for processes without a queue
 }
 
 // Counters says how many packets went which way, by reason. All but quiet_drop, redirected

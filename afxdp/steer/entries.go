@@ -21,6 +21,10 @@ const (
 	NoSYN                        // never: connections that are there go on, new ones are the kernel's
 )
 
+// KernelShare makes flags of which the kernel gets n of 256 new connections, 0 to 255: processes listen there that have no queue. Which
+// ones follows from the connection's addresses and ports.
+func (f Flags) KernelShare(n uint8) Flags { return f&^0xff00 | Flags(n)<<8 }
+
 // Tuple is a connection seen from this host.
 type Tuple struct{ Local, Remote netip.AddrPort }
 

@@ -50,6 +50,7 @@ enum reason {
 	ICMP_REDIRECTED,
 	REDIRECTED,
 	NO_LISTENER, /* SYN to a listener's port on which the kernel no longer listens, or to a leased one on which it does */
+	SHARED_SYN,  /* for processes that listen there and have no queue: the kernel serves them */
 	REASONS,
 };
 
@@ -114,6 +115,9 @@ enum { TAKEN = 1 };
 
 /* Flags of a listener entry, as in entries.go: SYNs only while the kernel listens there, only while it does not, or never. */
 enum { LISTENS = 1, LISTENS_NOT = 2, NO_SYN = 4 };
+
+/* And the kernel's share: of 256 new connections that many are for processes without a queue. */
+#define SHARE(flags) ((flags) >> 8 & 0xff)
 
 static __always_inline int count(__u32 reason, int verdict)
 {
@@ -366,6 +370,20 @@ static __always_inline bool socket_gone(struct flow *f, int kernel)
 	return f->flags & LISTENS ? kernel != LISTENER : f->flags & LISTENS_NOT && kernel == LISTENER;
 }
 
+/* A number of 0 to 255 that belongs to a connection: a SYN that is repeated goes where the first one went. The device's own hash has
+ * chosen the queue, so this must be another. The finish is that of MurmurHash3. */
+static __always_inline __u32 lot(struct connect_key *k)
+{
+	__u32 h = k->remote_port << 16 | k->local_port;
+
+	h = (h ^ k->remote.word[3]) * 0x9e3779b1;
+	h = (h ^ k->remote.word[2] ^ k->remote.word[1]) * 0x9e3779b1;
+	h ^= k->remote.word[0] ^ k->local.word[3];
+	h = (h ^ h >> 16) * 0x85ebca6b;
+	h = (h ^ h >> 13) * 0xc2b2ae35;
+	return h >> 24;
+}
+
 SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
@@ -384,6 +402,8 @@ int steer(struct xdp_md *ctx)
 		return count(KERNEL_SOCKET, XDP_PASS);
 	if (socket_gone(&f, kernel))
 		return count(NO_LISTENER, XDP_PASS);
+	if (f.syn && lot(&f.key) < SHARE(f.flags))
+		return count(SHARED_SYN, XDP_PASS);
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {
 		if (f.syn)

@@ -310,3 +310,35 @@ func TestEntriesAreHeldToTheirSockets(t *testing.T) {
 		r.want("redirected", 0, p.Bytes(), "an old connection")
 	}
 }
+
+// The kernel's share of new connections is what was asked for, a SYN that is repeated goes where the first one went, and connections
+// that are there stay.
+func TestTheKernelsShare(t *testing.T) {
+	r := newRig(t)
+	run, err := r.port.Program.Runner(r.bed.Server.FD())
+	require.NoError(t, err)
+	defer run.Close()
+	for _, v6 := range []bool{false, true} {
+		for _, share := range []uint8{0, 85, 170, 255} {
+			require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.Flags(0).KernelShare(share)))
+			kernel := 0
+			for port := range uint16(4096) {
+				p := r.packet(v6, 20000+2*port, anyPort)
+				first, err := run.Run(0, p.Bytes())
+				require.NoError(t, err)
+				again, err := run.Run(0, p.Bytes())
+				require.NoError(t, err)
+				require.Equal(t, first, again)
+				if first == steer.Pass {
+					kernel++
+				}
+				p.Flags = bedtest.ACK
+				late, err := run.Run(0, p.Bytes())
+				require.NoError(t, err)
+				require.EqualValues(t, steer.Redirect, late)
+			}
+			require.InDelta(t, float64(share)/256, float64(kernel)/4096, 0.04, "share %d", share)
+		}
+	}
+	r.want("shared_syn", 0, r.packet(false, 20000, anyPort).Bytes(), "the kernel's share is 255 of 256")
+}

@@ -23,6 +23,7 @@ type Site struct {
 	Workers int
 	Daemon  bool
 	NoLog   bool // no access log
+	Own     bool // each worker has a listener of its own (SO_REUSEPORT)
 }
 
 // conf is shaped as Debian's: www-data, sendfile, an access log. The log
@@ -49,8 +50,8 @@ http {
 	scgi_temp_path {{.Dir}}/scgi;
 	keepalive_timeout 65;
 	server {
-		listen {{.Port}} default_server;
-		listen [::]:{{.Port}} default_server;
+		listen {{.Port}} default_server{{if .Own}} reuseport{{end}};
+		listen [::]:{{.Port}} default_server{{if .Own}} reuseport{{end}};
 		root {{.Root}};
 		location /up/ {
 			client_max_body_size 200m;
