@@ -45,11 +45,11 @@ func (s *Stack) connect(local, remote netip.AddrPort, o *usock.Preset, dial dial
 	if err != nil {
 		return nil, 0, err
 	}
-	c, n, err := dial(f, tcp.Path{MTU: hop.MTU}, opts)
+	_, n, err := dial(f, tcp.Path{MTU: hop.MTU}, opts)
 	if err != nil {
 		return nil, 0, err
 	}
-	e := s.newEndpoint(c, keyOf(f), remote.Addr().Is6(), true, ipo)
+	e := s.newEndpoint(remote.Addr().Is6(), true, ipo)
 	e.setHop(hop)
 	e.opened()
 	e.Turn(now)

@@ -50,11 +50,17 @@ func (t *table) sum(k *key) uint32 {
 	return uint32(h ^ h>>32)
 }
 
+func (t *table) sumOf(e *endpoint) uint32 {
+	k := keyOf(e.conn.Flow)
+	return t.sum(&k)
+}
+
 func mix(a, b uint64) uint64 {
 	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
 }
 
+// find touches the slot and, almost never but for the one that is meant, an endpoint.
 func (t *table) find(k *key) *endpoint {
 	h := t.sum(k)
 	mask := uint32(len(t.slot) - 1)
@@ -62,7 +68,7 @@ func (t *table) find(k *key) *endpoint {
 		switch s := &t.slot[i]; {
 		case s.e == nil:
 			return nil
-		case s.hash == h && s.e.key == *k:
+		case s.hash == h && keyOf(s.e.conn.Flow) == *k:
 			return s.e
 		}
 	}
@@ -72,7 +78,7 @@ func (t *table) insert(e *endpoint) {
 	if 2*(t.n+1) > len(t.slot) {
 		t.grow()
 	}
-	t.put(e, t.sum(&e.key))
+	t.put(e, t.sumOf(e))
 	t.n++
 }
 
@@ -97,7 +103,7 @@ func (t *table) grow() {
 
 func (t *table) remove(e *endpoint) {
 	mask := uint32(len(t.slot) - 1)
-	i := t.sum(&e.key) & mask
+	i := t.sumOf(e) & mask
 	for t.slot[i].e != e {
 		if t.slot[i].e == nil {
 			return

@@ -5,17 +5,19 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// endpoint is a socket with its place in the stack: tables, timer, way to the peer.
+// endpoint is a socket with its connection and its place in the stack: tables, timer, way to the peer. All of it is one piece of
+// memory: what a segment touches lies side by side.
 type endpoint struct {
 	usock.Socket
 	st    *Stack
-	key   key
-	timer timerID
+	timer timer
 	flags endpointFlags
+	in    uint8 // 1 + slot of the port where its last packet came in, 0 none: answers leave by the same queue
 
 	hopGen uint32 // Router generation that hop is of, its lower half; 0: none yet
 	hop    *Hop   // shared with others of the same way; nil: none yet
-	in     *port  // where its last packet came in: answers leave by the same queue
+
+	conn tcp.Conn // of no use to a listener
 }
 
 type endpointFlags uint8
@@ -29,10 +31,19 @@ const (
 	noNeighbour // a segment was lost because nobody answers for the next hop
 )
 
-func (s *Stack) newEndpoint(c *tcp.Conn, k key, v6, accepted bool, o usock.IPOptions) *endpoint {
-	e := &endpoint{st: s, key: k, flags: inTable | dirty}
-	e.InitConn(e, c, v6, accepted, o)
-	c.Owner = e
+// makeConn is tcp.Host.NewConn: a connection's memory is its endpoint's.
+func (s *Stack) makeConn() *tcp.Conn {
+	s.made = &endpoint{}
+	return &s.made.conn
+}
+
+// newEndpoint makes the endpoint around the connection that tcp made last.
+func (s *Stack) newEndpoint(v6, accepted bool, o usock.IPOptions) *endpoint {
+	e := s.made
+	s.made = nil
+	e.st, e.flags = s, inTable|dirty
+	e.InitConn(e, &e.conn, v6, accepted, o)
+	e.conn.Owner = e
 	s.table.insert(e)
 	return e
 }
@@ -80,7 +91,7 @@ func (e *endpoint) CloseListener(now int64) {
 
 // Leave is usock.Host.
 func (e *endpoint) Leave(now int64) {
-	e.st.gone.add(e.key, now)
+	e.st.gone.add(keyOf(e.conn.Flow), now)
 	e.remove()
 }
 

@@ -70,8 +70,8 @@ func (s *Stack) RemoveVI(ifindex, queue int) {
 		s.limbo[i] = true
 		s.nports--
 		s.table.each(func(e *endpoint) {
-			if e.in == p {
-				e.in = nil
+			if int(e.in) == p.slot+1 {
+				e.in = 0
 			}
 		})
 		s.room = true
@@ -145,6 +145,14 @@ func (s *Stack) post(p *port, frames []uint32) int {
 		p.ring = p.posted
 	}
 	return took
+}
+
+// portOf is where the last packet of e came in, nil: there is none.
+func (s *Stack) portOf(e *endpoint) *port {
+	if e.in == 0 {
+		return nil
+	}
+	return s.ports[e.in-1]
 }
 
 // portFor is where to send what goes out of an interface: prefer if it belongs to it.

@@ -155,7 +155,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 			s.cnt.MinTTLDrop++
 			return
 		}
-		e.in = p
+		e.in = uint8(p.slot + 1)
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
 		c := e.Conn()
 		s.admit(c, seg)
@@ -176,14 +176,14 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 	switch {
 	case verdict == tcp.Handled:
 	case l != nil:
-		s.listen(p, l, k, seg, isn)
+		s.listen(p, l, seg, isn)
 	default:
 		tcp.Reset(s.host, f, seg, s)
 	}
 }
 
 // listen gives a segment to a listener, and the connection that came of it its place.
-func (s *Stack) listen(p *port, l *endpoint, k key, seg *tcp.Segment, isn tcp.Seq) {
+func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
 	f := &s.rx.flow
 	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
@@ -195,9 +195,9 @@ func (s *Stack) listen(p *port, l *endpoint, k key, seg *tcp.Segment, isn tcp.Se
 	if c == nil {
 		return
 	}
-	e := s.newEndpoint(c, k, l.V6(), false, *l.IP())
+	e := s.newEndpoint(l.V6(), false, *l.IP())
 	e.setHop(hop)
-	e.in = p
+	e.in = uint8(p.slot + 1)
 	e.SetLastRX(p.info.Ifindex, p.info.Queue)
 	e.opened()
 	s.activate(e)

@@ -94,6 +94,8 @@ type Stack struct {
 	roomGen uint64      // Router generation that blocked was last tried with
 	room    bool        // a transmit ring or the pool has had room since
 
+	made *endpoint // around the connection that is being made
+
 	now  int64
 	rx   rxState
 	txIP ip.Header
@@ -109,6 +111,7 @@ func New(c Config) *Stack {
 	c.Pool.SetReserve(c.Pool.Len() / 8)
 	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, reg: c.Registry, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
 	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
+	s.host.NewConn = s.makeConn
 	s.table.init(c.Rand(), c.Rand())
 	return s
 }
@@ -139,12 +142,11 @@ func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, er
 	if err != nil {
 		return nil, tcp.ErrNetUnreach
 	}
-	c, err := tcp.Adopt(now, s.host, snap, tcp.Path{MTU: hop.MTU})
-	if err != nil {
+	if _, err = tcp.Adopt(now, s.host, snap, tcp.Path{MTU: hop.MTU}); err != nil {
 		return nil, err
 	}
 	s.gone.drop(k)
-	e := s.newEndpoint(c, k, v6, true, usock.DefaultIPOptions())
+	e := s.newEndpoint(v6, true, usock.DefaultIPOptions())
 	e.setHop(hop)
 	e.opened()
 	e.Turn(now)

@@ -5,8 +5,9 @@ package ustack
 // Most deadlines move later with every ACK. The heap is lazy about that: a timer that moved later stays where it is
 // and is looked at again when it comes to the top, so an ACK costs a comparison. Setting an earlier one moves it up.
 //
-// What the heap needs to know of a timer lies together in entries, not in the endpoints: a node that moves would touch an
-// endpoint that has nothing to do with the present packet, each one a cache miss when there are many.
+// With many connections each step costs a cache miss, so memory is parted by who looks at it. What an ACK looks at is in the
+// endpoint (timer), which is at hand: a timer that moves later touches nothing else. What a node's move looks at is in
+// entries, so that it does not touch endpoints which have nothing to do with the present packet.
 type timers struct {
 	heap    []timerNode
 	entries []timerEntry // by timerID, from 1 on
@@ -19,65 +20,61 @@ type timerNode struct {
 }
 
 type timerEntry struct {
-	e        *endpoint
-	deadline int64 // 0: none
-	pos      int32 // index in the heap
+	e   *endpoint
+	pos int32 // index in the heap
 }
 
-// timerID is the endpoint's part: its entry, 0 while it has no place in the heap.
+// timer is the endpoint's part.
+type timer struct {
+	deadline int64   // 0: none
+	at       int64   // its node's
+	id       timerID // its entry, 0 while it has no place in the heap
+}
+
 type timerID int32
 
 // set makes at the deadline of e, 0 for none.
 func (t *timers) set(e *endpoint, at int64) {
-	if e.timer == 0 {
+	x := &e.timer
+	if x.id == 0 {
 		if at != 0 {
 			t.add(e, at)
 		}
 		return
 	}
-	x := t.entry(e.timer)
 	x.deadline = at
-	if at == 0 {
-		return // stays until it comes to the top
-	}
-	if i := int(x.pos); at < t.heap[i].at {
-		t.heap[i].at = at
+	if at != 0 && at < x.at { // else it stays until it comes to the top
+		i := int(t.entry(x.id).pos)
+		x.at, t.heap[i].at = at, at
 		t.up(i)
 	}
 }
 
 func (t *timers) add(e *endpoint, at int64) {
+	e.timer = timer{deadline: at, at: at}
 	if n := len(t.spare); n > 0 {
-		e.timer, t.spare = t.spare[n-1], t.spare[:n-1]
+		e.timer.id, t.spare = t.spare[n-1], t.spare[:n-1]
 	} else {
 		t.entries = append(t.entries, timerEntry{})
-		e.timer = timerID(len(t.entries))
+		e.timer.id = timerID(len(t.entries))
 	}
-	*t.entry(e.timer) = timerEntry{e: e, deadline: at, pos: int32(len(t.heap))}
-	t.heap = append(t.heap, timerNode{at, e.timer})
+	*t.entry(e.timer.id) = timerEntry{e: e, pos: int32(len(t.heap))}
+	t.heap = append(t.heap, timerNode{at, e.timer.id})
 	t.up(len(t.heap) - 1)
 }
 
 func (t *timers) entry(id timerID) *timerEntry { return &t.entries[id-1] }
 
-// deadline is when e is due, 0 for never.
-func (t *timers) deadline(e *endpoint) int64 {
-	if e.timer == 0 {
-		return 0
-	}
-	return t.entry(e.timer).deadline
-}
-
 // stop takes a timer out at once.
 func (t *timers) stop(e *endpoint) {
-	id := e.timer
+	id := e.timer.id
 	if id == 0 {
 		return
 	}
 	i, last := int(t.entry(id).pos), len(t.heap)-1
 	*t.entry(id) = timerEntry{}
 	t.spare = append(t.spare, id)
-	e.timer = 0
+	e.timer = timer{}
 	moved := t.heap[last]
 	t.heap = t.heap[:last]
 	if i < last {
@@ -90,12 +87,12 @@ func (t *timers) stop(e *endpoint) {
 // next is the earliest real deadline, 0 for none; stale nodes above it are put where they belong.
 func (t *timers) next() int64 {
 	for len(t.heap) > 0 {
-		x := t.entry(t.heap[0].id)
-		switch d := x.deadline; {
+		e := t.entry(t.heap[0].id).e
+		switch d := e.timer.deadline; {
 		case d == 0:
-			t.stop(x.e)
+			t.stop(e)
 		case d > t.heap[0].at:
-			t.heap[0].at = d
+			e.timer.at, t.heap[0].at = d, d
 			t.down(0)
 		default:
 			return d

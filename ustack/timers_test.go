@@ -17,7 +17,7 @@ func TestTimersAgainstAScan(t *testing.T) {
 	}
 	least := func() (d int64) {
 		for _, e := range all {
-			d = earlier(d, tm.deadline(e))
+			d = earlier(d, e.timer.deadline)
 		}
 		return d
 	}
@@ -34,7 +34,7 @@ func TestTimersAgainstAScan(t *testing.T) {
 			for d := least(); d != 0 && d <= now; d = least() {
 				got := tm.due(now)
 				require.NotNil(t, got, "a timer is due at %d", d)
-				require.Zero(t, got.timer)
+				require.Zero(t, got.timer.id)
 			}
 			require.Nil(t, tm.due(now))
 		default:

@@ -34,7 +34,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		s.ip.Counters.OutNoRoutes++
 		return true // as lost: the retransmission timer tries again, and gives up in the end
 	}
-	p := s.portFor(e.hop.Ifindex, e.in)
+	p := s.portFor(e.hop.Ifindex, s.portOf(e))
 	if p == nil {
 		s.ip.Counters.OutNoRoutes++
 		return true

@@ -51,11 +51,7 @@ func (s *sender) setCongestion(now int64, name string) bool {
 	default:
 		s.ownCwnd = false
 	}
-	limit := int64(0)
-	if s.pace != nil {
-		limit = s.pace.limit
-	}
-	s.usePacer(limit)
+	s.usePacer(s.pace.limit)
 	if !s.synOut && s.nxt != s.iss {
 		s.cc.event(s, now, ccStart)
 	}

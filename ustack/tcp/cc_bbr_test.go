@@ -147,7 +147,8 @@ func TestBBRRestartsFromIdle(t *testing.T) {
 // Segments leave in quanta, at the rate; a late timer is made good for.
 func TestPacerBursts(t *testing.T) {
 	r, _ := bbrRig(t)
-	r.s.rtt.min = minFilter{v: [3]int64{100 * ms, 100 * ms, 100 * ms}}
+	r.s.rtt.min = minFilter{}
+	r.s.rtt.min.add(r.now, 100*ms, minRTTWindow)
 	r.write(50_000)
 	start, sent := r.now, r.flush()
 	require.Equal(t, 2, sent, "a quantum")

@@ -28,7 +28,7 @@ type Conn struct {
 
 	probesOut uint8 // keepalive probes unanswered
 
-	path     Path
+	mtu      uint16 // of the way to the peer, IP header included
 	peerMSS  uint16 // the peer's MSS option
 	advMSS   uint16 // what we announced, minus the timestamp
 	sndScale uint8  // shift of windows we receive
@@ -99,6 +99,8 @@ const (
 type Path struct {
 	MTU int // of the way, IP header included
 }
+
+func (c *Conn) setMTU(mtu int) { c.mtu = uint16(min(max(mtu, 0), 65535)) }
 
 // State is the connection's state. A connection in TIME-WAIT is Closed: Host.Waits answers for it.
 func (c *Conn) State() State { return c.state }

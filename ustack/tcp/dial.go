@@ -31,7 +31,9 @@ func newConn(h *Host, f Flow, p Path, o *Options) *Conn {
 	if o == nil {
 		o = &defaultOptions
 	}
-	c := &Conn{Flow: f, h: h, opt: o, path: p, peerMSS: 65535}
+	c := h.newConn()
+	c.Flow, c.h, c.opt, c.peerMSS = f, h, o, 65535
+	c.setMTU(p.MTU)
 	c.advMSS = c.mssToTell()
 	return c
 }
@@ -60,7 +62,7 @@ func (c *Conn) start(now int64, iss Seq, tsOff uint32) {
 // mssToTell is our MSS option: "The MSS value to be sent in an MSS Option should be equal to the effective MTU minus the fixed
 // IP and TCP headers." RFC 9293 §3.7.1, as far as one frame holds it, or TCP_MAXSEG.
 func (c *Conn) mssToTell() uint16 {
-	n := min(c.path.MTU-c.Flow.iplen()-20, maxRecvPayload)
+	n := min(int(c.mtu)-c.Flow.iplen()-20, maxRecvPayload)
 	if c.opt.MaxSeg > 0 {
 		n = min(n, c.opt.MaxSeg)
 	}
@@ -70,7 +72,7 @@ func (c *Conn) mssToTell() uint16 {
 // mss is "Eff.snd.MSS = min(SendMSS+20, MMS_S) - TCPhdrsize - IPoptionsize" RFC 9293 §3.7.1: what a segment carries
 // besides the options it always has.
 func (c *Conn) mss() int {
-	n := min(int(c.peerMSS), c.path.MTU-c.Flow.iplen()-20)
+	n := min(int(c.peerMSS), int(c.mtu)-c.Flow.iplen()-20)
 	if c.opt.MaxSeg > 0 {
 		n = min(n, c.opt.MaxSeg)
 	}

@@ -60,7 +60,7 @@ func (c *Conn) openFast(now int64, iov [][]byte, flags int) int {
 		x.pending = flags&MsgWaits != 0 && len(iov) > 0
 		return 0
 	}
-	limit := min(mss, c.path.MTU-c.Flow.iplen()-20)
+	limit := min(mss, int(c.mtu)-c.Flow.iplen()-20)
 	if c.opt.MaxSeg > 0 {
 		limit = min(limit, c.opt.MaxSeg)
 	}

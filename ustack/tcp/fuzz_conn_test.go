@@ -292,7 +292,7 @@ func (z *fuzzer) sent(c *Conn, h *Header, b *pbuf.Buf, off, n int) {
 	}
 	size := 40 + h.Opts.Len() + n
 	must(z.t, h.Opts.Len() <= wire.TCPMaxOptions, "%d bytes of options", h.Opts.Len())
-	must(z.t, size <= max(c.path.MTU, 576), "a packet of %d bytes, the path takes %d", size, c.path.MTU)
+	must(z.t, size <= max(int(c.mtu), 576), "a packet of %d bytes, the path takes %d", size, c.mtu)
 	if n > 0 && h.Flags.Any(wire.SYN) { // Fast Open: no window is known yet, the SYN takes a number
 		z.sentData(h.Seq+1, b, off, n)
 	} else if n > 0 {

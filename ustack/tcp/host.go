@@ -14,6 +14,9 @@ type Host struct {
 	MIB    MIB
 	Waits  TimeWaits
 
+	// NewConn makes the memory of a connection, all zero; nil: new.
+	NewConn func() *Conn
+
 	send       *SendMem
 	secret     Secret
 	orphans    int // connections the program has closed
@@ -39,6 +42,13 @@ func NewHost(p *Params, pool *pbuf.Pool, rand func() uint64) *Host {
 	binary.NativeEndian.PutUint64(h.secret[8:], rand())
 	h.Waits.init(h)
 	return h
+}
+
+func (h *Host) newConn() *Conn {
+	if h.NewConn == nil {
+		return new(Conn)
+	}
+	return h.NewConn()
 }
 
 // Orphans is how many connections go on after the program closed them.

@@ -19,17 +19,17 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 		if c.rare != nil {
 			c.rare.mtuUntil = 0
 		}
-		c.path.MTU = mtu
+		c.setMTU(mtu)
 		c.syncMSS(now)
 		return
 	}
-	if mtu >= c.path.MTU {
+	if mtu >= int(c.mtu) {
 		return
 	}
-	old := c.path.MTU
-	c.path.MTU = mtu
+	old := int(c.mtu)
+	c.setMTU(mtu)
 	if !c.snd.onTooBig(now, quoted, c.mss()) {
-		c.path.MTU = old
+		c.setMTU(old)
 		return
 	}
 	x := c.rarely()
@@ -54,7 +54,7 @@ func (c *Conn) growMTU(now int64) {
 		return
 	}
 	c.rare.mtuUntil = 0
-	c.path.MTU = c.rare.linkMTU
+	c.setMTU(c.rare.linkMTU)
 	c.syncMSS(now)
 }
 

@@ -87,11 +87,11 @@ func (c *Conn) infoSender(now int64, b []byte) {
 	msec := func(at int64) uint32 { return uint32((now - at) / millisecond) }
 	put32(b, infoUnacked, s.sb.out, s.sb.sacked, s.sb.lost, s.sb.rexmit, 0)
 	put32(b, infoLastSent, msec(s.lastSent), 0, msec(c.ack.lastData), msec(max(s.lastAck, c.lastRecv)))
-	put32(b, infoPMTU, uint32(c.path.MTU), uint32(c.win.ssthresh), uint32(s.rtt.srtt/1000), uint32(s.rtt.mdev/1000),
+	put32(b, infoPMTU, uint32(c.mtu), uint32(c.win.ssthresh), uint32(s.rtt.srtt/1000), uint32(s.rtt.mdev/1000),
 		s.ssthresh, s.cwnd, uint32(c.advMSS), uint32(s.rack.reordering))
 	put32(b, infoTotalRex, s.sb.total)
 	pacing := uint64(s.windowRate())
-	if s.pace != nil {
+	if s.pace.on {
 		pacing = uint64(s.pace.rate)
 	}
 	if pacing == 0 {

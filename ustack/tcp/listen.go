@@ -163,7 +163,7 @@ func (l *Listener) offerWindow(r *halfOpen) {
 
 // mss is our MSS option for that connection.
 func (l *Listener) mss(r *halfOpen) uint16 {
-	c := Conn{Flow: r.flow, opt: l.opt, path: Path{int(r.mtu)}}
+	c := Conn{Flow: r.flow, opt: l.opt, mtu: uint16(min(r.mtu, 65535))}
 	return c.mssToTell()
 }
 

@@ -56,7 +56,7 @@ func (c *Conn) applyOptions(now int64) {
 	if o.SndBuf > 0 {
 		c.snd.buf.size, c.snd.buf.locked = o.SndBuf, true
 	}
-	c.snd.buf.lowat = o.NotsentLowat
+	c.snd.buf.lowat = clamp32(o.NotsentLowat)
 	c.snd.userTime = o.UserTimeout
 	c.snd.synTries = uint8(o.SynCount)
 	if o.NoDelay {

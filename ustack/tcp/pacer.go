@@ -3,6 +3,7 @@ package tcp
 // pacer spreads segments over time: for BBR, and for any algorithm below SO_MAX_PACING_RATE. Segments leave in bursts of
 // a quantum, as a kernel's TSO packets do, so that not each one costs a timer.
 type pacer struct {
+	on    bool  // else nothing is paced, and all is zero
 	held  bool  // a segment waited for next
 	free  uint8 // data segments that still leave unpaced: the first ten of a connection, as in Linux
 	left  int32 // bytes of the present burst that may leave at once
@@ -10,7 +11,7 @@ type pacer struct {
 	limit int64 // SO_MAX_PACING_RATE, 0 none
 	began int64 // when the present burst began
 	next  int64 // when the next burst may leave
-	wake  int64 // a segment waits for next
+	wake  int64 // when a segment that waits may leave, 0: none waits
 }
 
 // set takes a rate.
@@ -23,10 +24,7 @@ func (p *pacer) set(rate int64) {
 
 // ready says whether a segment may leave now, and sets the wake-up if not.
 func (p *pacer) ready(now int64) bool {
-	if p == nil {
-		return true
-	}
-	if p.left > 0 || now >= p.next {
+	if !p.on || p.left > 0 || now >= p.next {
 		p.wake = 0
 		return true
 	}
@@ -37,7 +35,7 @@ func (p *pacer) ready(now int64) bool {
 // sent takes the time of one segment of n bytes: "C.next_send_time = max(Now(), C.next_send_time) [...] + packet.size /
 // C.pacing_rate" draft-ietf-ccwg-bbr.
 func (p *pacer) sent(s *sender, now int64, n int) {
-	if p == nil || p.rate <= 0 || n == 0 {
+	if p.rate <= 0 || n == 0 {
 		return
 	}
 	if p.free > 0 {
@@ -67,7 +65,7 @@ const paceLate = 1e6
 // update takes the rate of an algorithm that has none of its own: "tcp_update_pacing_rate" of Linux, twice the window
 // a round trip in slow start and 1.2 times of it later.
 func (p *pacer) update(s *sender) {
-	if p != nil && !s.ownCwnd {
+	if p.on && !s.ownCwnd {
 		p.set(s.windowRate())
 	}
 }
@@ -91,28 +89,20 @@ func (s *sender) setMaxPacing(rate uint64) {
 	was := s.pace
 	s.usePacer(int64(min(rate, 1<<62)))
 	switch {
-	case s.pace == nil:
+	case !s.pace.on:
 	case !s.ownCwnd:
 		s.pace.set(s.windowRate())
-	case was != nil:
+	case was.on:
 		s.pace.set(was.rate)
 	}
 }
 
 // usePacer begins with a new pacer, or with none if neither the algorithm nor limit asks for it.
 func (s *sender) usePacer(limit int64) {
-	s.pace = nil
+	s.pace = pacer{}
 	if s.ownCwnd || limit > 0 {
-		s.pace = &pacer{limit: limit, free: paceFree}
+		s.pace = pacer{on: true, limit: limit, free: paceFree}
 	}
-}
-
-// wakeAt is when a segment that waits may leave, 0: none waits.
-func (p *pacer) wakeAt() int64 {
-	if p == nil {
-		return 0
-	}
-	return p.wake
 }
 
 const paceFree = 10 // data segments that leave unpaced

@@ -20,7 +20,7 @@ func TestPacketsOfTheSendBuffer(t *testing.T) {
 	} {
 		r := newSendRig(t, 1000)
 		r.s.wnd, r.s.maxWnd = uint32(x.window), uint32(x.window)
-		r.s.buf.size, r.s.buf.locked, r.s.buf.lowat = x.size, true, x.lowat
+		r.s.buf.size, r.s.buf.locked, r.s.buf.lowat = x.size, true, int32(x.lowat)
 		require.Equal(t, x.want, r.s.write(r.now, make([]byte, 100000), 0), x.name)
 		r.check()
 	}

@@ -3,16 +3,15 @@ package tcp
 // rack is RACK, RFC 8985: a segment is lost when one sent sufficiently later was delivered.
 type rack struct {
 	xmitAt int64 // when the most recently sent of the delivered segments left
-	end    Seq   // its end
 	rtt    int64 // its round-trip time
-	seen   bool  // reordering was seen on this path
+	end    Seq   // its end
 
 	reordering uint32 // how many segments overtake another at most
+	delivered  uint32 // rate.delivered at the last adaption: once per round trip
+	seen       bool   // reordering was seen on this path
 	steps      uint8  // reordering window in quarters of the least RTT (RACK.reo_wnd_mult)
 	persist    uint8  // recoveries until it is reset (RACK.reo_wnd_persist)
 	dsack      bool   // a DSACK since the last adaption
-	advanced   bool   // something newer was delivered
-	delivered  uint32 // rate.delivered at the last adaption: once per round trip
 }
 
 const rackPersist = 16 // "RACK.reo_wnd_persist = 16" RFC 8985 §6.2 step 4
@@ -28,7 +27,7 @@ func (s *sender) rackAdvance(a *ackWork, r *txRec) {
 		// retransmitted less than RACK.min_rtt ago" §6.2 step 2
 		return
 	}
-	k.advanced = true
+	s.rackNews = true
 	k.rtt = rtt
 	if sentAfter(r.txAt, k.xmitAt, r.end(), k.end) {
 		k.xmitAt, k.end = r.txAt, r.end()
@@ -102,10 +101,10 @@ func (s *sender) rackYoungest(r *txRec) *txRec {
 
 // rackMarkLost looks for losses after an ACK; true when it set the reordering timer.
 func (s *sender) rackMarkLost(now int64) bool {
-	if !s.rack.advanced {
+	if !s.rackNews {
 		return false
 	}
-	s.rack.advanced = false
+	s.rackNews = false
 	wait := s.rackDetect(now)
 	if wait > 0 {
 		s.tmr.set(timerReorder, now+min(wait+timerSlack, s.rto()))

@@ -78,7 +78,7 @@ func (s *sender) deadline() int64 {
 		return 0
 	}
 	d := s.tmr.at
-	for _, t := range [...]int64{s.tmr.retry, s.pace.wakeAt()} {
+	for _, t := range [...]int64{s.tmr.retry, s.pace.wake} {
 		if t != 0 && (d == 0 || t < d) {
 			d = t
 		}
@@ -100,13 +100,13 @@ func (s *sender) onTimer(now int64) timerOut {
 	if s.tmr.retry != 0 && now >= s.tmr.retry {
 		s.tmr.retry, o.send = 0, true
 	}
-	if at := s.pace.wakeAt(); at != 0 && now >= at {
+	if at := s.pace.wake; at != 0 && now >= at {
 		s.pace.wake, o.send = 0, true
 	}
 	if s.buf.starved {
 		o.space = s.freed()
 		s.buf.pause = min(2*max(s.buf.pause, ringRetry/2), 64*ringRetry)
-		s.buf.look = now + s.buf.pause
+		s.buf.look = now + int64(s.buf.pause)
 	}
 	if s.tmr.at == 0 || now < s.tmr.at {
 		return o

@@ -7,11 +7,11 @@ type rttEstimator struct {
 	mdev   int64 // mean deviation
 	maxDev int64 // the largest mdev of this round trip
 	rttvar int64 // what the RTO uses: smoothed maxDev
-	seq    Seq   // end of the round trip that maxDev is for
 	rto    int64 // without backoff
-	back   uint8 // how many times the RTO is doubled
-	min    minFilter
 	last   int64 // newest sample
+	min    minFilter
+	seq    Seq   // end of the round trip that maxDev is for
+	back   uint8 // how many times the RTO is doubled
 }
 
 const (
@@ -75,19 +75,27 @@ func (e *rttEstimator) update(hi int64) {
 
 // minFilter is the least sample of a window of time, kept as the best of the whole window and of its later parts
 // (Kathleen Nichols' filter).
+// Times are milliseconds modulo 2^32, samples units of 4 ns and 17 s at most: in every connection the filter is half as large so.
 type minFilter struct {
-	t [3]int64
-	v [3]int64
+	t [3]uint32
+	v [3]uint32 // 0: none yet
 }
 
 // minRTTWindow is how long the least round-trip time is remembered (tcp_min_rtt_wlen).
 const minRTTWindow = 300e9
 
-func (f *minFilter) get() int64 { return f.v[0] }
+const minRTTUnit = 4
 
+func (f *minFilter) get() int64 { return int64(f.v[0]) * minRTTUnit }
+
+// add takes a sample v > 0 of the time now; window is in the past what is forgotten. All are nanoseconds.
 func (f *minFilter) add(now, v, window int64) {
+	f.take(uint32(now/millisecond), uint32(min(max(v/minRTTUnit, 1), 1<<32-1)), uint32(window/millisecond))
+}
+
+func (f *minFilter) take(now, v, window uint32) {
 	if f.v[0] == 0 || v <= f.v[0] || now-f.t[2] > window {
-		f.t, f.v = [3]int64{now, now, now}, [3]int64{v, v, v}
+		f.t, f.v = [3]uint32{now, now, now}, [3]uint32{v, v, v}
 		return
 	}
 	if v <= f.v[1] {
@@ -100,13 +108,13 @@ func (f *minFilter) add(now, v, window int64) {
 }
 
 // age moves the later minima up when the first is too old, or starts collecting them in the second quarter and half.
-func (f *minFilter) age(now, v, window int64) {
+func (f *minFilter) age(now, v, window uint32) {
 	dt := now - f.t[0]
 	switch {
 	case dt > window:
-		f.t, f.v = [3]int64{f.t[1], f.t[2], now}, [3]int64{f.v[1], f.v[2], v}
+		f.t, f.v = [3]uint32{f.t[1], f.t[2], now}, [3]uint32{f.v[1], f.v[2], v}
 		if now-f.t[0] > window {
-			f.t, f.v = [3]int64{f.t[1], f.t[2], now}, [3]int64{f.v[1], f.v[2], v}
+			f.t, f.v = [3]uint32{f.t[1], f.t[2], now}, [3]uint32{f.v[1], f.v[2], v}
 		}
 	case f.t[1] == f.t[0] && dt > window/4:
 		f.t[1], f.v[1] = now, v

@@ -39,16 +39,16 @@ func TestRTOTable(t *testing.T) {
 
 func TestMinRTTForgetsAfterTheWindow(t *testing.T) {
 	var f minFilter
-	f.add(0, 10, 100)
-	f.add(30, 20, 100)
-	f.add(60, 30, 100)
-	require.EqualValues(t, 10, f.get())
-	f.add(101, 40, 100)
-	require.EqualValues(t, 20, f.get(), "the best of the rest of the window")
-	f.add(300, 50, 100)
-	require.EqualValues(t, 50, f.get())
-	f.add(301, 5, 100)
-	require.EqualValues(t, 5, f.get())
+	f.take(0, 10, 100)
+	f.take(30, 20, 100)
+	f.take(60, 30, 100)
+	require.EqualValues(t, 10, f.v[0])
+	f.take(101, 40, 100)
+	require.EqualValues(t, 20, f.v[0], "the best of the rest of the window")
+	f.take(300, 50, 100)
+	require.EqualValues(t, 50, f.v[0])
+	f.take(301, 5, 100)
+	require.EqualValues(t, 5, f.v[0])
 }
 
 func TestModelTimeoutIsLinux(t *testing.T) {

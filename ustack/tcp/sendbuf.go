@@ -1,19 +1,24 @@
 package tcp
 
-import "math/bits"
+import (
+	"math"
+	"math/bits"
+)
 
 // sendBuffer bounds what the program may queue, as Linux' sk_sndbuf does: it grows with cwnd up to tcp_wmem[2] unless
 // SO_SNDBUF fixed it.
 type sendBuffer struct {
 	size    int
 	begun   Seq   // where the packet begins that is being filled, as Linux counts packets: see packetGoal
+	lowat   int32 // TCP_NOTSENT_LOWAT in bytes, 0: the host's
 	locked  bool  // SO_SNDBUF was set
 	noSpace bool  // the program found no room: it is told when there is some (Linux' SOCK_NOSPACE)
 	starved bool  // the pool of frames was empty: look again soon
-	lowat   int   // TCP_NOTSENT_LOWAT in bytes, 0: the host's
+	pause   int32 // how long until then, ns: it doubles up to 64 ms
 	look    int64 // when to look for a frame again
-	pause   int64 // and how long after that: it doubles up to 64 ms
 }
+
+func clamp32(v int) int32 { return int32(min(max(v, 0), math.MaxInt32)) }
 
 // minSendBuffer is the least SO_SNDBUF gives, SOCK_MIN_SNDBUF.
 const minSendBuffer = 4608
@@ -44,7 +49,7 @@ func (s *sender) mayQueue() bool { return s.q.charge < s.buf.size && s.unsent() 
 func (s *sender) notsentLimit() int {
 	limit := s.p.LimitNotsent
 	if s.buf.lowat > 0 {
-		limit = s.buf.lowat
+		limit = int(s.buf.lowat)
 	}
 	if s.buf.locked {
 		return limit

@@ -42,7 +42,7 @@ type sender struct {
 	undo  undoState
 	rate  rateSampler
 	cwv   cwv
-	pace  *pacer // nil: nothing is paced
+	pace  pacer
 	prr   prr
 	train train
 	frto  frto
@@ -51,17 +51,18 @@ type sender struct {
 
 	chrono chrono
 
-	state    caState
 	cwnd     uint32 // segments
 	cwndCnt  uint32 // segments acknowledged since cwnd last grew in congestion avoidance
 	clamp    uint32 // upper limit of cwnd
 	ssthresh uint32
 	highSeq  Seq // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
 
+	state     caState
 	synOut    bool // our SYN is queued and not acknowledged
 	synData   bool // data leaves, or left, with it
 	synackOut bool // our SYN-ACK, which is not in the queue, is not acknowledged: see openSYNACK
 	finQueued bool
+	rackNews  bool // something newer was delivered since RACK looked
 
 	cc congestion
 
@@ -141,9 +142,7 @@ func (s *sender) drop() {
 	s.q.drop(s.mem)
 	s.sb = scoreboard{high: s.nxt}
 	s.tmr, s.probe = sendTimer{}, prober{}
-	if s.pace != nil {
-		s.pace.next, s.pace.wake = 0, 0
-	}
+	s.pace.next, s.pace.wake = 0, 0
 	s.tlp = tlp{}
 	s.una, s.nxt = s.end, s.end
 	s.synOut = false

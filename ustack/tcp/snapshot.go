@@ -105,9 +105,12 @@ func Adopt(now int64, h *Host, s *Snapshot, p Path) (*Conn, error) {
 	if !s.State.synchronized() || s.State == TimeWait {
 		return nil, ErrCannotMove
 	}
-	o := s.Options
-	c := newConn(h, s.Flow, p, &o)
-	c.set(flagOwnOpt)
+	var o *Options // nil: shared by all that have the defaults
+	if s.Options != DefaultOptions() {
+		own := s.Options
+		o = &own
+	}
+	c := newConn(h, s.Flow, p, o)
 	c.Ifindex, c.Queue = int32(s.Ifindex), int32(s.Queue)
 	c.setWants(s.Timestamps, s.SACK, s.Scaling, s.ECN)
 	c.state, c.peerMSS = s.State, max(s.MSS, 88)

@@ -65,7 +65,7 @@ func (c *Conn) tcpOptionChanged(now int64, name int) {
 	case tcpUserTimeout:
 		c.snd.userTime = o.UserTimeout
 	case tcpNotsentLowat:
-		c.snd.buf.lowat = o.NotsentLowat
+		c.snd.buf.lowat = clamp32(o.NotsentLowat)
 		c.wake(false, true)
 	case tcpSynCnt:
 		c.snd.synTries = uint8(o.SynCount)

@@ -13,7 +13,7 @@ type train struct {
 // cwnd has room for.
 func (s *sender) trainMost() int16 {
 	n := quantumMost / s.mss
-	if s.pace != nil {
+	if s.pace.on {
 		n = s.burst() / s.mss
 	} else if s.rtt.srtt > 0 {
 		n = max(s.autosize(s.windowRate())/s.mss, s.p.MinTSOSegs)

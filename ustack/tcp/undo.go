@@ -73,7 +73,7 @@ func (s *sender) takeBack(now int64, unmark bool) {
 	}
 	s.cwv.stamp = now
 	s.undo.on = false
-	s.rack.advanced = true
+	s.rackNews = true
 	s.mem.Stats.Undos++
 }
 

@@ -20,6 +20,7 @@ func (s *Socket) EdgeOut() uint32 { return s.edgeOut }
 
 // TCPEvent is tcp.Watcher.
 func (s *Socket) TCPEvent(in, out bool) {
+	s.edge = s.edge || in || out
 	if in {
 		s.edgeIn++
 	}
@@ -42,9 +43,9 @@ func (s *Socket) News() bool {
 		return false
 	}
 	r := s.Ready()
-	if r == s.ready && s.edgeIn == s.toldIn && s.edgeOut == s.toldOut {
+	if r == s.ready && !s.edge {
 		return false
 	}
-	s.ready, s.toldIn, s.toldOut = r, s.edgeIn, s.edgeOut
+	s.ready, s.edge = r, false
 	return true
 }

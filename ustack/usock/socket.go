@@ -58,10 +58,10 @@ type Socket struct {
 	v6       bool // AF_INET6: version 4 addresses are told as mapped ones
 	accepted bool // the program has it
 	closed   bool // the program has closed it
+	edge     bool // since News looked
 
 	edgeIn, edgeOut    uint32
 	ready              uint32 // as last told
-	toldIn, toldOut    uint32
 	rxIfindex, rxQueue int32
 }
 
