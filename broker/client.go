@@ -110,6 +110,7 @@ func (b *Broker) handle(c *client, p *proto.Packet) {
 		return
 	}
 	body, fds, err := op(b, c, p)
+	p.CloseFDs() // before the answer: a listener that the program closes then is to be closed
 	b.reply(c, p, body, err, fds...)
 	closeAll(fds)
 }

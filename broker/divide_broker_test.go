@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -187,6 +188,39 @@ func TestAVanishedDeviceIsToldAndForgotten(t *testing.T) {
 	until(t, "the device to be forgotten", func() bool { return len(h.b.Status().Devices) == 0 })
 	h.k.set(func() { delete(h.k.openErr, "7/1") })
 	require.Len(t, b.listen(l).VIs, 2, "a new one with the same number is a new one")
+}
+
+// An engine that was asked for its queues while it got ready for a connection has sent a SYN by now.
+func TestAnswersComeToAQueueThatIsAskedFor(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	a, b := h.engine(), h.engine()
+	fds, _ := bound(t, 1, 0)
+	_, err := a.lease(fds)
+	require.NoError(t, err)
+	l := kernelListener(t, "127.0.0.1:0")
+	require.Empty(t, b.listen(l).VIs)
+	require.True(t, h.see(func(p *fakeProgram) bool { return p.quiet[0] && p.quiet[1] && len(p.queues) == 0 }))
+	a.ready(proto.Grant{})
+	require.True(t, h.see(func(p *fakeProgram) bool { return p.quiet[0] && p.quiet[1] && len(p.queues) == 2 }), "quiet, but not deaf")
+	a.yield()
+	b.gets(2)
+	var c proto.Closed
+	a.event(proto.OpClosed, &c)
+	require.Len(t, c.Queues, 2, "what was posted there is free again")
+}
+
+// A listener that its program closes once it has been told of its queues is closed: the broker has no descriptor of it any more.
+func TestAShownListenerIsNotKept(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	e := h.engine()
+	for range 200 {
+		l := kernelListener(t, "127.0.0.1:0")
+		g := e.listen(l)
+		require.NoError(t, l.Close())
+		_, err := net.Dial("tcp", l.Addr().String())
+		require.ErrorIs(t, err, unix.ECONNREFUSED)
+		require.NoError(t, e.c.Tell(proto.OpUnlisten, proto.Unlisten{Cookie: g.Cookie}))
+	}
 }
 
 func TestTheLastListenerGivesAllBack(t *testing.T) {

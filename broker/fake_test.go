@@ -264,7 +264,7 @@ func (e *engine) ready(g proto.Grant) {
 	require.NoError(e.t, err)
 }
 
-// event waits for the next event, which must be op.
+// event waits for the next event, which must be op; that queues were closed is said in between.
 func (e *engine) event(op proto.Op, into any) *proto.Packet {
 	e.t.Helper()
 	for end := time.Now().Add(patience); time.Now().Before(end); {
@@ -272,6 +272,9 @@ func (e *engine) event(op proto.Op, into any) *proto.Packet {
 		require.NoError(e.t, err)
 		if p == nil {
 			time.Sleep(time.Millisecond)
+			continue
+		}
+		if p.Op == proto.OpClosed && op != proto.OpClosed {
 			continue
 		}
 		require.Equal(e.t, op, p.Op, string(p.Body))

@@ -80,9 +80,10 @@ func (c *client) queueOf(ref proto.QueueRef) *queue {
 	return nil
 }
 
-// activate lets packets go to a queue once its owner is ready for all of them.
+// activate lets packets go to a queue once its owner is ready for all of them. An owner that was asked for it while it got ready may have sent
+// a SYN by now: the answer is to come, and the queue stays quiet.
 func (d *device) activate(q *queue) {
-	if q.owner == nil || q.active || q.moving || !q.ready {
+	if q.owner == nil || q.active || !q.ready {
 		return
 	}
 	for k := range d.entries {
@@ -95,7 +96,9 @@ func (d *device) activate(q *queue) {
 		d.again()
 		return
 	}
-	d.note(d.prog.SetQuiet(q.index, false))
+	if !q.moving {
+		d.note(d.prog.SetQuiet(q.index, false))
+	}
 	q.active = true
 	d.space.b.log.Debugf("broker: %s queue %d: packets go to %v", d.Name, q.index, q.owner)
 }

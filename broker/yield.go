@@ -28,11 +28,16 @@ func (d *device) yield(c *client, qs []*queue) {
 	})
 }
 
+// closedPause is longer than a packet is on its way from the XDP program to a socket: a duplicate of one that is closed may be open for a
+// moment, while another is opened beside it (device.open).
+const closedPause = 5 * time.Millisecond
+
 // yielded frees the queues, and gives them to whoever should have them by now.
 func (d *device) yielded(c *client, qs []*queue, err error) {
 	if errors.Is(err, errGone) || d.space.b.closed {
 		return // its death has freed them
 	}
+	var gone []proto.QueueRef
 	for _, q := range qs {
 		if q.owner != c || !q.moving && !q.stuck {
 			continue
@@ -42,6 +47,10 @@ func (d *device) yielded(c *client, qs []*queue, err error) {
 			continue
 		}
 		d.vacate(q)
+		gone = append(gone, proto.QueueRef{Ifindex: d.Ifindex, Queue: q.index})
+	}
+	if len(gone) > 0 {
+		d.space.b.after(closedPause, func() { c.tell(proto.OpClosed, proto.Closed{Queues: gone}) })
 	}
 	if err != nil {
 		d.space.b.log.Infof("broker: %s: queues stay: %v", d.Name, err)

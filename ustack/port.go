@@ -41,7 +41,7 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	}
 	s.leaveSums()
 	if s.rx.owner == nil {
-		s.rx.owner = make([]uint8, s.pool.Len())
+		s.rx.owner = make([]uint16, s.pool.Len())
 	}
 	s.nports++
 	s.fill(p)
@@ -59,9 +59,9 @@ func (s *Stack) SwapVI(ifindex, queue int, vi efvi.VI) {
 	}
 }
 
-// RemoveVI stops using the virtual interface of a queue. The frames in its rings stay out of use until Reclaim: as long
-// as another process holds the socket the device may still write to them.
-func (s *Stack) RemoveVI(ifindex, queue int) {
+// RemoveVI stops using the virtual interface of a queue. The frames in its rings stay out of use until Reclaim is told of its place, which is
+// returned (-1: no such interface): as long as another process holds the socket the device may still write to them.
+func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 	for i, p := range s.ports {
 		if p == nil || p.info.Ifindex != ifindex || p.info.Queue != queue {
 			continue
@@ -76,8 +76,9 @@ func (s *Stack) RemoveVI(ifindex, queue int) {
 		})
 		s.room = true
 		s.leaveSums()
-		return
+		return i
 	}
+	return -1
 }
 
 // leaveSums keeps data that is queued for sending from being summed if every device does that.
@@ -89,14 +90,15 @@ func (s *Stack) leaveSums() {
 	s.pool.LeaveSums(leave)
 }
 
-// Reclaim takes back the frames of all removed interfaces: their devices do not touch them any more.
-func (s *Stack) Reclaim() {
+// Reclaim takes back the frames of a removed interface that its device does not touch any more: those posted to be received into, and with
+// sent those on their way out too, after which the place is free.
+func (s *Stack) Reclaim(place int, sent bool) {
 	for f, o := range s.rx.owner {
-		if o > 0 && s.limbo[o-1] {
+		if int(o) == place+1 && (sent || !s.pool.At(uint32(f)).InFlight) {
 			s.giveBack(uint32(f))
 		}
 	}
-	clear(s.limbo)
+	s.limbo[place] = !sent
 	s.room = true
 }
 
@@ -138,7 +140,7 @@ func (s *Stack) post(p *port, frames []uint32) int {
 	took := p.vi.Post(frames)
 	p.posted += took
 	for _, f := range frames[:took] {
-		s.rx.owner[f] = uint8(p.slot + 1)
+		s.rx.owner[f] = uint16(p.slot + 1)
 	}
 	for _, f := range frames[took:] {
 		s.pool.At(f).Release()

@@ -14,7 +14,7 @@ import (
 type rxState struct {
 	ev    [64]efvi.Event
 	post  [64]uint32
-	owner []uint8 // by frame: 1 + slot of the port that has it, 0: nobody
+	owner []uint16 // by frame: 1 + slot of the port that has it, 0: nobody
 	pkt   ip.Packet
 	seg   tcp.Segment
 	flow  tcp.Flow

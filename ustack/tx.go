@@ -200,7 +200,7 @@ func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) boo
 	}
 	b.InFlight = true
 	p.queued = true
-	s.rx.owner[b.Index] = uint8(p.slot + 1)
+	s.rx.owner[b.Index] = uint16(p.slot + 1)
 	s.cnt.TxPackets++
 	s.cnt.TxBytes += uint64(end - at)
 	return true

@@ -179,6 +179,11 @@ type Give struct {
 	Remote netip.AddrPort `json:"remote,omitzero"`
 }
 
+// Closed names queues that were given up and whose sockets are closed: nothing is written to the frames in their fill rings any more.
+type Closed struct {
+	Queues []QueueRef `json:"queues"`
+}
+
 // Gone tells that a device vanished.
 type Gone struct {
 	Ifindex int `json:"ifindex"`

@@ -50,6 +50,7 @@ const (
 	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
 	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer -> answer with nothing if asked
 	OpRing     Op = "ring"     // Ring, a ring: to who asked for a mirror: a program's packets come there
+	OpClosed   Op = "closed"   // Closed: what was posted to queues that were given up is the program's again
 	OpGone     Op = "gone"     // Gone: the device vanished; its VIs are dead
 )
 

@@ -51,7 +51,7 @@ func (e *Engine) kernelOr(n int, err error) int {
 		return n
 	case err == unix.EADDRNOTAVAIL: // final: the kernel, which does not know of our connections, would allow it
 		return result(0, err)
-	case e.refused, errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
+	case e.refused, errors.Is(err, errGoing), errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
 		e.info("%v", err)
 	default:
 		e.refused = true

@@ -24,6 +24,9 @@ type flow struct {
 // errRefused: the kernel's connect should be used; the reason is wrapped in it.
 var errRefused = errors.New("stays with the kernel")
 
+// errGoing is a refusal for the moment.
+var errGoing = fmt.Errorf("%w: a queue is about to go", errRefused)
+
 // Connect is sl_connect. six says that the program's address was of AF_INET6.
 func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six, fresh bool) (int, error) {
 	return e.connect(now, target{kfd, remote, six, fresh}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
@@ -51,6 +54,9 @@ type target struct {
 type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
 
 func (e *Engine) connect(now int64, t target, dial dialer) (int, error) {
+	if len(e.yields) > 0 { // they wait for handshakes, and would for this one
+		return 0, errGoing
+	}
 	f, err := e.source(now, &t)
 	if err != nil {
 		return 0, err

@@ -61,7 +61,7 @@ type Engine struct {
 	yields    []yield
 	unready   []uint64 // cookies of listeners that the broker is to be told of at readyAt
 	readyAt   int64
-	reclaimAt int64               // when the frames of queues given up can be used again; 0: none wait
+	limbo     limbo
 	said      map[string]struct{} // refusals noted already
 	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 

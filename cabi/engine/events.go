@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// yieldGrace is how long half-open connections on a queue may take to finish before it is given up.
+	// yieldGrace is how long half-open connections on a queue may take to finish before it is given up. Those that the program makes may take
+	// as long as they need: there is no such state that the kernel could be given. The broker waits no longer than it likes.
 	yieldGrace = int64(250 * time.Millisecond)
 	// yieldLook is how often their number is looked at.
 	yieldLook = int64(2 * time.Millisecond)
@@ -24,6 +25,14 @@ type yield struct {
 	queues []proto.QueueRef
 	until  int64
 	polled bool // what was in the rings when it came has been taken
+}
+
+// next is when to look at it again: what it waits for comes by packets and timers, too.
+func (y *yield) next(now int64) int64 {
+	if now < y.until {
+		return min(y.until, now+yieldLook)
+	}
+	return now + 10*yieldLook
 }
 
 // events handles what the broker has to tell, and returns how much it was.
@@ -55,6 +64,8 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		err = e.accepted(p)
 	case proto.OpGive:
 		e.give(now, p)
+	case proto.OpClosed:
+		err = e.closed(p)
 	case proto.OpGone:
 		err = e.gone(now, p)
 	case proto.OpDetach:
@@ -121,7 +132,7 @@ func (e *Engine) asked(now int64, p *proto.Packet) error {
 func (e *Engine) giveUp(now int64) {
 	for i := 0; i < len(e.yields); {
 		y := &e.yields[i]
-		if !y.polled || (now < y.until && e.halfOpen(y.queues)) {
+		if !y.polled || e.connecting() || (now < y.until && e.halfOpen(y.queues)) {
 			y.polled = true // by the next turn
 			i++
 			continue
@@ -143,9 +154,6 @@ func (e *Engine) giveUp(now int64) {
 }
 
 func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
-	if e.ports.inUse+len(e.flows) > 0 && e.connecting() {
-		return true
-	}
 	for _, l := range e.listeners {
 		for _, q := range queues {
 			if l.sock != nil && l.sock.Listener().HalfOpen(q.Ifindex, q.Queue) > 0 {
@@ -158,6 +166,9 @@ func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
 
 // connecting tells whether an active open waits for its answer, which may come by any queue.
 func (e *Engine) connecting() (some bool) {
+	if e.ports.inUse+len(e.flows) == 0 {
+		return false
+	}
 	e.plane.stack.Each(func(s *usock.Socket) { some = some || s.State() == tcp.SynSent })
 	return some
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,9 +38,6 @@ func (p *plane) metadata(l afxdp.Layout) bool {
 	p.txMetadata = l.TxMetadata && (p.txMetadata || len(p.lanes) == 0)
 	return l.TxMetadata
 }
-
-// reclaimAfter is longer than the broker needs to close the socket of a queue that was given up.
-const reclaimAfter = int64(3 * time.Second)
 
 // lane is one leased queue.
 type lane struct {
@@ -228,12 +224,10 @@ func (e *Engine) removeLane(p *plane, l *lane) {
 	if l.tso > 0 {
 		e.sh.disown(l.tso)
 	}
-	p.stack.RemoveVI(l.ref.Ifindex, l.ref.Queue)
+	e.limbo.add(l.ref, p.stack.RemoveVI(l.ref.Ifindex, l.ref.Queue))
 	if err := l.vi.Close(); err != nil {
 		e.debug("%v", err)
 	}
-	// The broker still has the socket, for a moment: frames in its rings are not ours before that.
-	e.reclaimAt = nanotime() + reclaimAfter
 }
 
 // kick wakes the kernel for what is in the transmit rings, when the C side will not do so soon.

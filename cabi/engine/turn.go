@@ -62,11 +62,8 @@ func (e *Engine) look(now int64) int {
 		e.release(now)
 	}
 	if e.plane != nil {
+		n += e.reclaim(now)
 		e.publish(now)
-		if e.reclaimAt != 0 && now >= e.reclaimAt {
-			e.reclaimAt = 0
-			e.plane.stack.Reclaim()
-		}
 	}
 	return n
 }
@@ -80,9 +77,9 @@ func (e *Engine) leave(now int64) {
 	if e.link.lostAt != 0 && e.link.client == nil {
 		d = earlier(d, e.link.retry)
 	}
-	d = earlier(earlier(d, e.readyAt), e.ports.lookAt)
+	d = earlier(earlier(earlier(d, e.readyAt), e.ports.lookAt), e.limbo.next())
 	for i := range e.yields {
-		d = earlier(d, min(e.yields[i].until, now+yieldLook))
+		d = earlier(d, e.yields[i].next(now))
 	}
 	if e.link.pending() {
 		d = earlier(d, now)
