@@ -40,6 +40,7 @@ type Broker struct {
 	spare   spare
 	past    [proto.NumCounters]uint64 // counters of processes that ended
 	grace   map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
+	dead    []dead                    // the last ones that ended with connections open
 	mirrors []*mirrored
 	nmirror uint64 // names of mirrors
 }
@@ -109,6 +110,7 @@ func (b *Broker) Close() {
 	b.wg.Wait()
 	b.mu.Lock()
 	b.endMirrors(nil)
+	b.forgetDead()
 	b.dropHeld(func(*heldOrphan) bool { return true })
 	for _, s := range b.spaces {
 		s.close()

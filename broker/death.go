@@ -48,6 +48,7 @@ func (b *Broker) drop(c *client, why string) {
 	}
 	if c.stateMap != nil {
 		b.remember(c.stateMap)
+		b.bury(c, why, len(rest))
 	}
 	c.closeFiles()
 	b.mu.Unlock()

@@ -25,6 +25,7 @@ func init() {
 		proto.OpAdopt:      opAdopt,
 		proto.OpStatus:     opStatus,
 		proto.OpInspect:    opInspect,
+		proto.OpHistory:    opHistory,
 		proto.OpMirror:     opMirror,
 		proto.OpDetach:     opDetach,
 		proto.OpAttach:     opAttach,

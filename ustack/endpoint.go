@@ -12,7 +12,8 @@ type endpoint struct {
 	st    *Stack
 	timer timer
 	flags endpointFlags
-	in    uint8 // 1 + slot of the port where its last packet came in, 0 none: answers leave by the same queue
+	in    uint8         // 1 + slot of the port where its last packet came in, 0 none: answers leave by the same queue
+	told  tcp.Condition // to the registry
 
 	hopGen uint32 // Router generation that hop is of, its lower half; 0: none yet
 	hop    *Hop   // shared with others of the same way; nil: none yet
@@ -115,6 +116,15 @@ func (e *endpoint) refresh(now int64) {
 func (e *endpoint) opened() {
 	if e.st.reg != nil {
 		e.st.reg.Opened(&e.Socket)
+	}
+}
+
+// tell tells the registry what happened to the connection.
+func (e *endpoint) tell(now int64) {
+	if is := e.Conn().Condition(); is != e.told {
+		was := e.told
+		e.told = is
+		e.st.reg.Changed(now, &e.Socket, was, is)
 	}
 }
 

@@ -43,6 +43,8 @@ type Registry interface {
 	Opened(s *usock.Socket)
 	// Gone: it does not any more (closed, in TIME-WAIT, reset, or moved to the kernel).
 	Gone(s *usock.Socket)
+	// Changed: the condition is another than the last time (0 at first). It is looked at once in each turn that touched the connection.
+	Changed(now int64, s *usock.Socket, was, is tcp.Condition)
 	// Stray asks, before a segment of an unknown flow is answered with a reset, whether the flow belongs to another stack.
 	Stray(f *tcp.Flow) bool
 }

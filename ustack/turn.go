@@ -133,6 +133,9 @@ func (s *Stack) output(e *endpoint, now int64) {
 		c.NoNeighbour(now)
 	}
 	e.flags &^= inActive | dirty | noNeighbour
+	if s.reg != nil {
+		e.tell(now)
+	}
 	if c.Closed() {
 		e.remove()
 		return

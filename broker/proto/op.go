@@ -38,6 +38,7 @@ const (
 	OpDetach     Op = "detach"     // Which -> Moves: connections of programs go to the kernel. The broker asks the same of each engine
 	OpAttach     Op = "attach"     // Which -> Moves: the other way
 	OpInspect    Op = "inspect"    // Inspect -> Inspected, a memfd of Record. The broker asks the same of the process's engine
+	OpHistory    Op = "history"    // History -> Histories, the process's state memory to read
 	OpMirror     Op = "mirror"     // Mirror[, a tap device] -> nothing. Without a device "ring" events follow, until the channel closes
 	OpStatus     Op = "status"     // nothing -> the broker's Status as JSON
 )

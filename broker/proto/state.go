@@ -12,19 +12,21 @@ import (
 //	0      magic, version, slots, used        4 × uint32, native order
 //	64     counters                           256 × uint64: CounterNames, from 64 on DetailNames
 //	4096   table                              slots × 64 bytes
+//	       histories (history.go)             slots × 128 bytes
 //
 // used is the high-water mark: no slot at or above it was ever taken.
 const (
 	stateMagic    = 0x534c5354 // "SLST"
 	stateCounters = 64
 	stateTable    = 4096
-	stateVersion  = 2
+	stateVersion  = 3
 	stateSlot     = 64
+	stateHistory  = 128
 
 	// StateSlots is how many connections the table holds; those beyond get no RST if the program is killed.
 	StateSlots = 131072
 	// StateSize is the memfd's size in bytes; untouched pages cost nothing.
-	StateSize = stateTable + StateSlots*stateSlot
+	StateSize = stateTable + StateSlots*(stateSlot+stateHistory)
 )
 
 // Counter indexes of the state memfd.
@@ -49,6 +51,7 @@ const (
 
 // Entry is a live connection in the table. State is the kernel's number for it; 0 means a free slot.
 type Entry struct {
+	Slot          int // its number, for History
 	State         int
 	Local, Remote netip.AddrPort
 	Handle        int32
@@ -82,6 +85,8 @@ type StateMap struct {
 	counters *[NumCounters]atomic.Uint64
 	slots    []slot
 	free     []int32
+
+	histories []history
 }
 
 // Count adds n to a counter.
@@ -104,6 +109,7 @@ func (m *StateMap) Add(e *Entry) int32 {
 		m.head.used.Store(u + 1)
 	}
 	if i >= 0 {
+		m.begin(i)
 		m.Set(i, e)
 	}
 	return i
@@ -142,19 +148,31 @@ func (m *StateMap) Remove(i int32) {
 func (m *StateMap) Each(f func(Entry) bool) {
 	used := min(int(m.head.used.Load()), len(m.slots))
 	for i := range m.slots[:used] {
-		s := &m.slots[i]
-		st := s.state.Load()
-		if st == 0 {
-			continue
+		if st := m.slots[i].state.Load(); st != 0 {
+			e := m.entry(i, st)
+			if m.slots[i].state.Load() == st && !f(e) {
+				return
+			}
 		}
-		e := Entry{
-			State: int(st), Handle: s.handle, Ifindex: s.ifindex, Queue: s.queue, InQ: s.inq, OutQ: s.outq,
-			Local:  netip.AddrPortFrom(netip.AddrFrom16(s.laddr).Unmap(), s.lport),
-			Remote: netip.AddrPortFrom(netip.AddrFrom16(s.raddr).Unmap(), s.rport),
-		}
-		if s.state.Load() == st && !f(e) {
+	}
+}
+
+// Ended calls f for every slot whose connection is gone, until it returns false: until another takes the slot, its history is there.
+func (m *StateMap) Ended(f func(Entry) bool) {
+	used := min(int(m.head.used.Load()), len(m.slots))
+	for i := range m.slots[:used] {
+		if m.slots[i].state.Load() == 0 && !f(m.entry(i, 0)) {
 			return
 		}
+	}
+}
+
+func (m *StateMap) entry(i int, state uint32) Entry {
+	s := &m.slots[i]
+	return Entry{
+		Slot: i, State: int(state), Handle: s.handle, Ifindex: s.ifindex, Queue: s.queue, InQ: s.inq, OutQ: s.outq,
+		Local:  netip.AddrPortFrom(netip.AddrFrom16(s.laddr).Unmap(), s.lport),
+		Remote: netip.AddrPortFrom(netip.AddrFrom16(s.raddr).Unmap(), s.rport),
 	}
 }
 

@@ -20,7 +20,7 @@ func TestStateIsSharedAndChecked(t *testing.T) {
 	defer r.Close()
 
 	a := Entry{State: 1, Local: netip.MustParseAddrPort("10.0.0.1:80"), Remote: netip.MustParseAddrPort("10.0.0.2:4000"), Handle: 5, Ifindex: 3, Queue: 1, InQ: 7}
-	b := Entry{State: 8, Local: netip.MustParseAddrPort("[fd00::1]:80"), Remote: netip.MustParseAddrPort("[fd00::2]:4001"), Handle: 6}
+	b := Entry{Slot: 1, State: 8, Local: netip.MustParseAddrPort("[fd00::1]:80"), Remote: netip.MustParseAddrPort("[fd00::2]:4001"), Handle: 6}
 	i, j := w.Add(&a), w.Add(&b)
 	var got []Entry
 	collect := func(e Entry) bool { got = append(got, e); return true }

@@ -12,6 +12,7 @@ import (
 var (
 	_ [stateSlot]byte     = [unsafe.Sizeof(slot{})]byte{}
 	_ [stateCounters]byte = [unsafe.Sizeof(header{})]byte{}
+	_ [stateHistory]byte  = [unsafe.Sizeof(history{})]byte{}
 )
 
 // NewState makes the memfd; the broker does.
@@ -35,7 +36,11 @@ func initState(fd int) error {
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL); err != nil {
 		return fmt.Errorf("state memfd seal: %w", err)
 	}
-	m, err := mapState(fd)
+	// Nobody finds it by a name; who has a descriptor to read cannot make one to write of it.
+	if err := unix.Fchmod(fd, 0o600); err != nil {
+		return fmt.Errorf("state memfd mode: %w", err)
+	}
+	m, err := mapState(fd, unix.PROT_READ|unix.PROT_WRITE)
 	if err != nil {
 		return err
 	}
@@ -45,7 +50,12 @@ func initState(fd int) error {
 }
 
 // MapState maps a state memfd, after checking that it is one and cannot shrink.
-func MapState(fd int) (*StateMap, error) {
+func MapState(fd int) (*StateMap, error) { return openState(fd, unix.PROT_READ|unix.PROT_WRITE) }
+
+// ReadState is MapState for who may only read: of the methods those that change nothing.
+func ReadState(fd int) (*StateMap, error) { return openState(fd, unix.PROT_READ) }
+
+func openState(fd, prot int) (*StateMap, error) {
 	seals, err := unix.FcntlInt(uintptr(fd), unix.F_GET_SEALS, 0)
 	if err != nil || seals&unix.F_SEAL_SHRINK == 0 {
 		return nil, fmt.Errorf("state memory is no sealed memfd")
@@ -54,7 +64,7 @@ func MapState(fd int) (*StateMap, error) {
 	if err := unix.Fstat(fd, &st); err != nil || st.Size != StateSize {
 		return nil, fmt.Errorf("state memory has %d bytes, not %d", st.Size, StateSize)
 	}
-	m, err := mapState(fd)
+	m, err := mapState(fd, prot)
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +75,8 @@ func MapState(fd int) (*StateMap, error) {
 	return m, nil
 }
 
-func mapState(fd int) (*StateMap, error) {
-	mem, err := unix.Mmap(fd, 0, StateSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func mapState(fd, prot int) (*StateMap, error) {
+	mem, err := unix.Mmap(fd, 0, StateSize, prot, unix.MAP_SHARED)
 	if err != nil {
 		return nil, fmt.Errorf("map state memory: %w", err)
 	}
@@ -75,6 +85,8 @@ func mapState(fd int) (*StateMap, error) {
 		head:     (*header)(unsafe.Pointer(&mem[0])),
 		counters: (*[NumCounters]atomic.Uint64)(unsafe.Pointer(&mem[stateCounters])),
 		slots:    unsafe.Slice((*slot)(unsafe.Pointer(&mem[stateTable])), StateSlots),
+
+		histories: unsafe.Slice((*history)(unsafe.Pointer(&mem[stateTable+StateSlots*stateSlot])), StateSlots),
 	}, nil
 }
 

@@ -127,6 +127,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 		if f, ok := s.Ref.(*flow); ok {
 			f.moved = true
 		}
+		e.note(now, s, proto.EventHandedOver)
 		s.Forget(now)
 		e.sh.Handovers++
 		done(s, l, fd)
@@ -207,6 +208,7 @@ func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
 		if err = p.add(now, s); err == nil {
 			_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: p.conns[0]}, []int{p.fd}, nil)
 			if err == nil {
+				e.note(now, s, proto.EventHandedOver)
 				s.Forget(now)
 				return
 			}

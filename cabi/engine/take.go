@@ -129,6 +129,7 @@ func (e *Engine) settleHere(now int64, kfd int, st *repair.State, six bool) (*us
 		return nil, fmt.Errorf("take %v - %v over: %w", st.Local, st.Remote, err)
 	}
 	copyMoving(now, kfd, s, st)
+	e.note(now, s, proto.EventTakenOver)
 	e.bind(s)
 	return s, nil
 }

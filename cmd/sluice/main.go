@@ -23,7 +23,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(runCommand(), brokerCommand(), statusCommand(), detachCommand(), attachCommand(), ssCommand(), netstatCommand(), doctorCommand(), tcpdumpCommand(), mirrorCommand(), topCommand(), demoCommand(), benchCommand())
+	root.AddCommand(runCommand(), brokerCommand(), statusCommand(), detachCommand(), attachCommand(), ssCommand(), netstatCommand(), doctorCommand(), tcpdumpCommand(), mirrorCommand(), topCommand(), traceCommand(), postmortemCommand(), demoCommand(), benchCommand())
 	err := root.ExecuteContext(context.Background())
 	var code exitCode
 	switch {

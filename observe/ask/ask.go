@@ -71,6 +71,20 @@ func (b *Broker) Counters(pid int) (in proto.Inspected, err error) {
 	return in, err
 }
 
+// History maps the memory with the histories of a process's connections, to read.
+func (b *Broker) History(of proto.History) (h proto.Histories, m *proto.StateMap, err error) {
+	fds, err := b.c.Call(proto.OpHistory, of, nil, &h, Timeout)
+	defer closeAll(fds)
+	if err != nil {
+		return h, nil, err
+	}
+	if len(fds) != 1 {
+		return h, nil, fmt.Errorf("process %d: %d descriptors came", h.Pid, len(fds))
+	}
+	m, err = proto.ReadState(fds[0])
+	return h, m, err
+}
+
 // maxRecords is more sockets than an engine has handles, half-open connections and TIME-WAITs by default.
 const maxRecords = 1 << 20
 

@@ -142,3 +142,16 @@ func (r *rig) waitOwner(pid int) {
 		return len(devices) > 0
 	})
 }
+
+// asNobody runs the tool as a user who owns nothing here.
+func (r *rig) asNobody(args ...string) (out, errs string, err error) {
+	r.T.Helper()
+	tool := filepath.Join(r.Dir, "sluice") // where everybody may run it
+	if _, err := os.Stat(tool); err != nil {
+		bin, err := os.ReadFile(testrig.Built(r.T, "sluice"))
+		require.NoError(r.T, err)
+		require.NoError(r.T, os.WriteFile(tool, bin, 0o755))
+	}
+	args = append([]string{"--reuid=65534", "--regid=65534", "--clear-groups", tool}, args...)
+	return testrig.Try(r.Server, r.Env(), "setpriv", args...)
+}
