@@ -27,6 +27,7 @@ func Works() []Work {
 		with(crowd(10, 100, 1000, 10_000), crowdTargets(10, 10_000)...),
 		with(largest(), crowdTargets(10, 100_000)...),
 		with(scaling(), scalingTargets()...),
+		with(looks(), lookTargets()...),
 		with(idle(), Comparison{Name: "wake-ups of an idle accelerated server", Of: Server.String(), Figure: wakeUps, Kind: Alone, Max: 0.1}),
 		with(passing(), passingTargets()...),
 	}

@@ -93,6 +93,7 @@ func (e *endpoint) CloseListener(now int64) {
 // Leave is usock.Host.
 func (e *endpoint) Leave(now int64) {
 	e.st.gone.add(keyOf(e.conn.Flow), now)
+	e.told = e.Conn().Condition() // it goes on elsewhere: its end here is none
 	e.remove()
 }
 
@@ -134,6 +135,7 @@ func (e *endpoint) remove() {
 		e.flags &^= inTable
 		e.st.table.remove(e)
 		if e.st.reg != nil {
+			e.tell(e.st.now)
 			e.st.reg.Gone(&e.Socket)
 		}
 	}

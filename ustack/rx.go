@@ -134,12 +134,16 @@ func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
 		return
 	}
 	if c != nil && c.InOrder(seg) {
+		if held > all/2 {
+			s.host.MIB.PruneCalled++
+		}
 		for held > all/2 && c.Prune() {
 			held = s.pool.Received()
 		}
 		if held <= all/2 {
 			return
 		}
+		s.host.MIB.RcvPruned++
 	}
 	s.cnt.RxPayloadDrops++
 	seg.Payload, seg.Buf = nil, nil

@@ -5,7 +5,7 @@ package proto
 // is not here is not counted, or has no meaning without a kernel.
 var DetailNames = [...]string{
 	"Ip.InReceives", "Ip.InHdrErrors", "Ip.InAddrErrors", "Ip.InUnknownProtos", "Ip.InDelivers", "Ip.OutRequests", "Ip.OutNoRoutes",
-	"Ip.ReasmFails", "Icmp.InMsgs", "Icmp.InErrors", "Icmp.InCsumErrors", "Icmp.InDestUnreachs",
+	"Ip.ReasmFails", "Ip.OutTransmits", "Icmp.InMsgs", "Icmp.InErrors", "Icmp.InCsumErrors", "Icmp.InDestUnreachs",
 	"Tcp.ActiveOpens", "Tcp.PassiveOpens", "Tcp.AttemptFails", "Tcp.EstabResets", "Tcp.InSegs", "Tcp.OutSegs",
 	"Tcp.RetransSegs", "Tcp.InErrs", "Tcp.OutRsts", "Tcp.InCsumErrors",
 	"TcpExt.SyncookiesSent", "TcpExt.SyncookiesRecv", "TcpExt.SyncookiesFailed", "TcpExt.EmbryonicRsts", "TcpExt.OfoPruned",
@@ -22,7 +22,12 @@ var DetailNames = [...]string{
 	"TcpExt.TCPSynRetrans", "TcpExt.TCPOrigDataSent", "TcpExt.TCPACKSkippedSynRecv", "TcpExt.TCPACKSkippedPAWS", "TcpExt.TCPACKSkippedSeq",
 	"TcpExt.TCPACKSkippedFinWait2", "TcpExt.TCPACKSkippedTimeWait", "TcpExt.TCPACKSkippedChallenge", "TcpExt.TCPWinProbe",
 	"TcpExt.TCPKeepAlive", "TcpExt.TCPAckCompressed", "TcpExt.TCPZeroWindowDrop", "TcpExt.TCPRcvQDrop",
-	"IpExt.InTruncatedPkts", "IpExt.InOctets", "IpExt.OutOctets",
+	"TcpExt.PruneCalled", "TcpExt.RcvPruned", "TcpExt.OutOfWindowIcmps", "TcpExt.PAWSTimewait", "TcpExt.TCPSlowStartRetrans",
+	"TcpExt.TCPFullUndo", "TcpExt.TCPPartialUndo", "TcpExt.TCPLossUndo", "TcpExt.TCPSACKReorder", "TcpExt.TCPTSReorder", "TcpExt.TCPRenoReorder",
+	"TcpExt.TCPSackRecoveryFail", "TcpExt.TCPRenoRecoveryFail", "TcpExt.TCPSackFailures", "TcpExt.TCPRenoFailures", "TcpExt.TCPLossFailures",
+	"TcpExt.TCPDSACKOfoRecv", "TcpExt.TCPDSACKRecvSegs", "TcpExt.TCPSACKDiscard", "TcpExt.TCPDelivered", "TcpExt.TCPDeliveredCE",
+	"TcpExt.TCPHystartDelayDetect", "TcpExt.TCPHystartDelayCwnd", "TcpExt.TCPMTUPSuccess", "TcpExt.TCPMTUPFail",
+	"IpExt.InTruncatedPkts", "IpExt.InOctets", "IpExt.OutOctets", "IpExt.InNoECTPkts", "IpExt.InECT1Pkts", "IpExt.InECT0Pkts", "IpExt.InCEPkts",
 	"Sluice.Crossings", "Sluice.Turns", "Sluice.Spins", "Sluice.Sleeps", "Sluice.Kicks", "Sluice.HandOvers", "Sluice.TxRingFull",
 	"Sluice.NeighWaits", "Sluice.Faults",
 	"Drop.PKT_TOO_SMALL", "Drop.OTHERHOST", "Drop.UNHANDLED_PROTO", "Drop.IP_INHDR", "Drop.IP_INADDRERRORS", "Drop.IP_NOPROTO",

@@ -34,8 +34,11 @@ func (r registry) Changed(now int64, s *usock.Socket, was, is tcp.Condition) {
 	if is.OwnClosed() != was.OwnClosed() {
 		window(proto.EventOwnWindow, is.OwnClosed())
 	}
-	if is.State() != was.State() {
-		note(proto.Event{Kind: proto.EventState, From: uint8(was.State()), To: uint8(is.State())})
+	if to := is.State(); to != was.State() {
+		if to == tcp.Closed {
+			to = r.e.plane.stack.Host().Waits.State(s.Conn().Flow)
+		}
+		note(proto.Event{Kind: proto.EventState, From: uint8(was.State()), To: uint8(to)})
 	}
 }
 

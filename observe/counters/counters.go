@@ -88,7 +88,7 @@ func (s Set) Map(zeros bool) map[string]uint64 {
 
 // Text writes the values group by group, and what each program's memory and rings hold.
 func (r *Report) Text(w io.Writer, zeros bool) {
-	r.Total.text(w, zeros)
+	r.Total.text(w, zeros, r.established())
 	for _, p := range r.Processes {
 		fmt.Fprintf(w, "%s[%d]: %d connections (%d established, %d closed by the program), %d in TIME-WAIT\n", p.Program, p.Pid,
 			p.Engine.Conns, p.Engine.CurrEstab, p.Engine.Orphans, p.Engine.TimeWaits)
@@ -104,11 +104,22 @@ var titles = map[string]string{
 	"Sluice": "Sluice", "Drop": "Drop (reasons, as the kernel's skb drop reasons)",
 }
 
-func (s Set) text(w io.Writer, zeros bool) {
+// currEstab is a gauge among the counters, behind this one as in /proc/net/snmp.
+const currEstab, behind = "Tcp.CurrEstab", "Tcp.EstabResets"
+
+// established is Tcp.CurrEstab of all.
+func (r *Report) established() (n uint64) {
+	for _, p := range r.Processes {
+		n += uint64(p.Engine.CurrEstab)
+	}
+	return n
+}
+
+func (s Set) text(w io.Writer, zeros bool, established uint64) {
 	group := ""
-	for i, name := range proto.DetailNames {
-		if s[i] == 0 && !zeros {
-			continue
+	line := func(name string, v uint64) {
+		if v == 0 && !zeros {
+			return
 		}
 		g, short, _ := strings.Cut(name, ".")
 		if g != group {
@@ -119,7 +130,13 @@ func (s Set) text(w io.Writer, zeros bool) {
 			}
 			fmt.Fprintf(w, "%s:\n", title)
 		}
-		fmt.Fprintf(w, "    %-32s%d\n", short, s[i])
+		fmt.Fprintf(w, "    %-32s%d\n", short, v)
+	}
+	for i, name := range proto.DetailNames {
+		line(name, s[i])
+		if name == behind {
+			line(currEstab, established)
+		}
 	}
 }
 
@@ -137,6 +154,7 @@ func (r *Report) JSON(w io.Writer) error {
 		Ended     map[string]uint64 `json:"ended,omitempty"`
 		Processes []process         `json:"processes"`
 	}{r.Total.Map(true), r.Ended.Map(true), []process{}}
+	out.Total[strings.ReplaceAll(currEstab, ".", "")] = r.established()
 	for _, p := range r.Processes {
 		out.Processes = append(out.Processes, process{p.Pid, p.Program, p.Stale, p.Values.Map(true), p.Engine})
 	}

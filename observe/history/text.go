@@ -28,6 +28,9 @@ func text(e proto.Event) string {
 		if e.From == 0 {
 			return "begins: " + sockets.StateName(e.To)
 		}
+		if e.To == sockets.Closed {
+			return sockets.StateName(e.From) + " -> CLOSED"
+		}
 		return sockets.StateName(e.From) + " -> " + sockets.StateName(e.To)
 	case proto.EventRetransmit:
 		return fmt.Sprintf("segments sent again: %d by now", e.N)

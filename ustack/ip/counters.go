@@ -7,12 +7,14 @@ type Counters struct {
 	InHdrErrors     uint64
 	InAddrErrors    uint64
 	InUnknownProtos uint64
-	InDiscards      uint64
 	InDelivers      uint64
 	InTruncatedPkts uint64 // IpExt
 	InOctets        uint64 // IpExt
+	InNoECTPkts     uint64 // IpExt: not ECN-capable
+	InECT1Pkts      uint64 // IpExt
+	InECT0Pkts      uint64 // IpExt
+	InCEPkts        uint64 // IpExt: congestion was experienced
 	OutRequests     uint64
-	OutDiscards     uint64
 	OutNoRoutes     uint64
 	OutOctets       uint64 // IpExt
 	ReasmFails      uint64 // fragments: the kernel's share, never ours

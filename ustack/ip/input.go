@@ -91,6 +91,7 @@ func (l *Layer) addresses(p *Packet) bool {
 		l.Counters.InAddrErrors++
 		return false
 	}
+	*[...]*uint64{&l.Counters.InNoECTPkts, &l.Counters.InECT1Pkts, &l.Counters.InECT0Pkts, &l.Counters.InCEPkts}[p.ECN]++
 	return true
 }
 

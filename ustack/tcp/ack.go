@@ -169,6 +169,7 @@ func (s *sender) checkLow(a *ackWork) {
 		}
 		s.rack.seen = true
 		s.sb.reorders++
+		s.mem.Stats.SACKReorder++
 	}
 }
 
@@ -256,8 +257,10 @@ func (a *ackWork) dubious() bool { return !a.advanced || a.sacked > 0 || a.dsack
 func (s *sender) control(a *ackWork) {
 	n := s.rate.delivered - a.priorDelivered
 	lost := s.sb.lostMarks - a.priorLost
+	s.mem.Stats.Delivered += uint64(n)
 	if a.ece {
 		s.rate.deliveredCE += n
+		s.mem.Stats.DeliveredCE += uint64(n)
 	}
 	s.cc.sample(s, a.now, s.rate.sample(s, a, n, lost))
 	switch {

@@ -51,6 +51,8 @@ func (h *hystart) round(s *sender) {
 	// to the current cwnd: ssthresh = cwnd" §4.2
 	if h.rounds++; h.rounds >= hyCSSRounds {
 		s.ssthresh = s.cwnd
+		s.mem.Stats.HystartDelay++
+		s.mem.Stats.HystartDelayCwnd += uint64(s.cwnd)
 		h.stop()
 	}
 }

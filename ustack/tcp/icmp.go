@@ -23,6 +23,10 @@ func (c *Conn) PathMTU(now int64, mtu int, quoted Seq, icmp bool) {
 		c.syncMSS(now)
 		return
 	}
+	if quoted.LT(c.snd.una) || quoted.GT(c.snd.nxt) {
+		c.h.MIB.OutOfWindowIcmps++
+		return
+	}
 	if mtu >= int(c.mtu) {
 		return
 	}
@@ -73,7 +77,11 @@ func (c *Conn) SoftError(now int64, err error, quoted Seq, hard bool) {
 	if c.halfFast() {
 		una = c.snd.iss // the SYN-ACK may be quoted
 	}
-	if c.state == Closed || c.is(flagFrozen) || quoted.LT(una) || quoted.GT(c.snd.nxt) {
+	if c.state == Closed || c.is(flagFrozen) {
+		return
+	}
+	if quoted.LT(una) || quoted.GT(c.snd.nxt) {
+		c.h.MIB.OutOfWindowIcmps++
 		return // "TCP SHOULD check that the TCP sequence number [...] is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1
 	}
 	if c.connecting() || c.halfFast() && !c.rare.accepted {

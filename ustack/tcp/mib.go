@@ -9,7 +9,7 @@ type MIB struct {
 	EmbryonicRsts, ListenOverflows, ListenDrops                            uint64
 	TCPReqQFullDoCookies, TCPReqQFullDrop, TCPDeferAcceptDrop, TCPTimeouts uint64
 	TW, TWRecycled, TCPTimeWaitOverflow                                    uint64
-	PAWSActive, PAWSEstab, PAWSOldAck                                      uint64
+	PAWSActive, PAWSEstab, PAWSTimewait                                    uint64
 	DelayedACKs, DelayedACKLost                                            uint64
 	TCPChallengeACK, TCPSYNChallenge                                       uint64
 	TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq              uint64
@@ -18,10 +18,10 @@ type MIB struct {
 	TCPDSACKOldSent, TCPDSACKOfoSent                                       uint64
 	TCPZeroWindowDrop, TCPFromZeroWindowAdv, TCPToZeroWindowAdv            uint64
 	TCPWantZeroWindowAdv, PruneCalled, OfoPruned                           uint64
-	TCPAbortOnSyn, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory       uint64
-	TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPKeepAlive      uint64
+	TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory                      uint64
+	TCPAbortOnTimeout, TCPAbortOnLinger, TCPKeepAlive                      uint64
 	TCPFastOpenActive, TCPFastOpenActiveFail                               uint64
 	TCPFastOpenPassive, TCPFastOpenPassiveFail, TCPFastOpenPassiveAltKey   uint64
 	TCPFastOpenListenOverflow, TCPFastOpenCookieReqd                       uint64
-	TCPHPHits, TCPPureAcks, TCPAckCompressed                               uint64
+	TCPAckCompressed, RcvPruned, OutOfWindowIcmps                          uint64
 }

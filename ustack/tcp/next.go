@@ -210,6 +210,8 @@ func (s *sender) sentAgain(now int64, r *txRec) {
 		s.mem.Stats.SynRetrans++
 	case s.state == caRecovery && !s.tlp.due:
 		s.mem.Stats.FastRetrans++
+	case s.state == caLoss && (r != s.q.head || s.tmr.retries == 0): // not the one that the timer itself sends
+		s.mem.Stats.SlowStartRetrans++
 	}
 	// "(5.1) Every time a packet containing data is sent (including a retransmission), if the timer is not running,
 	// start it" RFC 6298; like Linux it is restarted when the first segment goes again.

@@ -112,6 +112,7 @@ func (s *sender) probeArrived(now int64) {
 	if m.probe == 0 || s.una.LT(m.end) {
 		return
 	}
+	s.mem.Stats.MTUPSuccess++
 	size := uint32(m.probe)
 	s.cwnd = max((s.cwnd+1)*uint32(s.mss)/size, 1)
 	s.cwndCnt, s.cwv.stamp, s.ssthresh = 0, now, s.currentSsthresh()
@@ -128,6 +129,7 @@ func (s *sender) probeLost(now int64) bool {
 		return false
 	}
 	m.high, m.probe = max(m.probe-1, m.low), 0
+	s.mem.Stats.MTUPFail++
 	s.cwnd++
 	s.notCongestion()
 	return true

@@ -161,7 +161,12 @@ func (s *sender) rackAdapt(a *ackWork) {
 func (s *sender) dsackSeen(a *ackWork, r sackRange) {
 	a.dsack = true
 	s.sb.dsacks++
-	s.mem.Stats.DSACKRecv++
+	if r.lo.LT(a.in.ack) {
+		s.mem.Stats.DSACKRecv++
+	} else {
+		s.mem.Stats.DSACKOfoRecv++
+	}
+	s.mem.Stats.DSACKRecvSegs += uint64(max(1, (r.hi.Sub(r.lo)+s.mss-1)/s.mss))
 	if s.tlp.active && s.tlp.end == r.hi {
 		a.dsackTLP = true
 	} else if s.rack.seen {
@@ -184,4 +189,5 @@ func (s *sender) sawReordering(low Seq) {
 	}
 	s.rack.seen = true
 	s.sb.reorders++
+	s.mem.Stats.TSReorder++
 }

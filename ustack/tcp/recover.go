@@ -236,6 +236,7 @@ func (s *sender) limitReno() bool {
 		return false
 	}
 	s.sb.sacked = uint32(max(most, 0))
+	s.mem.Stats.RenoReorder++
 	return true
 }
 

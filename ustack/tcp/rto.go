@@ -143,6 +143,9 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 		s.mem.Stats.AbortOnTimeout++
 		return ErrTimeout, false
 	}
+	if s.tmr.retries == 0 {
+		s.countFailure()
+	}
 	s.enterLoss(now)
 	if s.tmr.retries == 0 {
 		if s.tmr.since = now; s.synOut {
@@ -254,6 +257,26 @@ func (s *sender) enterLoss(now int64) {
 	s.frto = frto{on: s.p.FRTO && (fresh || again) && !s.synOut}
 	if fresh {
 		s.mem.Stats.LossEvents++
+	}
+}
+
+// countFailure counts what it was that a timeout had to end, as the kernel's tcp_retransmit_timer.
+func (s *sender) countFailure() {
+	st := &s.mem.Stats
+	count := func(sack, reno *uint64) {
+		if s.sackOK {
+			*sack++
+		} else {
+			*reno++
+		}
+	}
+	switch {
+	case s.state == caRecovery:
+		count(&st.SackRecoveryFail, &st.RenoRecoveryFail)
+	case s.state == caLoss:
+		st.LossFailures++
+	case s.state == caDisorder || s.sb.sacked > 0:
+		count(&st.SackFailures, &st.RenoFailures)
 	}
 }
 

@@ -117,6 +117,9 @@ func (s *sender) sackTag(a *ackWork) {
 			s.dsackSeen(a, r)
 			a.dup = r
 		} else if !s.validBlock(r) {
+			if a.in.ack == s.una || r.hi.GT(s.una) { // else the ACK was overtaken
+				s.mem.Stats.SACKDiscard++
+			}
 			continue
 		}
 		if !r.hi.GT(s.una) {

@@ -20,6 +20,27 @@ type SendStats struct {
 	FastRetrans       uint64 // TcpExtTCPFastRetrans
 	OrigDataSent      uint64 // TcpExtTCPOrigDataSent
 	SynRetrans        uint64 // TcpExtTCPSynRetrans
+	SlowStartRetrans  uint64 // TcpExtTCPSlowStartRetrans
+	FullUndo          uint64 // TcpExtTCPFullUndo
+	PartialUndo       uint64 // TcpExtTCPPartialUndo
+	LossUndo          uint64 // TcpExtTCPLossUndo
+	SACKReorder       uint64 // TcpExtTCPSACKReorder
+	TSReorder         uint64 // TcpExtTCPTSReorder
+	RenoReorder       uint64 // TcpExtTCPRenoReorder
+	SackRecoveryFail  uint64 // TcpExtTCPSackRecoveryFail
+	RenoRecoveryFail  uint64 // TcpExtTCPRenoRecoveryFail
+	SackFailures      uint64 // TcpExtTCPSackFailures
+	RenoFailures      uint64 // TcpExtTCPRenoFailures
+	LossFailures      uint64 // TcpExtTCPLossFailures
+	DSACKOfoRecv      uint64 // TcpExtTCPDSACKOfoRecv
+	DSACKRecvSegs     uint64 // TcpExtTCPDSACKRecvSegs
+	SACKDiscard       uint64 // TcpExtTCPSACKDiscard
+	Delivered         uint64 // TcpExtTCPDelivered
+	DeliveredCE       uint64 // TcpExtTCPDeliveredCE
+	HystartDelay      uint64 // TcpExtTCPHystartDelayDetect
+	HystartDelayCwnd  uint64 // TcpExtTCPHystartDelayCwnd
+	MTUPSuccess       uint64 // TcpExtTCPMTUPSuccess
+	MTUPFail          uint64 // TcpExtTCPMTUPFail
 
 	Looked uint64 // records of the queues that were looked at while judging ACKs and timeouts: what those cost
 }

@@ -48,6 +48,14 @@ func (t *TimeWaits) init(h *Host) {
 // Len is the number of flows.
 func (t *TimeWaits) Len() int { return t.n }
 
+// State is a flow's: TimeWait, FinWait2, or Closed if it has no record.
+func (t *TimeWaits) State(f Flow) State {
+	if i, ok := t.index[f]; ok {
+		return t.recs[i].state
+	}
+	return Closed
+}
+
 // add makes a record of a connection that is over. With too many already there is none, as in the kernel: an old
 // segment then meets a reset.
 func (t *TimeWaits) add(now int64, c *Conn, state State, wait int64) {
@@ -214,7 +222,7 @@ func (t *TimeWaits) timeWait(now int64, i int32, s *Segment, old, listening bool
 		return NewSYN, max(isn, 1)
 	case !rst:
 		if old {
-			t.h.MIB.PAWSEstab++
+			t.h.MIB.PAWSTimewait++
 		}
 		if old || ack {
 			t.restart(now, i) // "The only thing that can arrive in this state is a retransmission of the remote FIN. Acknowledge it, and restart the 2 MSL timeout."

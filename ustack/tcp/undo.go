@@ -83,6 +83,7 @@ func (s *sender) takeBack(now int64, unmark bool) {
 func (s *sender) undoRecovery(a *ackWork) bool {
 	if s.mayUndo(a) {
 		s.takeBack(a.now, false)
+		s.mem.Stats.FullUndo++
 	} else if s.rack.persist > 0 {
 		s.rack.persist--
 	}
@@ -121,6 +122,7 @@ func (s *sender) undoLoss(a *ackWork, frto bool) bool {
 		return false
 	}
 	s.takeBack(a.now, true)
+	s.mem.Stats.LossUndo++
 	s.tmr.retries = 0
 	if frto {
 		s.mem.Stats.SpuriousRTOs++
@@ -148,6 +150,7 @@ func (s *sender) undoPartial(a *ackWork) bool {
 		s.undo.retransAt = 0
 	}
 	s.takeBack(a.now, true)
+	s.mem.Stats.PartialUndo++
 	s.keepOpen()
 	return false
 }
