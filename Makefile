@@ -127,6 +127,10 @@ check: ## Compare generated files with their sources (installs clang)
 chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server (N=500 SEED=1)
 	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/chaos
 
+.PHONY: crash
+crash: install-deps all ## Kill worker, program and broker at N random moments each, under load (N=500 SEED=1)
+	SLT_CRASH=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v -run TestCrashMatrix ./tests/chaos
+
 DESTDIR ?=
 PREFIX ?= /usr
 VERSION ?= 0.1
