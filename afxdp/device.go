@@ -15,6 +15,7 @@ type Device struct {
 	Name    string
 	Ifindex int
 	Driver  string // as ethtool names it; empty if the device does not say
+	Kind    string // as ip link names it, "veth", "bridge"; "device" if hardware is behind it
 	MAC     [6]byte
 	MTU     int // bytes
 	Queues  int // receive queues in use
@@ -29,7 +30,7 @@ func Probe(ifindex int) (Device, error) {
 		return Device{}, fmt.Errorf("find interface %d: %w", ifindex, err)
 	}
 	a := l.Attrs()
-	d := Device{Name: a.Name, Ifindex: ifindex, MTU: a.MTU, Queues: max(1, a.NumRxQueues), Up: a.RawFlags&unix.IFF_UP != 0}
+	d := Device{Name: a.Name, Ifindex: ifindex, Kind: l.Type(), MTU: a.MTU, Queues: max(1, a.NumRxQueues), Up: a.RawFlags&unix.IFF_UP != 0}
 	copy(d.MAC[:], a.HardwareAddr)
 	// Not every device answers; what it does not say keeps its default.
 	d.Driver, _ = ethtool.Driver(d.Name)
@@ -51,6 +52,10 @@ func (d Device) Info(queue int, l Layout, native bool) efvi.Info {
 	return efvi.Info{
 		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, Queues: d.Queues, MAC: d.MAC, MTU: min(d.MTU, MaxMTU),
 		ZeroCopy: l.ZeroCopy, Native: native,
-		PartialChecksum: d.Driver == "veth" || d.Driver == "virtio_net",
+		PartialChecksum: PartialChecksum(d.Kind, d.Driver),
 	}
 }
+
+// PartialChecksum tells whether packets may come to such a device without a finished checksum: none is behind it that has a wire, or its
+// wire leads to another machine's memory.
+func PartialChecksum(kind, driver string) bool { return kind != "device" || driver == "virtio_net" }

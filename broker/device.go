@@ -19,7 +19,7 @@ type device struct {
 	prog    program
 	hidden  hider // nil: the queues are those that everybody's packets arrive on
 	queues  []*queue
-	members []*client    // in order of joining
+	members []*client           // in order of joining
 	entries map[key]steer.Flags // of the listener entries that are set
 	share   uint8               // the kernel's, of 256 new connections: for members without a queue
 	flows   map[steer.Tuple]*client

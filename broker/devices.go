@@ -22,11 +22,10 @@ type netDevice struct {
 	MTU      int
 	Queues   int // receive queues, at most
 	Driver   string
+	Kind     string // of a device that no hardware is behind, as in ip link: "veth", "bridge"; else "device"
+	Ethernet bool
 	Addrs    []netip.Addr
 }
-
-// partialChecksum: packets from the same host come without a finished checksum.
-func (n *netDevice) partialChecksum() bool { return n.Driver == "veth" || n.Driver == "virtio_net" }
 
 // Devices lists the devices of a namespace.
 func (kernel) Devices(ns int) (out []netDevice, err error) {
@@ -55,6 +54,7 @@ func describe(l netlink.Link, sock int) (netDevice, error) {
 	n := netDevice{
 		Name: a.Name, Ifindex: a.Index, MTU: a.MTU, Queues: max(1, a.NumRxQueues),
 		Up: a.RawFlags&unix.IFF_UP != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
+		Kind: l.Type(), Ethernet: a.EncapType == "ether",
 	}
 	copy(n.MAC[:], a.HardwareAddr)
 	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
@@ -99,6 +99,8 @@ func choose(all []netDevice, k key, allowed []string) (use []netDevice, notes []
 			notes = append(notes, "device "+n.Name+" left out: not in SLUICE_DEVICES")
 		case !n.Up:
 			notes = append(notes, "device "+n.Name+" left out: it is down")
+		case n.unfit() != "":
+			notes = append(notes, "device "+n.Name+" left out: "+n.unfit())
 		default:
 			use = append(use, n)
 		}

@@ -3,7 +3,7 @@
 //
 //	socket.go     the listening socket, doors and the channels opened through them
 //	client.go     one process: who it is (hello.go), what it asks (ops.go), when it ends (death.go)
-//	space.go      network namespaces; devices.go: what is in them
+//	space.go      network namespaces; devices.go: what is in them (kinds.go: what can be used)
 //	device.go     one device that is being used: queues, listener entries, flows
 //	reconcile.go  who should have which queue (divide.go), and the way there (yield.go, ready.go)
 //	handover.go, orphan.go, want.go, stray.go   connections that change hands

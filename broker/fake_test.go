@@ -40,7 +40,7 @@ type fakeKernel struct {
 
 func newFakeKernel(queues int) *fakeKernel {
 	return &fakeKernel{
-		devices: []netDevice{{Name: "eth0", Ifindex: 7, Up: true, MTU: 1500, Queues: queues, Driver: "veth", Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}},
+		devices: []netDevice{{Name: "eth0", Ifindex: 7, Up: true, MTU: 1500, Queues: queues, Driver: "veth", Kind: "veth", Ethernet: true, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}},
 		lo:      32768, hi: 60999,
 		progs: map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{},
 	}

@@ -33,7 +33,7 @@ func devices(r *Report, b *ask.Broker) {
 	}
 	for _, l := range links {
 		if a := l.Attrs(); a.RawFlags&unix.IFF_LOOPBACK == 0 {
-			device(r, a, ours)
+			device(r, l, ours)
 		}
 	}
 }
@@ -46,7 +46,8 @@ func netnsInode() uint64 {
 	return st.Ino
 }
 
-func device(r *Report, a *netlink.LinkAttrs, ours map[int]broker.DeviceStatus) {
+func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
+	a := l.Attrs()
 	driver, err := ethtool.Driver(a.Name)
 	if err != nil {
 		driver = "unknown driver"
@@ -57,13 +58,17 @@ func device(r *Report, a *netlink.LinkAttrs, ours map[int]broker.DeviceStatus) {
 	}
 	facts := []string{driver, fmt.Sprintf("%d receive queues", queues), fmt.Sprintf("MTU %d", a.MTU)}
 	if on, err := ethtool.NTuple(a.Name); err == nil && on {
-		facts = append(facts, "ntuple filters on (not used yet)")
+		facts = append(facts, "ntuple filters on (sluice broker --hide uses them)")
 	} else {
 		facts = append(facts, "no ntuple filters: XDP alone steers")
 	}
 	about := "device " + a.Name
 	if a.RawFlags&unix.IFF_UP == 0 {
 		r.add(Note, about, "ip link set "+a.Name+" up", "%s; it is down: nothing is accelerated there", strings.Join(facts, ", "))
+		return
+	}
+	if why := broker.Unfit(l); why != "" {
+		r.add(Note, about, "", "%s; left to the kernel: %s", strings.Join(facts, ", "), why)
 		return
 	}
 	r.add(Good, about, "", "%s", strings.Join(facts, ", "))

@@ -38,7 +38,7 @@ var faults = []fault{
 		}
 	}},
 	{"kill master and workers", allConns, func(h *host, _ *rand.Rand) {
-		all := append(h.site.WorkerPids(), h.site.Master())
+		all := append([]int{h.site.Master()}, h.site.WorkerPids()...) // the master first: it would start another worker
 		for _, pid := range all {
 			h.kill(pid, syscall.SIGKILL)
 		}

@@ -29,6 +29,8 @@ type load struct {
 	answered, excused atomic.Int64
 	mu                sync.Mutex
 	wrong             []error // what nothing explains
+	worst             harm    // of the last fault, which lasted
+	until             time.Time
 }
 
 // startLoad starts clients; every second one closes its connection after each page.
@@ -64,14 +66,34 @@ func (l *load) client(keep bool) {
 			return
 		case <-time.After(2 * time.Millisecond): // the machine has other things to do
 		}
-		before := harm(l.now.Load())
+		before, began := harm(l.now.Load()), time.Now()
 		if err := c.request(); err != nil {
-			l.judge(err, max(before, harm(l.now.Load())))
+			l.judge(err, max(before, harm(l.now.Load()), l.since(began)))
 			c.drop()
 			continue
 		}
 		l.answered.Add(1)
 	}
+}
+
+// explain says which harm explains errors from now on. One that began before a fault may learn of it after that was over: a reset that gets
+// lost is repeated half a second later.
+func (l *load) explain(h harm) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if was := harm(l.now.Swap(int32(h))); was > h {
+		l.worst, l.until = was, time.Now()
+	}
+}
+
+// since is the harm of the last fault, if it lasted until then.
+func (l *load) since(began time.Time) harm {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.until.After(began) {
+		return l.worst
+	}
+	return harmless
 }
 
 // judge excuses an error that the faults since the request's begin explain.

@@ -56,11 +56,11 @@ func TestWebServer(t *testing.T) {
 func play(t *testing.T, h *host, l *load, f fault, rnd *rand.Rand, where string) {
 	t.Helper()
 	time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
-	l.now.Store(int32(f.breaks))
+	l.explain(f.breaks)
 	f.do(h, rnd)
 	h.whole()
 	time.Sleep(100 * time.Millisecond)
-	l.now.Store(int32(harmless))
+	l.explain(harmless)
 	require.Empty(t, l.unexplained(), where)
 	t.Log(where)
 }
