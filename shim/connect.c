@@ -131,6 +131,17 @@ static void inherit(int fd, struct file *f)
     atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
 }
 
+// bind_attempt makes fd what sl_connect returned. NULL: it returned nothing, or there is no memory.
+static struct file *bind_attempt(int fd, int h, long flags)
+{
+    struct file *f = h < 0 ? NULL : conn_bind(fd, h & ~SL_DEFERRED, flags & O_NONBLOCK);
+    if (f) {
+        f->deferred = h & SL_DEFERRED;
+        f->connecting = !f->deferred;
+    }
+    return f;
+}
+
 // start gives the attempt to the engine: its file, referenced, or NULL with *ret as connect's result (SL_KERNEL: the kernel's turn).
 static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool fresh, struct cargo *c, int *ret)
 {
@@ -138,22 +149,18 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
     *ret = SL_KERNEL;
     if (flags < 0 || !engine_need())
         return NULL;
-    int h = c ? ENGINE(sl_connect_data, fd, sa, n, c->iov, c->n, &c->took) : ENGINE(sl_connect, fd, sa, n, fresh);
+    struct file *f = NULL; // bound before the SYN leaves: other threads may hear of the connection as soon as that comes back
+    int h = c ? ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect_data, fd, sa, n, c->iov, c->n, &c->took)
+              : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, fresh);
     PROBE(connect, fd, h);
-    bool deferred = h > 0 && h & SL_DEFERRED;
-    if (deferred)
-        h &= ~SL_DEFERRED;
     if (h < 0) {
         *ret = h > -4096 ? (int)raw_result(h) : SL_KERNEL;
         return NULL;
     }
-    struct file *f = conn_bind(fd, h, flags & O_NONBLOCK);
     if (!f) {
         *ret = (int)raw_result(-ENOMEM);
         return NULL;
     }
-    f->deferred = deferred;
-    f->connecting = !deferred;
     if (!fresh)
         inherit(fd, f);
     epoll_fd_taken(fd, f);

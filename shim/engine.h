@@ -52,14 +52,17 @@ extern _Thread_local volatile int signals_held __attribute__((tls_model("initial
 void signals_release(void); // delivers what was held back
 void after_engine(void);    // wait.h
 
-// ENGINE(sl_recv, h, ...) is the only way to call the engine.
-#define ENGINE(fn, ...) __extension__({               \
-    int64_t engine_since_ = slow_begin();             \
-    engine_enter();                                   \
-    __auto_type engine_ret_ = engine.fn(__VA_ARGS__); \
-    engine_leave();                                   \
-    slow_end(engine_since_, #fn);                     \
-    engine_ret_;                                      \
+// ENGINE(sl_recv, h, ...) is the only way to call the engine. ENGINE_BEFORE does something with the result (engine_ret) before what the call
+// sent leaves.
+#define ENGINE(fn, ...) ENGINE_BEFORE((void)0, fn, __VA_ARGS__)
+#define ENGINE_BEFORE(what, fn, ...) __extension__({ \
+    int64_t engine_since_ = slow_begin();            \
+    engine_enter();                                  \
+    __auto_type engine_ret = engine.fn(__VA_ARGS__); \
+    what;                                            \
+    engine_leave();                                  \
+    slow_end(engine_since_, #fn);                    \
+    engine_ret;                                      \
 })
 
 extern _Thread_local bool engine_met __attribute__((tls_model("initial-exec")));
