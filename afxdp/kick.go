@@ -12,7 +12,7 @@ func (v *VI) LeaveKicks(left bool) { v.left = left }
 // Flush shows the kernel what Send queued, and wakes it if it asks for that. It returns
 // efvi.ErrBusy if the device could not take all of it now.
 func (v *VI) Flush() error {
-	if v.zeroCopy && v.fill.needWakeup() {
+	if v.busy || v.zeroCopy && v.fill.needWakeup() {
 		v.kick(unix.SYS_RECVFROM)
 	}
 	if v.tx.head != v.tx.shared.Load() {

@@ -20,6 +20,8 @@ type Layout struct {
 	// TxMetadata: the memory was registered with room for metadata in front of packets. Shared: another socket registered it.
 	TxMetadata bool `json:"tx_metadata,omitempty"`
 	Shared     bool `json:"shared,omitempty"`
+	// BusyPoll: the socket's calls poll the device.
+	BusyPoll bool `json:"busy_poll,omitempty"`
 }
 
 // RingConfig is how a queue is opened. Every zero means the default.
@@ -28,6 +30,9 @@ type RingConfig struct {
 	Copy                     bool   // do not try zero-copy
 	Share                    int    // a bound XDP socket over the same memory, or 0
 	TxMetadata               bool   // every packet sent will have efvi.SumRoom bytes in front of it, within its frame
+	Busy                     BusyPoll
+
+	flags uint16 // in place of need-wakeup, for probes
 }
 
 const (

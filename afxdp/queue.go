@@ -76,6 +76,7 @@ func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
 	if err := unix.Bind(q.fd, address(ifindex, queue, cfg)); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
+	q.layout.BusyPoll = cfg.Busy.Usec > 0 && cfg.Busy.set(q.fd) == nil // a matter of speed only
 	return q.learn(cfg)
 }
 
@@ -93,6 +94,8 @@ func (q *Queue) register(m efvi.Memory, metadata bool) error {
 func address(ifindex, queue int, cfg RingConfig) *unix.SockaddrXDP {
 	a := &unix.SockaddrXDP{Ifindex: uint32(ifindex), QueueID: uint32(queue)}
 	switch {
+	case cfg.flags != 0:
+		a.Flags = cfg.flags | unix.XDP_COPY
 	case cfg.Share > 0:
 		a.Flags, a.SharedUmemFD = unix.XDP_SHARED_UMEM, uint32(cfg.Share)
 	case cfg.Copy:

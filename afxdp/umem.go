@@ -11,8 +11,10 @@ import (
 
 // NewMemory makes a memfd of that many frames. It can be handed to another process and is sealed
 // against shrinking, so that no holder can take the memory away under the others.
-func NewMemory(name string, frames int) (*os.File, error) {
-	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+func NewMemory(name string, frames int) (*os.File, error) { return newMemory(name, frames, 0) }
+
+func newMemory(name string, frames, flags int) (*os.File, error) {
+	fd, err := unix.MemfdCreate(name, unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|flags)
 	if err != nil {
 		return nil, fmt.Errorf("create umem memfd: %w", err)
 	}

@@ -20,6 +20,7 @@ type VI struct {
 	rx       consumer[desc]
 	tx       producer[desc]
 	zeroCopy bool
+	busy     bool // calls poll the device: each Flush makes one
 	left     bool // kicks are somebody else's: see LeaveKicks
 	mem      efvi.Memory
 	bursts   *burster
@@ -36,7 +37,7 @@ func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
 		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
 	}
-	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy, mem: mem}
+	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy, busy: l.BusyPoll, mem: mem}
 	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
 	v.info.TxChecksum = info.TxChecksum && l.TxMetadata && !l.ZeroCopy
 	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, MaxMTU)

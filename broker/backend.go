@@ -41,8 +41,8 @@ type backend interface {
 	Devices(ns int) ([]netDevice, error)
 	Attach(ns, ifindex int, pinDir string) (program, error)
 	Adopt(ns, ifindex int, pinDir string) (program, error)
-	// OpenQueue takes a queue over mem; share is a socket of another queue over it, or 0.
-	OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (xsk, error)
+	// OpenQueue takes a queue over mem.
+	OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (xsk, error)
 	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
 	PortRange(ns int) (lo, hi int, err error)
 	SendSYN(ns int, tuples []steer.Tuple) error
@@ -84,9 +84,9 @@ func (kernel) PortRange(ns int) (lo, hi int, err error) {
 	return lo, hi, err
 }
 
-func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, share int) (q xsk, err error) {
+func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (q xsk, err error) {
 	err = netns.Do(ns, func() error {
-		o, err := afxdp.OpenQueue(ifindex, queue, mem, afxdp.RingConfig{Share: share, TxMetadata: true})
+		o, err := afxdp.OpenQueue(ifindex, queue, mem, cfg)
 		if err == nil {
 			q = o
 		}

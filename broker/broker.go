@@ -50,6 +50,9 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	if os.Geteuid() != 0 && cfg.backend == nil {
 		return nil, errors.New("the broker needs root")
 	}
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
 	cfg = cfg.withDefaults()
 	b := &Broker{
 		cfg: cfg, log: cfg.Log, back: cfg.backend, began: time.Now(),

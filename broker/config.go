@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/broker/policy"
 	"github.com/sluice-net/sluice/broker/proto"
 )
@@ -16,6 +18,9 @@ type Config struct {
 	NoPins  bool           // pin nothing: everything ends with this process, also if it is killed, and no other broker adopts it
 	Frames  int            // umem frames of a process that does not say; default 16384 (64 MiB)
 	Clients int            // most processes at once; default 4096
+	Rings   int            // entries of each of a queue's rings, a power of two from 64 to 32768; default 2048
+	Huge    bool           // umems in huge pages, as long as there are any set aside
+	Busy    afxdp.BusyPoll // default: queues wait for interrupts
 	Log     Logger         // default: silent
 
 	// The times below are waits for programs, not promises.
@@ -57,6 +62,20 @@ func (c Config) withDefaults() Config {
 	orTime(&c.Hold, 5*time.Second)
 	orTime(&c.Keep, 3*time.Second)
 	return c
+}
+
+// rings is how queues are opened; share is a socket of another queue over the same umem, or 0.
+func (b *Broker) rings(share int) afxdp.RingConfig {
+	n := uint32(b.cfg.Rings)
+	return afxdp.RingConfig{RX: n, TX: n, Fill: n, Completion: n, Share: share, TxMetadata: true, Busy: b.cfg.Busy}
+}
+
+// check says what is wrong with a configuration.
+func (c Config) check() error {
+	if n := c.Rings; n != 0 && (n < 64 || n > 32768 || n&(n-1) != 0) {
+		return fmt.Errorf("rings of %d entries: a power of two from 64 to 32768 is needed", n)
+	}
+	return nil
 }
 
 func orInt(p *int, def int) {

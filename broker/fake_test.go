@@ -66,7 +66,7 @@ func (f *fakeKernel) Attach(_, ifindex int, _ string) (program, error) {
 
 func (f *fakeKernel) Adopt(_, ifindex int, _ string) (program, error) { return f.progs[ifindex], nil }
 
-func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ int) (xsk, error) {
+func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ afxdp.RingConfig) (xsk, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	name := fmt.Sprintf("%d/%d", ifindex, queue)

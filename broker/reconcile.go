@@ -163,7 +163,7 @@ func (d *device) open(q *queue, c *client) {
 	}
 	b, ns, share := d.space.b, d.space.fd(), d.space.socketOf(c)
 	if c.collect != nil {
-		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, c.umem, share)
+		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, c.umem, b.rings(share))
 		d.opened(q, c, x, err)
 		return
 	}
@@ -181,7 +181,7 @@ func (d *device) open(q *queue, c *client) {
 	q.opening = true
 	d.space.refs++
 	b.goDo(func() {
-		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, umem, share)
+		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, umem, b.rings(share))
 		umem.Close()
 		if share > 0 {
 			unix.Close(share)

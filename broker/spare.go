@@ -24,10 +24,22 @@ func (b *Broker) newMemory(frames int) (*os.File, error) {
 		}
 		return f, nil
 	}
-	return afxdp.NewMemory(umemName, frames)
+	return b.freshMemory(frames)
 }
 
 const umemName = "sluice-umem"
+
+// freshMemory is in huge pages if that was asked for and there are enough.
+func (b *Broker) freshMemory(frames int) (*os.File, error) {
+	if b.cfg.Huge {
+		f, err := afxdp.NewHugeMemory(umemName, frames)
+		if err == nil {
+			return f, nil
+		}
+		b.log.Infof("broker: %v; it gets ordinary ones", err)
+	}
+	return afxdp.NewMemory(umemName, frames)
+}
 
 // makeSpare makes the next umem, beside.
 func (b *Broker) makeSpare() {
@@ -36,7 +48,7 @@ func (b *Broker) makeSpare() {
 	}
 	b.spare.making = true
 	b.goDo(func() {
-		f, err := touched(b.cfg.Frames)
+		f, err := b.touched(b.cfg.Frames)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.spare.making = false
@@ -59,8 +71,8 @@ func (b *Broker) dropSpare() {
 }
 
 // touched is a umem whose pages are there.
-func touched(frames int) (*os.File, error) {
-	f, err := afxdp.NewMemory(umemName, frames)
+func (b *Broker) touched(frames int) (*os.File, error) {
+	f, err := b.freshMemory(frames)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/broker"
 	"github.com/sluice-net/sluice/broker/policy"
 )
@@ -29,6 +30,8 @@ type brokerFlags struct {
 	hide                int
 	policy              string
 	repair              bool
+	rings, busy, budget int
+	huge                bool
 }
 
 func brokerCommand() *cobra.Command {
@@ -51,6 +54,10 @@ func brokerCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.policy, "policy", "", "file that says which users may have which devices and ports (default "+defaultPolicy+" if it is there)")
 	cmd.Flags().BoolVar(&f.repair, "repair", false, "put RSS tables and rules back that a broker left behind which was killed, and end")
 	cmd.Flags().StringVar(&f.metrics, "metrics", "", "serve metrics for Prometheus at this address, as 127.0.0.1:9464; nobody asks who reads them")
+	cmd.Flags().IntVar(&f.rings, "rings", 0, "entries of each ring of a queue, a power of two from 64 to 32768 (default 2048)")
+	cmd.Flags().IntVar(&f.busy, "busy-poll", 0, "microseconds for which a program's calls may poll the device themselves (SO_BUSY_POLL, SO_PREFER_BUSY_POLL); 0: interrupts")
+	cmd.Flags().IntVar(&f.budget, "busy-poll-budget", 64, "packets of one such poll")
+	cmd.Flags().BoolVar(&f.huge, "huge-pages", false, "programs' packet memory in huge pages of 2 MiB, as long as vm.nr_hugepages has any; 64 MiB a program")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
 	return cmd
@@ -67,7 +74,9 @@ func (f brokerFlags) serve() error {
 		f.report(err)
 		return err
 	}
-	b, err := broker.Start(ctx, broker.Config{Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Log: newLogger(os.Stderr, f.level)})
+	b, err := broker.Start(ctx, broker.Config{
+		Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Rings: f.rings, Huge: f.huge, Busy: afxdp.BusyPoll{Usec: f.busy, Budget: f.budget}, Log: newLogger(os.Stderr, f.level),
+	})
 	f.report(err)
 	if err != nil {
 		return err

@@ -72,6 +72,11 @@ func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
 		return
 	}
 	r.add(Good, about, "", "%s", strings.Join(facts, ", "))
+	if f, err := afxdp.ProbeFeatures(a.Index); err == nil {
+		r.add(Good, about, "", "its driver says: %v", f)
+	} else {
+		r.add(Note, about, "", "what its driver can do is not known: %v", err)
+	}
 	if a.MTU > afxdp.MaxMTU {
 		r.add(Note, about, fmt.Sprintf("ip link set %s mtu %d, or less", a.Name, afxdp.MaxMTU),
 			"the MTU is more than a frame holds: peers are told a smaller segment size")

@@ -12,6 +12,7 @@ import (
 	"github.com/cilium/ebpf/features"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/observe/ask"
 )
 
@@ -42,6 +43,9 @@ func kernelFeatures(r *Report) {
 		unix.Close(fd)
 	}
 	r.try("AF_XDP", err, Bad, "sockets can be made", "a kernel with CONFIG_XDP_SOCKETS is needed")
+	if err == nil {
+		speed(r)
+	}
 	r.try("BPF", features.HaveProgramHelper(ebpf.XDP, asm.FnSkcLookupTcp), Bad, "XDP programs can ask the kernel's socket table",
 		"Linux 5.9 or later is needed, and CAP_BPF with CAP_NET_ADMIN")
 	r.try("TCP_REPAIR", repair(), Bad, "connections can be handed to the kernel and back", "CAP_NET_ADMIN is needed, and CONFIG_CHECKPOINT_RESTORE")
@@ -51,6 +55,17 @@ func kernelFeatures(r *Report) {
 		err = errors.New("no bpffs at /sys/fs/bpf")
 	}
 	r.try("bpffs", err, Note, "at /sys/fs/bpf: programs outlive a broker that is restarted", "the broker mounts one itself where it may")
+}
+
+// speed tries what queues are faster with.
+func speed(r *Report) {
+	for _, o := range afxdp.ProbeOptions() {
+		do := ""
+		if o.Name == "umem of huge pages" {
+			do = "sysctl vm.nr_hugepages=32 for each program, and sluice broker --huge-pages"
+		}
+		r.try("AF_XDP, "+o.Name, o.Err, Note, "works here", do)
+	}
 }
 
 func repair() error {
@@ -77,7 +92,7 @@ func limits(r *Report) {
 	mem, _ := os.ReadFile("/proc/meminfo")
 	for _, line := range strings.Split(string(mem), "\n") {
 		if rest, ok := strings.CutPrefix(line, "HugePages_Total:"); ok {
-			r.add(Good, "hugepages", "", "%s set aside; sluice uses none", strings.TrimSpace(rest))
+			r.add(Good, "hugepages", "", "%s set aside; sluice broker --huge-pages uses them", strings.TrimSpace(rest))
 		}
 	}
 }
