@@ -74,7 +74,7 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 				e.in = 0
 			}
 		})
-		s.room = true
+		s.hasRoom()
 		s.leaveSums()
 		return i
 	}
@@ -99,7 +99,7 @@ func (s *Stack) Reclaim(place int, sent bool) {
 		}
 	}
 	s.limbo[place] = !sent
-	s.room = true
+	s.hasRoom()
 }
 
 // giveBack takes a frame back from a device.
@@ -120,7 +120,7 @@ func (s *Stack) fill(p *port) {
 	for want := goal - p.posted; want > 0; {
 		n := 0
 		for n < want && n < len(s.rx.post) {
-			b := s.pool.GetReserved()
+			b := s.pool.GetToReceive()
 			if b == nil {
 				break
 			}
