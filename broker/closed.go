@@ -21,41 +21,54 @@ const lookPause = time.Second
 // watchListeners compares, as long as the namespace is used.
 func (s *space) watchListeners() {
 	s.b.after(lookPause, func() {
-		if s.closed || s.b.drains {
-			return
+		if !s.closed && !s.b.drains {
+			s.dropClosed()
 		}
-		s.dropClosed()
-		s.watchListeners()
 	})
 }
 
-// dropClosed treats listeners that are no more as left.
+// dropClosed treats listeners that are no more as left. The kernel is asked without the lock: with many sockets that takes a while. So only
+// those count that were there before it was asked.
 func (s *space) dropClosed() {
-	shown := 0
-	for c := range s.b.clients {
-		if c.space == s {
-			shown += len(c.listeners)
-		}
-	}
-	if shown == 0 {
+	shown := s.shown()
+	if len(shown) == 0 {
+		s.watchListeners()
 		return
 	}
-	there, err := s.b.back.Listeners(s.fd())
-	if err != nil {
-		s.b.log.Debugf("broker: listeners: %v", err)
-		return
-	}
-	for c := range s.b.clients {
-		if c.space != s {
-			continue
+	b := s.b
+	s.refs++
+	b.goDo(func() {
+		there, err := b.back.Listeners(s.fd())
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if err != nil {
+			b.log.Debugf("broker: listeners: %v", err)
+			shown = nil
 		}
-		for cookie, l := range c.listeners {
-			if !l.left && !there[cookie] {
-				s.b.log.Infof("broker: %v: its listener on %v is closed", c, l.key)
+		for l, c := range shown {
+			if !b.closed && c.listeners[l.cookie] == l && !l.left && !there[l.cookie] {
+				b.log.Infof("broker: %v: its listener on %v is closed", c, l.key)
 				c.unlisten(l)
 			}
 		}
+		s.watchListeners()
+		s.put()
+	})
+}
+
+// shown are the listeners of the namespace that programs have.
+func (s *space) shown() map[*listener]*client {
+	r := map[*listener]*client{}
+	for c := range s.b.clients {
+		if c.space == s {
+			for _, l := range c.listeners {
+				if !l.left {
+					r[l] = c
+				}
+			}
+		}
 	}
+	return r
 }
 
 // unlisten ends a listener; its connections may go on.

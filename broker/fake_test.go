@@ -36,6 +36,8 @@ type fakeKernel struct {
 	attached int
 	nic      *fakenic.NIC // what answers ethtool requests, for Hide
 	lo, hi   int
+	look     chan struct{} // if there is one, a look at the listeners is told to looks, and waits for this
+	looks    chan struct{}
 }
 
 func newFakeKernel(queues int) *fakeKernel {
@@ -113,7 +115,13 @@ func (f *fakeKernel) Hide(_ int, device string, count int, id hidden.Identity, p
 }
 
 // Listeners is the kernel's, since the tests' listeners are real.
-func (f *fakeKernel) Listeners(ns int) (map[uint64]bool, error) { return kernel{}.Listeners(ns) }
+func (f *fakeKernel) Listeners(ns int) (map[uint64]bool, error) {
+	if f.look != nil {
+		f.looks <- struct{}{}
+		<-f.look
+	}
+	return kernel{}.Listeners(ns)
+}
 
 type fakeXSK struct {
 	k    *fakeKernel

@@ -46,3 +46,24 @@ func TestListening(t *testing.T) {
 	port := sa.(*unix.SockaddrInet4).Port
 	require.False(t, kernel{}.Listening(int(ns.Fd()), netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(port))))
 }
+
+// A look at the kernel's listeners that takes long stalls nobody, and does not end what came while it was under way.
+func TestALongLookStallsNobody(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	look, looks := make(chan struct{}), make(chan struct{}, 1000)
+	h.k.look, h.k.looks = look, looks // nobody is shown any listener yet, so nobody looks
+	l := kernelListener(t, "127.0.0.1:0")
+	a := h.engine()
+	a.ready(a.listen(l))
+	<-looks
+	late := kernelListener(t, "127.0.0.1:0")
+	require.NotZero(t, a.listen(late).Cookie, "requests are served meanwhile")
+	look <- struct{}{}
+	<-looks // the next one
+	st := h.b.Status()
+	require.Len(t, st.Leases, 1)
+	require.Len(t, st.Leases[0].Listeners, 2)
+	require.NoError(t, l.Close())
+	close(look)
+	until(t, "the closed one to be noticed", func() bool { return len(h.b.Status().Leases[0].Listeners) == 1 })
+}
