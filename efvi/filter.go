@@ -34,16 +34,19 @@ const (
 	FilterEthLocal                           // destination MAC
 	FilterUnicastAll                         // every frame to a single station
 	FilterMulticastAll                       // every frame to a group
+	FilterEthType                            // the type of an Ethernet frame
+	FilterAll                                // every frame
 )
 
 // FilterSpec says which received packets a VI or a VI set gets. The zero value is no filter; make one with IPLocal, IPFull, EthLocal,
-// UnicastAll or MulticastAll. It is comparable, so that it can be a map's key.
+// UnicastAll, MulticastAll, EthType or All. It is comparable, so that it can be a map's key.
 type FilterSpec struct {
 	Kind   FilterKind
 	Proto  Protocol
 	Local  netip.AddrPort // an unspecified address stands for every one of its family
 	Remote netip.AddrPort
 	MAC    [6]byte
+	Type   uint16 // of Ethernet
 	Tagged bool   // VLAN counts
 	VLAN   uint16 // 0 to 4095, the identifier of an 802.1Q tag
 }
@@ -67,6 +70,12 @@ func UnicastAll() FilterSpec { return FilterSpec{Kind: FilterUnicastAll} }
 // MulticastAll takes every frame to a group of stations, broadcast included.
 func MulticastAll() FilterSpec { return FilterSpec{Kind: FilterMulticastAll} }
 
+// EthType takes the frames of an Ethernet type, which is not 0: of one below a VLAN tag, with OnVLAN.
+func EthType(t uint16) FilterSpec { return FilterSpec{Kind: FilterEthType, Type: t} }
+
+// All takes every frame.
+func All() FilterSpec { return FilterSpec{Kind: FilterAll} }
+
 // OnVLAN narrows a filter to frames with this 802.1Q identifier.
 func (s FilterSpec) OnVLAN(id uint16) FilterSpec {
 	s.Tagged, s.VLAN = true, id&0xfff
@@ -80,7 +89,12 @@ func unmap(a netip.AddrPort) netip.AddrPort {
 // Check says what is wrong with a filter, nil if nothing is.
 func (s FilterSpec) Check() error {
 	switch s.Kind {
-	case FilterEthLocal, FilterUnicastAll, FilterMulticastAll:
+	case FilterEthLocal, FilterUnicastAll, FilterMulticastAll, FilterAll:
+		return nil
+	case FilterEthType:
+		if s.Type == 0 {
+			return fmt.Errorf("filter %v: needs a type", s)
+		}
 		return nil
 	case FilterIPLocal, FilterIPFull:
 	default:
@@ -114,6 +128,10 @@ func (s FilterSpec) String() string {
 		text = "all unicast"
 	case FilterMulticastAll:
 		text = "all multicast"
+	case FilterEthType:
+		text = fmt.Sprintf("ether type %#04x", s.Type)
+	case FilterAll:
+		text = "all"
 	default:
 		text = "no filter"
 	}

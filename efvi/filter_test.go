@@ -16,6 +16,8 @@ func TestFilterSpecs(t *testing.T) {
 		"tcp 10.0.0.2:999 to 10.0.0.1:80":     efvi.IPFull(efvi.TCP, at, peer),
 		"udp to [::]:53":                      efvi.IPLocal(efvi.UDP, netip.MustParseAddrPort("[::]:53")),
 		"ether to 020000000001 on vlan 5":     efvi.EthLocal([6]byte{2, 0, 0, 0, 0, 1}).OnVLAN(5),
+		"ether type 0x88b5":                   efvi.EthType(0x88b5),
+		"all on vlan 7":                       efvi.All().OnVLAN(7),
 		"all unicast":                         efvi.UnicastAll(),
 		"all multicast on vlan 0":             efvi.MulticastAll().OnVLAN(0),
 		"tcp to 10.0.0.1:80 on vlan 4095":     efvi.IPLocal(efvi.TCP, at).OnVLAN(0xffff),
@@ -32,6 +34,7 @@ func TestFilterSpecsThatAreNone(t *testing.T) {
 	at, six := netip.MustParseAddrPort("10.0.0.1:80"), netip.MustParseAddrPort("[::1]:80")
 	for why, s := range map[string]efvi.FilterSpec{
 		"kind 0":                      {},
+		"needs a type":                efvi.EthType(0),
 		"only tcp and udp have ports": efvi.IPLocal(1, at),
 		"local address":               efvi.IPLocal(efvi.TCP, netip.AddrPort{}),
 		"both ends whole":             efvi.IPFull(efvi.TCP, at, netip.MustParseAddrPort("0.0.0.0:5")),

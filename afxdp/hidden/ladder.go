@@ -20,6 +20,8 @@ func ladder(s efvi.FilterSpec, locals []netip.Addr) [][]ethtool.Match {
 		steps = one(ethtool.Ether().ToMAC([6]byte{}, [6]byte{1}))
 	case efvi.FilterMulticastAll:
 		steps = one(ethtool.Ether().ToMAC([6]byte{1}, [6]byte{1}))
+	case efvi.FilterEthType, efvi.FilterAll: // ethtool's rules look at no type; the XDP program does
+		steps = one(ethtool.Ether())
 	}
 	if !s.Tagged {
 		return steps

@@ -2,7 +2,7 @@
 // forwarder, a tool that measures. The kernel keeps the device, and every packet that the filter does not choose.
 //
 //	pd, err := nic.NewPD("sink", 1024)             // a protection domain: registered memory
-//	port, err := pd.Open("eth0", nic.UDP(netip.AddrPortFrom(ip, 9)), 512)
+//	port, err := pd.Open("eth0", efvi.IPLocal(efvi.UDP, netip.AddrPortFrom(ip, 9)), 512)
 //	for { n := port.VIs[0].Poll(events[:]) ... }
 //
 // It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF in the calling thread's network namespace. All of it ends with the process.

@@ -2,99 +2,93 @@ package nic
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 
 	"github.com/cilium/ebpf/asm"
 	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/efvi"
 )
 
-// Filter chooses packets of a device. What it does not choose goes to the kernel. Made by All, Ether, UDP and TCP.
-type Filter struct {
-	etherType uint16
-	proto     uint8
-	local     netip.AddrPort
-	err       error
-}
-
-// All chooses every frame: the kernel then has only what it sends.
-func All() Filter { return Filter{} }
-
-// Ether chooses frames by their Ethernet type, which must not be 0. A VLAN tag is a type of its own.
-func Ether(etherType uint16) Filter {
-	if etherType == 0 {
-		return Filter{err: fmt.Errorf("Ethernet type 0")}
-	}
-	return Filter{etherType: etherType}
-}
-
-// UDP chooses datagrams to a local address and port. An unspecified address (0.0.0.0 or ::) stands for every one of its
-// family. Fragments, IPv4 packets with options and IPv6 packets with extension headers are the kernel's.
-func UDP(local netip.AddrPort) Filter { return ports(unix.IPPROTO_UDP, local) }
-
-// TCP is the same for TCP.
-func TCP(local netip.AddrPort) Filter { return ports(unix.IPPROTO_TCP, local) }
-
-func ports(proto uint8, local netip.AddrPort) Filter {
-	if !local.IsValid() || local.Port() == 0 {
-		return Filter{err: fmt.Errorf("%v is no address and port", local)}
-	}
-	f := Filter{etherType: unix.ETH_P_IP, proto: proto, local: netip.AddrPortFrom(local.Addr().Unmap(), local.Port())}
-	if f.local.Addr().Is6() {
-		f.etherType = unix.ETH_P_IPV6
-	}
-	return f
-}
-
-// Where things lie in a frame: Ethernet, then IP without options, then the ports.
+// Where things lie in a frame: Ethernet, perhaps a tag, then IP without options, then the ports.
 const (
-	atType = 12
-	atIP   = 14
+	atType  = 12
+	atIP    = 14
+	tagSize = 4
 
-	at4Frag, at4Proto, at4Dst, at4Port = atIP + 6, atIP + 9, atIP + 16, atIP + 20 + 2
-	at6Next, at6Dst, at6Port           = atIP + 6, atIP + 24, atIP + 40 + 2
+	at4Frag, at4Proto, at4Src, at4Dst, at4Ports = atIP + 6, atIP + 9, atIP + 12, atIP + 16, atIP + 20
+	at6Next, at6Src, at6Dst, at6Ports           = atIP + 6, atIP + 8, atIP + 24, atIP + 40
 )
 
-// need is how many bytes of a frame the filter looks at.
-func (f Filter) need() int32 {
-	switch {
-	case f.proto == 0:
-		return atIP
-	case f.local.Addr().Is4():
-		return at4Port + 2
-	}
-	return at6Port + 2
+// compiler makes the instructions that compare the frame at R2 with a filter, and jump to "pass" if it is not chosen. R5 is theirs.
+// Fragments, IPv4 packets with options and IPv6 packets with extension headers are chosen by no filter that looks at ports.
+type compiler struct {
+	out   asm.Instructions
+	shift int16 // of what follows the tag
+	need  int32 // bytes of the frame that are looked at
 }
 
-// instructions compare the frame at R2 and jump to "pass" if it is not chosen. R5 is theirs.
-func (f Filter) instructions() (out asm.Instructions) {
-	equal := func(at int16, size asm.Size, want uint32) {
-		out = append(out, asm.LoadMem(asm.R5, asm.R2, at, size), asm.JNE.Imm32(asm.R5, int32(want), "pass"))
+func compile(s efvi.FilterSpec) *compiler {
+	c := &compiler{need: atIP}
+	if s.Tagged {
+		c.equal(atType, asm.Half, swapped(unix.ETH_P_8021Q))
+		c.masked(atIP, asm.Half, swapped(0xfff), swapped(s.VLAN))
+		c.shift, c.need = tagSize, atIP+tagSize
 	}
-	if f.etherType == 0 {
-		return nil
+	switch s.Kind {
+	case efvi.FilterEthLocal:
+		c.masked(0, asm.Word, ^uint32(0), binary.NativeEndian.Uint32(s.MAC[:]))
+		c.masked(4, asm.Half, 0xffff, uint32(binary.NativeEndian.Uint16(s.MAC[4:])))
+	case efvi.FilterUnicastAll:
+		c.masked(0, asm.Byte, 1, 0)
+	case efvi.FilterMulticastAll:
+		c.masked(0, asm.Byte, 1, 1)
+	case efvi.FilterEthType:
+		c.equal(atType, asm.Half, swapped(s.Type))
+	case efvi.FilterIPLocal, efvi.FilterIPFull:
+		c.ip(s)
 	}
-	equal(atType, asm.Half, swapped(f.etherType))
-	if f.proto == 0 {
-		return out
+	return c
+}
+
+// equal compares behind the tag.
+func (c *compiler) equal(at int16, size asm.Size, want uint32) {
+	c.out = append(c.out, asm.LoadMem(asm.R5, asm.R2, at+c.shift, size), asm.JNE.Imm32(asm.R5, int32(want), "pass"))
+}
+
+// masked compares some bits, in front of the tag or of it.
+func (c *compiler) masked(at int16, size asm.Size, mask, want uint32) {
+	c.out = append(c.out, asm.LoadMem(asm.R5, asm.R2, at, size), asm.And.Imm32(asm.R5, int32(mask)), asm.JNE.Imm32(asm.R5, int32(want), "pass"))
+}
+
+func (c *compiler) ip(s efvi.FilterSpec) {
+	src, dst, ports, proto := int16(at6Src), int16(at6Dst), int16(at6Ports), int16(at6Next)
+	if s.Local.Addr().Is4() {
+		src, dst, ports, proto = at4Src, at4Dst, at4Ports, at4Proto
+		c.equal(atType, asm.Half, swapped(unix.ETH_P_IP))
+		c.equal(atIP, asm.Byte, 0x45)
+		c.masked(at4Frag+c.shift, asm.Half, swapped(0x3fff), 0)
+	} else {
+		c.equal(atType, asm.Half, swapped(unix.ETH_P_IPV6))
 	}
-	ip := f.local.Addr()
-	dst, port, proto := int16(at6Dst), int16(at6Port), int16(at6Next)
-	if ip.Is4() {
-		dst, port, proto = at4Dst, at4Port, at4Proto
-		equal(atIP, asm.Byte, 0x45)
-		out = append(out, asm.LoadMem(asm.R5, asm.R2, at4Frag, asm.Half),
-			asm.And.Imm(asm.R5, int32(swapped(0x3fff))), asm.JNE.Imm32(asm.R5, 0, "pass"))
+	c.need = int32(ports+c.shift) + 4
+	c.equal(proto, asm.Byte, uint32(s.Proto))
+	c.equal(ports+2, asm.Half, swapped(s.Local.Port()))
+	c.address(dst, s.Local.Addr())
+	if s.Kind == efvi.FilterIPFull {
+		c.equal(ports, asm.Half, swapped(s.Remote.Port()))
+		c.address(src, s.Remote.Addr())
 	}
-	equal(proto, asm.Byte, uint32(f.proto))
-	equal(port, asm.Half, swapped(f.local.Port()))
-	if !ip.IsUnspecified() {
-		b := ip.AsSlice()
-		for i := 0; i < len(b); i += 4 {
-			equal(dst+int16(i), asm.Word, binary.NativeEndian.Uint32(b[i:]))
-		}
+}
+
+func (c *compiler) address(at int16, ip netip.Addr) {
+	if ip.IsUnspecified() {
+		return
 	}
-	return out
+	b := ip.AsSlice()
+	for i := 0; i < len(b); i += 4 {
+		c.equal(at+int16(i), asm.Word, binary.NativeEndian.Uint32(b[i:]))
+	}
 }
 
 // swapped is a number of the wire as the machine loads it.

@@ -61,9 +61,9 @@ type Port struct {
 
 // Open takes every receive queue of a device of the calling thread's network namespace, posts that many frames of the domain
 // to each, and steers what the filter chooses to them.
-func (d *PD) Open(device string, f Filter, frames int) (*Port, error) {
-	if f.err != nil {
-		return nil, f.err
+func (d *PD) Open(device string, f efvi.FilterSpec, frames int) (*Port, error) {
+	if err := f.Check(); err != nil {
+		return nil, err
 	}
 	i, err := net.InterfaceByName(device)
 	if err != nil {

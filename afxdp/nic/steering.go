@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/efvi"
 )
 
 const (
@@ -27,13 +28,13 @@ type steering struct {
 }
 
 // steer attaches to a device: in the driver if that can be, else on the generic path.
-func steer(dev afxdp.Device, f Filter) (s *steering, native bool, err error) {
+func steer(dev afxdp.Device, f efvi.FilterSpec) (s *steering, native bool, err error) {
 	s = &steering{}
 	spec := &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}
 	if s.sockets, err = ebpf.NewMap(spec); err != nil {
 		return nil, false, fmt.Errorf("make XSK map: %w", err)
 	}
-	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, s.sockets.FD())}
+	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, redirect(s.sockets.FD()))}
 	if dev.MTU > maxLinearMTU {
 		prog.Flags |= unix.BPF_F_XDP_HAS_FRAGS
 	}
@@ -53,25 +54,30 @@ func steer(dev afxdp.Device, f Filter) (s *steering, native bool, err error) {
 // maxLinearMTU is the largest MTU whose packets fit the one page that drivers keep for XDP.
 const maxLinearMTU = 3498
 
-func program(f Filter, sockets int) asm.Instructions {
+// program runs what is to be done with frames that a filter chooses, and passes on the others. R6 holds the context.
+func program(f efvi.FilterSpec, chosen asm.Instructions) asm.Instructions {
+	c := compile(f)
 	out := asm.Instructions{
 		asm.Mov.Reg(asm.R6, asm.R1),
 		asm.LoadMem(asm.R2, asm.R6, ctxData, asm.Word),
 		asm.LoadMem(asm.R3, asm.R6, ctxDataEnd, asm.Word),
 		asm.Mov.Reg(asm.R4, asm.R2),
-		asm.Add.Imm(asm.R4, f.need()),
+		asm.Add.Imm(asm.R4, c.need),
 		asm.JGT.Reg(asm.R4, asm.R3, "pass"),
 	}
-	out = append(out, f.instructions()...)
-	return append(out,
+	out = append(append(out, c.out...), chosen...)
+	return append(out, asm.Mov.Imm(asm.R0, xdpPass).WithSymbol("pass"), asm.Return())
+}
+
+// redirect leads a frame to the socket of the queue it came by.
+func redirect(sockets int) asm.Instructions {
+	return asm.Instructions{
 		asm.LoadMem(asm.R2, asm.R6, ctxQueue, asm.Word),
 		asm.LoadMapPtr(asm.R1, sockets),
 		asm.Mov.Imm(asm.R3, xdpPass),
 		asm.FnRedirectMap.Call(),
 		asm.Return(),
-		asm.Mov.Imm(asm.R0, xdpPass).WithSymbol("pass"),
-		asm.Return(),
-	)
+	}
 }
 
 func (s *steering) set(queue, socket int) error {

@@ -51,7 +51,7 @@ func run(left, right string) (err error) {
 		err = errors.Join(err, pd.Close())
 	}()
 	for _, device := range []string{left, right} {
-		p, err := pd.Open(device, nic.All(), frames)
+		p, err := pd.Open(device, efvi.All(), frames)
 		if err != nil {
 			return err
 		}

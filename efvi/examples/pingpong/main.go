@@ -44,7 +44,7 @@ func run(device, to string, count int) (err error) {
 	if err != nil {
 		return err
 	}
-	port, err := pd.Open(device, nic.Ether(etherType), posted)
+	port, err := pd.Open(device, efvi.EthType(etherType), posted)
 	if err != nil {
 		return errors.Join(err, pd.Close())
 	}

@@ -43,7 +43,7 @@ func run(device, to string, frames int) (err error) {
 	if err != nil {
 		return err
 	}
-	port, err := pd.Open(device, nic.UDP(local), frames)
+	port, err := pd.Open(device, efvi.IPLocal(efvi.UDP, local), frames)
 	if err != nil {
 		return errors.Join(err, pd.Close())
 	}
