@@ -99,6 +99,10 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 	seg.Flags, seg.Seq, seg.Ack = t.Flags(), tcp.Seq(t.Seq()), tcp.Seq(t.Ack())
 	seg.Wnd, seg.Urg, seg.CE = t.Window(), t.Urgent(), pkt.ECN == ip.CE
 	seg.Opts.Parse(t.Options())
+	if seg.Opts.Has(wire.HasMD5) { // no connection of ours has a key; Linux: SKB_DROP_REASON_TCP_MD5UNEXPECTED
+		s.host.MIB.TCPMD5Unexpected++
+		return
+	}
 	seg.Ifindex, seg.Queue = p.info.Ifindex, p.info.Queue
 	seg.Payload, seg.Buf, seg.Head = t.Payload(), nil, nil
 	if seg.Flags.Any(wire.SYN) { // TCP_SAVE_SYN

@@ -122,6 +122,30 @@ func TestSegmentForNobodyIsReset(t *testing.T) {
 	require.Empty(t, got, "a reset is never answered")
 }
 
+// TestSignedSegmentIsDropped: without a key for the peer a segment with RFC 2385's signature is nobody's; Linux says no word.
+func TestSignedSegmentIsDropped(t *testing.T) {
+	w := newWorld(t, config{seed: 8})
+	h := w.host[1]
+	l, err := h.Listen(w.now, netip.AddrPortFrom(netip.IPv4Unspecified(), 80), 8)
+	require.NoError(t, err)
+	defer l.Close(w.now)
+	answers := 0
+	h.nic.tap = func(int64, []byte) { answers++ }
+	signature := []byte("\x01\x01\x13\x12the signature...")
+	syn := func(port uint16) []byte {
+		return w.frameFor(wire.TCPFields{SrcPort: port, DstPort: 80, Flags: wire.SYN, Window: 1000}, signature)
+	}
+	w.inject(syn(1)) // as payload
+	require.Equal(t, 1, answers)
+	signed := syn(2)
+	seg := signed[wire.EthernetLen+wire.IPv4Len:]
+	seg[12], seg[16], seg[17] = 10<<4, 0, 0 // as options
+	wire.PutTCPChecksum(seg, len(seg), wire.PseudoSum(signed[26:34], wire.ProtoTCP, len(seg)), 0)
+	w.inject(signed)
+	require.Equal(t, 1, answers)
+	require.EqualValues(t, 1, h.Host().MIB.TCPMD5Unexpected)
+}
+
 // TestPartialChecksum: on veth a local peer leaves the checksum to a device that has no wire.
 func TestPartialChecksum(t *testing.T) {
 	w := newWorld(t, config{seed: 7})

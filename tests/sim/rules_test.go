@@ -120,8 +120,7 @@ func ruleWindow(s *segment, me *half) string {
 	return ""
 }
 
-// ruleSize: "The MSS value to be sent in an MSS Option [is that of] the effective MTU minus the fixed IP and TCP headers
-// [...] the sender must reduce the TCP data length to account for any IP or TCP options" RFC 6691 §2, §3.
+// ruleSize: the MSS option tells the MTU without the fixed headers; what options take, the data leaves (RFC 9293 §3.7.1).
 func ruleSize(s *segment, me, you *half, iplen int) string {
 	mss := 536
 	if you.opts&wire.HasMSS != 0 {
@@ -155,8 +154,8 @@ func ruleACK(s *segment, me *half) string {
 	return ""
 }
 
-// ruleSACK: blocks tell what came and is not acknowledged; the first may tell of a duplicate instead, "the first SACK
-// block [...] if it is below the cumulative ACK or a subset of the second" RFC 2883 §4, and then it came twice.
+// ruleSACK: blocks tell what came and is not acknowledged; the first may tell of a duplicate instead, if it is
+// below the cumulative ACK or within the second (RFC 2883 §4), and then it came twice.
 func ruleSACK(s *segment, me *half) string {
 	for i, b := range s.opts.SACK[:s.opts.NSACK] {
 		lo, hi := tcp.Seq(b.Left), tcp.Seq(b.Right)

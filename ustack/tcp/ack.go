@@ -3,7 +3,7 @@ package tcp
 import "errors"
 
 // errAckNew and errAckOld are an ACK of something never sent, and one older than any window: "the ACK value is considered
-// acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT)" RFC 5961 §5.2. The answer to
+// acceptable only if it is in the range of ((SND.UNA - MAX.SND.WND) <= SEG.ACK <= SND.NXT)" RFC 5961 §5.2. The answer to
 // both is an ACK.
 var (
 	errAckNew = errors.New("ACK of something never sent")

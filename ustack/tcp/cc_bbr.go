@@ -155,9 +155,9 @@ func (b *bbr) bdp(gain float64) uint32 {
 	return uint32(math.Ceil(gain * b.bw.get() * float64(b.minRTT) / 1e9))
 }
 
-// budget is "QuantizationBudget": room for "1 quantum in the sending host's queuing discipline layer, 1 [...] in the
-// sending host TSO/GSO engine, 1 [...] unacknowledged due to the receiver host's LRO/GRO/delayed-ACK engine", added as
-// in version 1.
+// budget is "QuantizationBudget": room for "1 quantum in the sending host's queuing discipline layer, 1 quantum
+// being segmented in the sending host TSO/GSO engine, 1 quantum being reassembled or otherwise remaining unacknowledged
+// due to the receiver host's LRO/GRO/delayed-ACK engine", added as in version 1.
 func (b *bbr) budget(s *sender, w uint32) uint32 {
 	w += 3 * uint32(s.quantum())
 	w = (w + 1) &^ 1 // delayed ACKs come for two

@@ -29,7 +29,7 @@ func (v *cwv) validate(s *sender, now int64, limited bool) {
 	}
 }
 
-// cwndLimited says whether cwnd may grow. In slow start it may reach twice of what was used: "cwnd MAY [...] up to twice".
+// cwndLimited says whether cwnd may grow. In slow start it may reach twice of what was used, as in Linux.
 func (s *sender) cwndLimited() bool {
 	if s.cwv.limited {
 		return true

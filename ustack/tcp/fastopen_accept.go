@@ -3,8 +3,8 @@ package tcp
 import "github.com/sluice-net/sluice/ustack/wire"
 
 // fastQueue bounds the connections of a listener that a SYN alone opened: "PendingFastOpenRequests: tracks the number of
-// TFO connections in SYN-RCVD state. If this variable goes over the system limit, the server MUST disable TFO for all new
-// connection requests until PendingFastOpenRequests drops below the system limit." RFC 7413 §4.2
+// TFO connections in SYN-RCVD state. If this variable goes over a preset system limit, the server MUST disable TFO
+// for all new connection requests until PendingFastOpenRequests drops below the system limit." RFC 7413 §4.2
 type fastQueue struct {
 	n   int     // whose handshake is not over, and the places in rst
 	rst []int64 // until when the place of one that the peer reset stays taken
@@ -52,7 +52,7 @@ func (l *Listener) fastKeys() *FastOpenKeys {
 
 // fastOpen decides about a SYN, as tcp_try_fastopen: whether it opens a connection, and the cookie that the SYN-ACK
 // carries. "If FastOpenEnabled is false, go to step 5. If PendingFastOpenRequests is over the system limit, go to step 5.
-// If IsCookieValid() returns false, go to step 5. Buffer the data and notify the application. [...] 5. Send the SYN-ACK
+// If IsCookieValid() [...] returns false, go to step 5. Buffer the data and notify the application. [...] 5. Send the SYN-ACK
 // packet. The packet MAY include a Fast Open option." RFC 7413 §4.2.2
 func (l *Listener) fastOpen(now int64, s *Segment, r *halfOpen) (bool, fastCookie) {
 	c := cookieOf(&s.Opts)

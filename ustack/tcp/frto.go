@@ -14,7 +14,7 @@ func (s *sender) afterTimeout(a *ackWork) {
 		return
 	}
 	if s.frto.on {
-		// "3b) [...] if the acknowledgment [covers data] that was not retransmitted [...] the timeout was spurious"
+		// 3b): what was not retransmitted after the timeout was acknowledged, so the timeout was spurious.
 		if a.origSacked && s.undoLoss(a, true) {
 			return
 		}
@@ -24,8 +24,8 @@ func (s *sender) afterTimeout(a *ackWork) {
 			}
 		} else if a.advanced && !recovered {
 			s.highSeq = s.nxt
-			// "2b) If the acknowledgment advances SND.UNA, but does not cover [...] RecoveryPoint, transmit up to two
-			// new (previously unsent) segments"
+			// "if the Cumulative Acknowledgment field does not cover 'RecoveryPoint' but is larger than SND.UNA, transmit up to
+			// two new (previously unsent) segments and proceed to step 3" RFC 5682 §3.1 2b)
 			if s.q.unsent != nil && s.wndEnd().GT(s.nxt) {
 				s.frto.newFirst = true
 				return
@@ -33,7 +33,7 @@ func (s *sender) afterTimeout(a *ackWork) {
 			s.frto.on = false
 		}
 	}
-	if recovered { // "2a), 3a) ... all data is acknowledged"
+	if recovered { // 2a), 3a): all data is acknowledged
 		s.undoRecovery(a)
 		return
 	}

@@ -10,8 +10,8 @@ import (
 // --- RFC 5961
 
 func TestResetMustBeExact(t *testing.T) {
-	// "If the sequence number does not exactly match the next expected sequence number value, yet is within the current
-	// receive window, TCP endpoints MUST send an acknowledgment (challenge ACK)"
+	// "the sequence number does not exactly match the next expected sequence value, yet is within the current receive
+	// window, TCP endpoints MUST send an acknowledgment (challenge ACK)"
 	r := established(t)
 	r.send("R 100:100(0)")
 	r.want(". 1:1(0) ack 1")

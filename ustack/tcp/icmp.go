@@ -82,7 +82,7 @@ func (c *Conn) SoftError(now int64, err error, quoted Seq, hard bool) {
 	}
 	if quoted.LT(una) || quoted.GT(c.snd.nxt) {
 		c.h.MIB.OutOfWindowIcmps++
-		return // "TCP SHOULD check that the TCP sequence number [...] is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1
+		return // "check that the TCP sequence number [...] is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1
 	}
 	if c.connecting() || c.halfFast() && !c.rare.accepted {
 		c.fail(now, err)

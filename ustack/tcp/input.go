@@ -105,11 +105,14 @@ func (c *Conn) crossedSYNACK(s *Segment) bool {
 }
 
 // acceptable is the test of "first, check sequence number", with the kernel's latitude at the right edge (tcp_sequence):
-// a segment that runs over it is taken whole while nothing is queued.
+// a segment that runs over it is taken whole while nothing is queued, and a FIN never is too much.
 func (c *Conn) acceptable(s *Segment) bool {
 	end, edge := s.end(), c.rcvNxt.Add(c.offered())
 	if end.LT(c.rcvWup) {
 		return false
+	}
+	if s.Flags.Any(wire.FIN) && end == edge.Add(1) { // peers that send it into a closed window would repeat it for ever
+		return true
 	}
 	return end.LEQ(edge) || s.Seq.LEQ(edge) && c.rq.bytes == 0
 }

@@ -1,6 +1,9 @@
 package tcp
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // What packetdrill's scripts showed to be otherwise in the kernel.
 func TestTracesFromPacketdrill(t *testing.T) {
@@ -51,6 +54,76 @@ func TestTracesFromPacketdrill(t *testing.T) {
 			> . 1:1(0) ack 1 <sack 501:1002>
 			< . 1:501(500) ack 1
 			> . 1:1(0) ack 1002`},
+		{name: "of several known parts of a segment the first is reported, RFC 2883 §4", script: `
+			< . 101:201(100) ack 1
+			> . 1:1(0) ack 1 <sack 101:201>
+			< . 201:301(100) ack 1
+			> . 1:1(0) ack 1 <sack 101:301>
+			< . 401:501(100) ack 1
+			> . 1:1(0) ack 1 <sack 401:501 101:301>
+			< . 701:801(100) ack 1
+			> . 1:1(0) ack 1 <sack 701:801 401:501 101:301>
+			< . 1:601(600) ack 1
+			> . 1:1(0) ack 601 <sack 101:301 701:801>
+			< . 1001:1101(100) ack 1
+			> . 1:1(0) ack 601 <sack 1001:1101 701:801>
+			< . 1201:1301(100) ack 1
+			> . 1:1(0) ack 601 <sack 1201:1301 1001:1101 701:801>
+			< . 901:1401(500) ack 1
+			> . 1:1(0) ack 601 <sack 1001:1101 901:1401 701:801>`},
+		{name: "a FIN is taken though the window is closed", script: `
+			< . 1:1461(1460) ack 1
+			> . 1:1(0) ack 1461 win 1460
+			< . 1461:2921(1460) ack 1
+			> . 1:1(0) ack 2921 win 0
+			< F. 2921:2921(0) ack 1
+			> . 1:1(0) ack 2922 win 0
+			state CLOSE-WAIT
+			read 2920`, params: func(p *Params) { p.Rmem[1] = 2 * 2920 }},
+		{name: "a FIN with data is taken if the data fills the window", script: `
+			< . 1:1461(1460) ack 1
+			> . 1:1(0) ack 1461 win 1460
+			< F. 1461:2921(1460) ack 1
+			+.04 > . 1:1(0) ack 2922 win 0
+			state CLOSE-WAIT`, params: func(p *Params) { p.Rmem[1] = 2 * 2920 }},
+		{name: "a FIN beyond a byte of data that does not fit is not", script: `
+			< . 1:1461(1460) ack 1
+			> . 1:1(0) ack 1461 win 1460
+			< . 1461:2921(1460) ack 1
+			> . 1:1(0) ack 2921 win 0
+			< F. 2921:2922(1) ack 1
+			> . 1:1(0) ack 2921 win 0
+			state ESTABLISHED`, params: func(p *Params) { p.Rmem[1] = 2 * 2920 }},
+	})
+	const handshake = `
+		< S 0:0(0) win 65535 <mss 1460,sackOK,ws 7>
+		> S. 0:0(0) ack 1 <mss 1460,sackOK,ws 10>
+		+.1 < . 1:1(0) ack 1
+		`
+	scaled := func(p *Params) { p.WindowScaling, p.Rmem[2] = true, 32<<20 }
+	traces(t, Listening, []trace{
+		{name: "data out of order opens the window, too: by two segments each time, once the buffer has grown for it", script: handshake + `
+			accept
+			< . 60001:61461(1460) ack 1
+			> . 1:1(0) ack 1 win 64 <sack 60001:61461>
+			< . 58541:60001(1460) ack 1
+			> . 1:1(0) ack 1 win 67 <sack 58541:61461>
+			< . 57081:58541(1460) ack 1
+			> . 1:1(0) ack 1 win 70 <sack 57081:61461>
+			< . 57081:58541(1460) ack 1
+			> . 1:1(0) ack 1 win 70 <sack 57081:58541 57081:61461>`, params: scaled},
+		{name: "as long as no program has accepted it the buffer stays", script: handshake + `
+			alone
+			< . 60001:61461(1460) ack 1
+			> . 1:1(0) ack 1 win 64 <sack 60001:61461>
+			< . 58541:60001(1460) ack 1
+			> . 1:1(0) ack 1 win 64 <sack 58541:61461>`, params: scaled},
+		{name: "without SACK the window stays: the ACKs have to be duplicates", script: strings.ReplaceAll(handshake, "sackOK,", "") + `
+			accept
+			< . 60001:61461(1460) ack 1
+			> . 1:1(0) ack 1 win 63
+			< . 58541:60001(1460) ack 1
+			> . 1:1(0) ack 1 win 63`, params: scaled},
 	})
 	traces(t, SynSent, []trace{
 		{name: "a SYN-ACK for another SYN is reset, and ours goes again at once", script: `

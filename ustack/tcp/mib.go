@@ -23,5 +23,5 @@ type MIB struct {
 	TCPFastOpenActive, TCPFastOpenActiveFail                               uint64
 	TCPFastOpenPassive, TCPFastOpenPassiveFail, TCPFastOpenPassiveAltKey   uint64
 	TCPFastOpenListenOverflow, TCPFastOpenCookieReqd                       uint64
-	TCPAckCompressed, RcvPruned, OutOfWindowIcmps                          uint64
+	TCPAckCompressed, RcvPruned, OutOfWindowIcmps, TCPMD5Unexpected        uint64
 }

@@ -78,7 +78,7 @@ func (c *Conn) sendSegment(now int64, t *txSeg, out Out) bool {
 }
 
 // roomForSACK drops the blocks that would make the segment larger than path, peer, or what probing knows to pass allow: those
-// go on a pure ACK. "the sender must reduce the TCP data length to account for any IP or TCP options" RFC 6691 §2
+// go on a pure ACK. What options take, the data must leave (RFC 9293 §3.7.1).
 func (c *Conn) roomForSACK(h *Header, n int) {
 	if h.Opts.NSACK == 0 {
 		return

@@ -32,8 +32,8 @@ func (p *pacer) ready(now int64) bool {
 	return false
 }
 
-// sent takes the time of one segment of n bytes: "C.next_send_time = max(Now(), C.next_send_time) [...] + packet.size /
-// C.pacing_rate" draft-ietf-ccwg-bbr.
+// sent takes the time of one segment of n bytes: "C.next_send_time = max(Now(), C.next_send_time) [...] pacing_delay =
+// packet.size / C.pacing_rate" draft-ietf-ccwg-bbr.
 func (p *pacer) sent(s *sender, now int64, n int) {
 	if p.rate <= 0 || n == 0 {
 		return
@@ -112,8 +112,8 @@ const (
 	quantumSlow = 1_200_000 / 8
 )
 
-// quantum is how many segments leave at once: "C.send_quantum = C.pacing_rate * 1ms; min(C.send_quantum, 64 KBytes);
-// max(C.send_quantum, 2 * C.SMSS)", one segment below 1.2 Mbit/s.
+// quantum is how many segments leave at once: "C.send_quantum = C.pacing_rate * 1ms; C.send_quantum = min(C.send_quantum,
+// 64 KBytes); C.send_quantum = max(C.send_quantum, 2 * C.SMSS)", one segment below 1.2 Mbit/s.
 func (s *sender) quantum() int {
 	least := 2
 	if s.pace.rate < quantumSlow {

@@ -16,12 +16,12 @@ type pawsState struct {
 // tsNow is our timestamp clock.
 func (c *Conn) tsNow(now int64) uint32 { return c.snd.tsNow(now) }
 
-// pawsAge is how long TS.Recent stays valid: "If the connection has been idle more than 24 days, save SEG.TSval in
-// variable TS.Recent" RFC 7323 appendix D.
+// pawsAge is how long TS.Recent stays valid: a "mechanism to 'invalidate' the TS.Recent value when a connection is idle for
+// more than 24 days" RFC 7323 §5.5.
 const pawsAge = 24 * 24 * 3600 * int64(1e9)
 
-// pawsOK says whether a segment passes. "If [...] SEG.TSval < TS.Recent [...] the segment is not acceptable" RFC 7323
-// §5.3 R1. slack is how far it may lie back.
+// pawsOK says whether a segment passes. Else "treat the arriving segment as not acceptable" RFC 7323 §5.3 R1. slack is how
+// far it may lie back.
 func (p *pawsState) ok(now int64, tsval uint32, slack int32) bool {
 	return int32(p.recent-tsval) <= slack || now-p.at >= pawsAge || p.recent == 0
 }

@@ -150,7 +150,7 @@ func TestHolesAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(r.c.ooo.runs), maxRuns)
 }
 
-// "If SEG.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK)": a segment that was overtaken does not set the
+// "If (SND.WL1 < SEG.SEQ or (SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK))": a segment that was overtaken does not set the
 // window, however small it is there.
 func TestStaleWindow(t *testing.T) {
 	r := newSendRig(t, 1000)

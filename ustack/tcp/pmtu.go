@@ -42,7 +42,7 @@ func (s *sender) search(now int64, on bool) {
 }
 
 // onTooBig is an ICMP "fragmentation needed" or "packet too big" that quotes the segment numbered seq: mss is the
-// payload that the new path MTU leaves. It says whether the message was believed: "TCP SHOULD check that the TCP sequence
+// payload that the new path MTU leaves. It says whether the message was believed: careful TCPs "check that the TCP sequence
 // number contained in the payload of the ICMP error message is within the range SND.UNA =< SEG.SEQ < SND.NXT" RFC 5927 §4.1.
 func (s *sender) onTooBig(now int64, seq Seq, mss int) bool {
 	if !(seq.GEQ(s.una) && seq.LT(s.nxt)) || mss >= int(s.pmtu.limit) {

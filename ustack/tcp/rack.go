@@ -23,7 +23,7 @@ func (s *sender) rackAdvance(a *ackWork, r *txRec) {
 	k := &s.rack
 	rtt := a.now - r.txAt
 	if r.has(recEver) && rtt < s.rtt.min.get() {
-		// "ignore a segment as invalid if any of its data has been retransmitted before and if [...] The segment was last
+		// "ignore a segment as invalid if any of its sequence range has been retransmitted before and if [...] The segment was last
 		// retransmitted less than RACK.min_rtt ago" §6.2 step 2
 		return
 	}
@@ -45,7 +45,7 @@ func (s *sender) rackAdvance(a *ackWork, r *txRec) {
 // sentAfter is RACK_sent_after: by time, and by sequence at the same time.
 func sentAfter(t1, t2 int64, e1, e2 Seq) bool { return t1 > t2 || t1 == t2 && e1.GT(e2) }
 
-// window is RACK_update_reo_wnd's result: "RACK.reo_wnd = min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)"; 0 while no
+// window is RACK_update_reo_wnd's result: "min(RACK.reo_wnd_mult * RACK.min_RTT / 4, SRTT)"; 0 while no
 // reordering was seen and the old rule of three duplicates would act.
 func (s *sender) rackWindow() int64 {
 	if !s.rack.seen {

@@ -47,6 +47,9 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 		c.received(now, s)
 	}
 	if s.Flags.Any(wire.FIN) {
+		if len(p) == 0 && c.offered() == 0 { // into a closed window: a peer that does so may repeat it quickly
+			c.ack.pending |= ackNow
+		}
 		c.rcvFIN(now)
 		return
 	}
@@ -71,7 +74,13 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 func (c *Conn) rcvAhead(now int64, s *Segment) {
 	c.ack.pending |= ackScheduled
 	if len(s.Payload) > 0 {
-		c.queueOOO(s.Buf, s.Payload, s.Seq)
+		c.measureMSS(s)
+		if c.queueOOO(s.Buf, s.Payload, s.Seq) && c.is(flagSACK) { // who doesn't SACK needs duplicate ACKs: the same window
+			c.growWindow()
+		}
+		if c.Owner != nil { // a program has it
+			c.growBuffer(c.win.space)
+		}
 	}
 	if s.Flags.Any(wire.FIN) {
 		c.setFIN(s.end().Add(-1))

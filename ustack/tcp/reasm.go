@@ -33,12 +33,6 @@ type run struct {
 // maxRuns bounds the holes: beyond, the highest run is given up for a lower one, as the kernel prunes.
 const maxRuns = 256
 
-// dsackBlock is a range to report as received twice, RFC 2883.
-type dsackBlock struct {
-	left, right Seq
-	due         bool
-}
-
 // newReassembly takes an empty reassembly; they are used again, so that a path that reorders costs no memory.
 func (h *Host) newReassembly() *reassembly {
 	n := len(h.ooo)
@@ -63,29 +57,15 @@ func (c *Conn) freeReassembly() {
 	}
 }
 
-// setDSACK notes a duplicate: "When D-SACK is used, the first block of the SACK option should be a D-SACK block specifying the
-// sequence numbers for the duplicate segment that triggers the acknowledgement." RFC 2883 §4
-func (c *Conn) setDSACK(left, right Seq) {
-	if !c.is(flagSACK) || !c.h.Params.DSACK {
-		return
-	}
-	if left.LT(c.rcvNxt) {
-		c.h.MIB.TCPDSACKOldSent++
-	} else {
-		c.h.MIB.TCPDSACKOfoSent++
-	}
-	c.dsack = dsackBlock{left, right, true}
-}
-
-// queueOOO keeps data [seq, seq+len(p)) above rcvNxt.
-func (c *Conn) queueOOO(b *pbuf.Buf, p []byte, seq Seq) {
+// queueOOO keeps data [seq, seq+len(p)) above rcvNxt, and says whether any of it was kept.
+func (c *Conn) queueOOO(b *pbuf.Buf, p []byte, seq Seq) bool {
 	if c.ooo == nil {
 		c.ooo = c.h.newReassembly()
 	}
 	r := c.ooo
 	if !c.roomOOO(seq) {
 		c.h.MIB.TCPOFODrop++
-		return
+		return false
 	}
 	c.oooIn++
 	c.h.MIB.TCPOFOQueue++
@@ -95,27 +75,29 @@ func (c *Conn) queueOOO(b *pbuf.Buf, p []byte, seq Seq) {
 		if end.LEQ(r.runs[i].end) { // and ends there: all of it known
 			c.setDSACK(seq, end)
 			r.touch(seq)
-			return
+			return false
 		}
 		if seq.LT(r.runs[i].end) {
 			c.setDSACK(seq, r.runs[i].end)
 			p = p[r.runs[i].end.Sub(seq):]
 			seq = r.runs[i].end
 		}
-		if c.extend(&r.runs[i], b, p) {
-			c.absorb(i)
-			r.touch(seq)
+		if !c.extend(&r.runs[i], b, p) {
+			return false
 		}
-		return
+		c.absorb(i)
+		r.touch(seq)
+		return true
 	}
 	if b = c.take(b, p); b == nil {
-		return
+		return false
 	}
 	b.Next = nil
 	r.frames++
 	r.insert(i, run{seq: seq, end: end, head: b, tail: b})
 	c.absorb(i)
 	r.touch(seq)
+	return true
 }
 
 // find is the index of the first run that ends at seq or after it.
@@ -171,7 +153,7 @@ func (c *Conn) absorb(i int) {
 			return
 		}
 		if over := u.end.Sub(v.seq); over > 0 {
-			c.setDSACK(v.seq, minSeq(u.end, v.end))
+			c.extendDSACK(v.seq, minSeq(u.end, v.end))
 			r.trim(v, over)
 		}
 		if v.head != nil {
@@ -231,7 +213,7 @@ func (c *Conn) deliver() {
 	for len(r.runs) > 0 && r.runs[0].seq.LEQ(c.rcvNxt) {
 		u := &r.runs[0]
 		if over := c.rcvNxt.Sub(u.seq); over > 0 {
-			c.setDSACK(u.seq, minSeq(c.rcvNxt, u.end))
+			c.extendDSACK(u.seq, minSeq(c.rcvNxt, u.end))
 			r.trim(u, over)
 		}
 		for b := u.head; b != nil; {

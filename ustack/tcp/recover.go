@@ -51,7 +51,7 @@ func (s *sender) recover(a *ackWork) {
 func (s *sender) episodeOver(a *ackWork) bool {
 	switch s.state {
 	case caCWR:
-		// "CWR is finished when one ACK beyond the point arrived", so that another ECE is not from the same window.
+		// Over when something beyond the point was acknowledged, so that another ECE is not from the same window.
 		if s.una != s.highSeq {
 			s.endReduction(a.now)
 			s.state = caOpen

@@ -244,7 +244,7 @@ func TestOldTimestampIsDropped(t *testing.T) {
 	r.send("P. 101:201(100) ack 1 <ts 900 1>")
 	r.want(". 1:1(0) ack 101")
 	require.EqualValues(t, 1, r.h.MIB.PAWSEstab)
-	r.send("R. 101:101(0) ack 1 <ts 900 1>") // "[...] and the RST bit is not set" RFC 7323 §5.3
+	r.send("R. 101:101(0) ack 1 <ts 900 1>") // "and if the RST bit is not set" RFC 7323 §5.3
 	require.True(t, r.c.Closed())
 }
 

@@ -21,9 +21,9 @@ func Reset(h *Host, f *Flow, s *Segment, out Out) {
 
 // rcvRST is "second, check the RST bit", with RFC 5961 §3.2: "If the RST bit is set and the sequence number exactly
 // matches the next expected sequence number (RCV.NXT), then TCP endpoints MUST reset the connection [...]. If the
-// sequence number does not exactly match [...] yet is within the current receive window, TCP endpoints MUST send an
-// acknowledgment (challenge ACK)". Like the kernel, the end of the highest SACKed range is as good as RCV.NXT: the peer
-// may have lost what is missing for ever.
+// RST bit is set and the sequence number does not exactly match [...] yet is within the current receive window, TCP
+// endpoints MUST send an acknowledgment (challenge ACK)" RFC 9293 §3.10.7.4. Like the kernel, the end of the highest
+// SACKed range is as good as RCV.NXT: the peer may have lost what is missing for ever.
 func (c *Conn) rcvRST(now int64, s *Segment) {
 	if s.Seq == c.rcvNxt || c.resetAfterFIN(s) || c.ooo != nil && len(c.ooo.runs) > 0 &&
 		c.is(flagSACK) && s.Seq == c.ooo.runs[len(c.ooo.runs)-1].end {
@@ -52,7 +52,7 @@ func (c *Conn) peerReset(now int64) {
 	c.fail(now, err)
 }
 
-// sendReset makes the next Output send a reset: "<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>". Then the connection is gone.
+// sendReset makes the next Output send a reset, <SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK> as Linux. Then the connection is gone.
 func (c *Conn) sendReset(now int64) {
 	c.set(flagRST)
 	c.lastSeq = c.acceptableSeq()

@@ -102,8 +102,8 @@ func (s *sender) lose(now int64, r *txRec) {
 	}
 }
 
-// sackTag takes the blocks of an ACK. "When an acknowledgment segment arrives containing a SACK option, the data
-// sender SHOULD record the selective acknowledgment for future reference." RFC 2018 §5
+// sackTag takes the blocks of an ACK. "When receiving an ACK containing a SACK option, the data sender
+// SHOULD record the selective acknowledgment for future reference." RFC 2018 §5
 func (s *sender) sackTag(a *ackWork) {
 	var blocks sackRanges
 	n := 0

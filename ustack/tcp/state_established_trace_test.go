@@ -52,9 +52,9 @@ func TestEstablishedTraces(t *testing.T) {
 			> . 1:1(0) ack 1 <sack 301:401 101:201>
 			< P. 501:601(100) ack 1
 			> . 1:1(0) ack 1 <sack 501:601 301:401 101:201>
-			< P. 701:801(100) ack 1 // from the fourth on they are compressed
-			+.001 > . 1:1(0) ack 1 <sack 701:801 501:601 301:401 101:201>
-			< P. 901:1001(100) ack 1
+			< P. 701:801(100) ack 1
+			> . 1:1(0) ack 1 <sack 701:801 501:601 301:401 101:201>
+			< P. 901:1001(100) ack 1 // from the fourth duplicate on they are compressed, the first told of a larger window
 			+.001 > . 1:1(0) ack 1 <sack 901:1001 701:801 501:601 301:401>`},
 		{name: "a run that grows comes first again", script: `
 			< P. 101:201(100) ack 1

@@ -135,7 +135,7 @@ func TestSynchronizedTraces(t *testing.T) {
 			x.script = fillIn(x.script, map[string]int{"rcv": s.rcv, "snd": s.snd, "una": s.acked})
 			x.script = strings.ReplaceAll(x.script, "error E\n", "error "+s.err+"\n")
 			x.script = strings.ReplaceAll(x.script, "state same", "state "+s.state.String())
-			if s.reset != "" { // "the CLOSING, LAST-ACK states: the connection is reset without a word" RFC 9293 §3.10.5
+			if s.reset != "" { // CLOSING, LAST-ACK: "Respond with 'ok' and delete the TCB": no segment. RFC 9293 §3.10.5
 				x.script = strings.ReplaceAll(x.script, "abort\n", "abort\n> "+s.reset+"\n")
 			}
 			rows = append(rows, x)

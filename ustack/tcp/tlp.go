@@ -9,11 +9,11 @@ type tlp struct {
 	end    Seq  // SND.NXT after it ("TLP.end_seq")
 }
 
-// maxAckDelay is how long a peer may hold an ACK back: "RECOMMENDED value of TLP.max_ack_delay is 200 ms" §7.2
+// maxAckDelay is TLP.max_ack_delay (§7.2): how long a peer may hold an ACK back, 200 ms in Linux.
 const maxAckDelay = 200e6
 
-// armTailProbe sets the probe timeout: "if SRTT is available: PTO = 2 * SRTT; if FlightSize is one segment:
-// PTO += TLP.max_ack_delay; else PTO = 1 s; if Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()"
+// armTailProbe sets the probe timeout: "If SRTT is available: PTO = 2 * SRTT If FlightSize is one segment:
+// PTO += TLP.max_ack_delay Else: PTO = 1 sec If Now() + PTO > TCP_RTO_expiration(): PTO = TCP_RTO_expiration() - Now()"
 // §7.2 TLP_calc_PTO. False: no probe fits here, and the retransmission timer is to be set instead.
 func (s *sender) armTailProbe(now int64, advanced bool) bool {
 	if s.p.EarlyRetrans < 3 || !s.sackOK || s.sb.out == 0 || s.state != caOpen && s.state != caCWR || s.tlp.active || s.synackOut {
@@ -41,15 +41,15 @@ func (s *sender) armTailProbe(now int64, advanced bool) bool {
 func (s *sender) onTailProbe(now int64) {
 	s.tmr.stop()
 	s.rearmRTO(now)
-	if s.tlp.active || s.sb.out == 0 { // "there is no other segment in flight that was a TLP probe" §7.3
+	if s.tlp.active || s.sb.out == 0 { // "there is no other previous loss probe still in flight" §7.3
 		return
 	}
 	s.tlp = tlp{due: true}
 	s.mem.Stats.LossProbes++
 }
 
-// nextTailProbe: "If [new data and the receive window allow]: transmit the lowest-sequence unsent segment [beyond cwnd
-// if needed]; otherwise retransmit the highest-sequence segment sent so far" §7.3 TLP_send_probe.
+// nextTailProbe: "Transmit the lowest-sequence unsent Segment", if the peer's window allows, though cwnd may not; "if such
+// an unsent segment is not available, then the sender SHOULD retransmit the highest-sequence segment sent so far" §7.3.
 func (s *sender) nextTailProbe(now int64) (txSeg, bool) {
 	if r := s.q.unsent; r != nil && s.windowFits(r, s.mss) {
 		if int(r.n) > s.mss {

@@ -23,7 +23,7 @@ func plainSum(b []byte) uint16 {
 }
 
 func TestSumIsThatOfTheRFC(t *testing.T) {
-	// RFC 1071 §3: "the bytes 00 01 f2 03 f4 f5 f6 f7 [...] sum ddf2"
+	// The numerical example of RFC 1071 §3.
 	require.EqualValues(t, 0xddf2, Sum([]byte{0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7}))
 	r := rand.New(rand.NewPCG(1, 2))
 	b := make([]byte, 200)

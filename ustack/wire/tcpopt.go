@@ -9,13 +9,14 @@ const (
 	optSACKPerm  = 4  // RFC 2018 §2
 	optSACK      = 5  // RFC 2018 §3
 	optTimestamp = 8  // RFC 7323 §3.2
+	optMD5       = 19 // RFC 2385 §3.0
 	optFastOpen  = 34 // RFC 7413 §4.1.1
 
 	optExperiment = 254    // RFC 6994 §3
 	expFastOpen   = 0xf989 // "TCP Fast Open" in IANA's list of experiment identifiers
 )
 
-// MaxSACK is how many SACK blocks the option space can hold: "8*n+2 bytes, therefore the 40 bytes available for
+// MaxSACK is how many SACK blocks the option space can hold: "8*n+2 bytes, so the 40 bytes available for
 // TCP options can specify a maximum of 4 blocks" RFC 2018 §3 (3 beside a timestamp).
 const MaxSACK = 4
 
@@ -30,6 +31,7 @@ const (
 	HasTimestamp
 	HasFastOpen // CookieLen 0 asks for a cookie
 	FastOpenExp // Fast Open in the form it had before RFC 7413: kind 254
+	HasMD5      // the segment is signed; never sent
 )
 
 // SACKBlock is one received range: Left is its first sequence number, Right the one after its last.
@@ -92,6 +94,8 @@ func (o *TCPOptions) one(kind byte, v []byte) {
 		for i := range int(o.NSACK) {
 			o.SACK[i] = SACKBlock{be.Uint32(v[8*i:]), be.Uint32(v[8*i+4:])}
 		}
+	case kind == optMD5 && len(v) == 16:
+		o.Set |= HasMD5
 	case kind == optFastOpen:
 		o.fastOpen(v, 0)
 	case kind == optExperiment && len(v) >= 2 && be.Uint16(v) == expFastOpen:
@@ -99,9 +103,8 @@ func (o *TCPOptions) one(kind byte, v []byte) {
 	}
 }
 
-// fastOpen takes a cookie, or the wish for one: "Length 1 byte: range 2 to 18 (bytes); limited by remaining space in the
-// options field. The number MUST be even. Cookie 0, or 4 to 16 bytes in length (Length - 2)" RFC 7413 §4.1.1 with
-// erratum 4238.
+// fastOpen takes a cookie, or the wish for one: "limited by remaining space in the options field. The number MUST be even.
+// Cookie 0, or 4 to 16 bytes (Length - 2)" RFC 7413 §4.1.1.
 func (o *TCPOptions) fastOpen(v []byte, form OptSet) {
 	if len(v)%2 == 0 && (len(v) == 0 || len(v) >= 4) && len(v) <= len(o.Cookie) {
 		o.Set = o.Set&^FastOpenExp | HasFastOpen | form
