@@ -26,7 +26,7 @@ var DetailNames = [...]string{
 	"TcpExt.TCPFullUndo", "TcpExt.TCPPartialUndo", "TcpExt.TCPLossUndo", "TcpExt.TCPSACKReorder", "TcpExt.TCPTSReorder", "TcpExt.TCPRenoReorder",
 	"TcpExt.TCPSackRecoveryFail", "TcpExt.TCPRenoRecoveryFail", "TcpExt.TCPSackFailures", "TcpExt.TCPRenoFailures", "TcpExt.TCPLossFailures",
 	"TcpExt.TCPDSACKOfoRecv", "TcpExt.TCPDSACKRecvSegs", "TcpExt.TCPSACKDiscard", "TcpExt.TCPDelivered", "TcpExt.TCPDeliveredCE",
-	"TcpExt.TCPHystartDelayDetect", "TcpExt.TCPHystartDelayCwnd", "TcpExt.TCPMTUPSuccess", "TcpExt.TCPMTUPFail",
+	"TcpExt.TCPHystartDelayDetect", "TcpExt.TCPHystartDelayCwnd", "TcpExt.TCPMTUPSuccess", "TcpExt.TCPMTUPFail", "TcpExt.TCPMD5Unexpected",
 	"IpExt.InTruncatedPkts", "IpExt.InOctets", "IpExt.OutOctets", "IpExt.InNoECTPkts", "IpExt.InECT1Pkts", "IpExt.InECT0Pkts", "IpExt.InCEPkts",
 	"Sluice.Crossings", "Sluice.Turns", "Sluice.Spins", "Sluice.Sleeps", "Sluice.Kicks", "Sluice.HandOvers", "Sluice.TxRingFull",
 	"Sluice.NeighWaits", "Sluice.Faults",

@@ -141,6 +141,9 @@ func (p *Packet) Control(oob []byte) error {
 				return fmt.Errorf("descriptors: %w", err)
 			}
 		case unix.SCM_CREDENTIALS:
+			if len(m.Data) == 0 {
+				return errors.New("no credentials") // ParseUnixCredentials would read beyond them
+			}
 			if p.Creds, err = unix.ParseUnixCredentials(m); err != nil {
 				return fmt.Errorf("credentials: %w", err)
 			}
