@@ -56,6 +56,7 @@ func (d *direction) receive(now int64) (c counts) {
 	got := d.msgs.receive(d.in, n, func(i int) []byte { return d.slot(taken[i]) })
 	var back [batch]int32
 	kept := 0
+	var twice [][]byte
 	for i := range got {
 		at, why := d.pass(now, d.msgs.length(i))
 		if why != forwarded {
@@ -64,12 +65,30 @@ func (d *direction) receive(now int64) (c counts) {
 			kept++
 			continue
 		}
-		d.seq++
-		d.wait.push(packet{at: at, seq: d.seq, slot: taken[i], size: int32(d.msgs.length(i))})
+		frame := d.slot(taken[i])[:d.msgs.length(i)]
+		if d.link.Corrupt > 0 && d.rng.Float64() < d.link.Corrupt {
+			frame[d.rng.IntN(len(frame))] ^= 1 << d.rng.IntN(8)
+		}
+		d.queue(at, taken[i], len(frame))
+		if d.link.Dup > 0 && d.rng.Float64() < d.link.Dup {
+			twice = append(twice, frame)
+		}
 	}
 	rest := append([]int32(nil), taken[got:]...)
 	d.free = append(append(d.free[:len(d.free)-n], rest...), back[:kept]...)
+	for _, frame := range twice {
+		if last := len(d.free) - 1; last >= 0 {
+			copy(d.slot(d.free[last]), frame)
+			d.queue(now+int64(d.link.Delay), d.free[last], len(frame))
+			d.free = d.free[:last]
+		}
+	}
 	return c
+}
+
+func (d *direction) queue(at int64, slot int32, size int) {
+	d.seq++
+	d.wait.push(packet{at: at, seq: d.seq, slot: slot, size: int32(size)})
 }
 
 // pass decides about a packet: when it leaves, or why it does not.

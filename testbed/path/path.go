@@ -27,6 +27,8 @@ type Link struct {
 	Loss    float64       // chance that a packet is lost
 	Reorder float64       // chance that a packet is held back by Hold, and overtaken
 	Hold    time.Duration
+	Dup     float64 // chance that a packet comes twice
+	Corrupt float64 // chance that one bit of a packet is flipped
 }
 
 // Counters are of both directions.
