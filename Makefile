@@ -123,22 +123,17 @@ packetdrill-suite: packetdrill ## Run the scripts below SUITE against our stack 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
 
-.PHONY: capture probes
-MB ?= 1024
-capture: install-deps all ## Capture a transfer of MB megabytes, with a reader that hangs and one that is killed; sha256 stays equal
-	SLT_CAPTURE_MB=$(MB) go test -count=1 -v -timeout 30m -run TestCaptureOfALargeTransfer ./tests/observe
-
-probes: all ## Try the USDT probes with bpftrace
-	@scripts/install-deps bpftrace binutils
-	go test -count=1 -v -run 'Probes' ./tests/observe
-
 .PHONY: chaos
-chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server (N=500 SEED=1)
+chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server, and to a redis whose writes are read back (N=500 SEED=1)
 	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/chaos
 
 .PHONY: crash
 crash: install-deps all ## Kill worker, program and broker at N random moments each, under load (N=500 SEED=1)
 	SLT_CRASH=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v -run TestCrashMatrix ./tests/chaos
+
+.PHONY: differ
+differ: all ## Run N random sequences of socket calls from SEED on, by the kernel and accelerated, and compare (N=5000 SEED=1)
+	SLT_DIFFER=$(call count,5000) SLT_DIFFER_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/differ
 
 DESTDIR ?=
 PREFIX ?= /usr

@@ -186,6 +186,7 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
         return finish(f, 0, -EAGAIN);
     struct patience p = patience(f, flags, atomic_load(&f->rcv_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };
+    iov_advance(&rest, 0); // a piece of empty buffers alone would look like the end
     ssize_t goal = target(f, want, flags);
     for (;;) {
         bool full = false, mark = false;
@@ -209,7 +210,9 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
             iov_advance(&rest, (size_t)r);
             continue;
         }
-        int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0);
+        int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0 || want == 0);
+        if (want == 0 && p.block) // a receive of nothing waits once, and that was all, whatever ended the wait
+            return finish(f, 0, 0);
         if (w < 0)
             return finish(f, done, w);
     }
@@ -226,6 +229,7 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         return finish(f, want, 0);
     struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };
+    iov_advance(&rest, 0);
     for (;;) {
         struct iovec piece[PIECE];
         int count = iov_view(&rest, piece, PIECE);

@@ -167,11 +167,26 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
     return f;
 }
 
+// bad_address: what the kernel says to an address before it looks at the socket.
+static int bad_address(const struct sockaddr *sa, socklen_t n)
+{
+    if ((int)n < 0 || n > sizeof(struct sockaddr_storage))
+        return -EINVAL;
+    if (!probe_there(sa, n))
+        return -EFAULT;
+    return n < sizeof sa->sa_family ? -EINVAL : 0;
+}
+
 INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct file *f = conn_get(fd);
-    if (f && n >= sizeof sa->sa_family && probe_there(sa, n) && sa->sa_family == AF_UNSPEC)
+    if (f && (int)n >= (int)sizeof sa->sa_family && probe_there(sa, n) && sa->sa_family == AF_UNSPEC)
         return dissolve(fd, f, sa, n);
+    int bad = f ? bad_address(sa, n) : 0;
+    if (bad) {
+        file_put(f);
+        return (int)raw_result(bad);
+    }
     if (f)
         return again(fd, f);
     bool fresh;

@@ -106,13 +106,19 @@ INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struc
     return real.sendto(fd, b, n, flags, sa, len);
 }
 
-// A socket has no position: only the offset -1 is allowed, and of the flags only "do not wait".
+#ifndef RWF_NOAPPEND
+#define RWF_NOAPPEND 0x20
+#endif
+
+// A socket has no position: only the offset -1 is allowed. Of the flags "do not wait" counts, the others of files are let pass.
 static int at_flags(off_t off, int flags)
 {
     if (off != -1)
-        errno = ESPIPE;
-    else if (flags & ~(RWF_HIPRI | RWF_NOWAIT))
+        errno = off < 0 ? EINVAL : ESPIPE;
+    else if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND | RWF_NOAPPEND))
         errno = EOPNOTSUPP;
+    else if ((flags & (RWF_APPEND | RWF_NOAPPEND)) == (RWF_APPEND | RWF_NOAPPEND))
+        errno = EINVAL;
     else
         return flags & RWF_NOWAIT ? MSG_DONTWAIT : 0;
     return -1;

@@ -212,6 +212,8 @@ INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
     int r;
     enum fd_kind kind = fd_kind(fd);
+    if (op != EPOLL_CTL_DEL && !ev) // the kernel looks here first
+        return fail(EFAULT);
     if (ev && !probe_there(ev, sizeof *ev))
         return real.epoll_ctl(ep, op, fd, ev);
     if (kind == FD_LISTENER || kind == FD_CONN) {

@@ -197,6 +197,7 @@ ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msg
         return raw_result(-EINVAL);
     if (want == 0 && flags & IO_READ && fd_kind(fd) == FD_KCONN)
         return 0;
+    iov_advance(&c.rest, 0); // a piece of empty buffers alone would look like the end
     for (c.want = (size_t)want;;) {
         ssize_t r;
         if (!attempt(&c, true, &r)) {
@@ -220,6 +221,11 @@ ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msg
         if (flags & (MSG_OOB | MSG_ERRQUEUE) || !may_block(&c) || (c.done > 0 && c.done >= goal(&c)))
             return ended(&c, -EAGAIN);
         int w = r > 0 ? 1 : wait_more(&c, POLLIN | POLLRDHUP, SO_RCVTIMEO);
+        if (want == 0) { // it waits once, and that was all
+            if (m)
+                m->msg_namelen = 0, m->msg_controllen = 0, m->msg_flags = 0;
+            return 0;
+        }
         if (w < 0)
             return ended(&c, w);
     }
@@ -231,6 +237,7 @@ ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags)
     ssize_t want = iov_total(iov, n);
     if (want < 0)
         return raw_result(-EINVAL);
+    iov_advance(&c.rest, 0);
     for (c.want = (size_t)want;;) {
         ssize_t r;
         if (!attempt(&c, false, &r)) {

@@ -125,11 +125,26 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 
 INTERPOSE ssize_t sendfile64(int out, int in, off64_t *off, size_t n) { return sendfile(out, in, off, n); }
 
+// unmoved: a connection that could not be handed over, most often since it has ended: what it has to say. True: *r is the result.
+static bool unmoved(int fd, bool out, ssize_t *r)
+{
+    struct file *f = conn_get(fd);
+    char c;
+    if (!f)
+        return false;
+    *r = out ? conn_send(fd, f, NULL, 0, MSG_DONTWAIT) : conn_recv(fd, f, &(struct iovec){ &c, 1 }, 1, MSG_PEEK | MSG_DONTWAIT, NULL);
+    if (*r > 0 || (out && *r == 0))
+        *r = raw_result(-EINVAL);
+    return true;
+}
+
 INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n, unsigned int flags)
 {
     ssize_t r;
     handover_fd(in);
     handover_fd(out);
+    if (unmoved(in, false, &r) || unmoved(out, true, &r))
+        return r;
     int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
     if (fd_kind(conn) == FD_KCONN)
         return KCONN(conn, r, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags))) ? r : splice(in, ioff, out, ooff, n, flags);

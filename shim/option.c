@@ -122,6 +122,47 @@ static bool there(char *own, const void **val, socklen_t len)
     return ok;
 }
 
+// kernel_may_know: an option that the engine does not know is worth a hand-over.
+static bool kernel_may_know(int fd, int level)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    if (level == IPPROTO_IPV6)
+        return RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) >= 0 && domain == AF_INET6;
+    return level == SOL_SOCKET || level == IPPROTO_TCP || level == IPPROTO_IP;
+}
+
+static bool ended(struct file *f)
+{
+    struct sl_shared *s = shared();
+    int h = atomic_load(&f->handle);
+    return s && h >= 0 && atomic_load(&s->words[h].ready) & POLLHUP;
+}
+
+// judged: what the kernel says to an option of a connection that has ended: a socket of no use takes it, as it makes no difference any more.
+static int judged(int fd, int level, int name, const void *val, socklen_t len)
+{
+    int domain = AF_INET;
+    socklen_t n = sizeof domain;
+    RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+    int other = (int)RAW(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (other < 0)
+        return -ENOPROTOOPT;
+    long r = RAW(SYS_setsockopt, other, level, name, val, len);
+    RAW(SYS_close, other);
+    return (int)r;
+}
+
+// too_short: the kernel refuses such a length before it looks at the value.
+static bool too_short(int level, int name, socklen_t len)
+{
+    if ((int)len < 0)
+        return true;
+    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
+        return len < 1;
+    return (level == SOL_SOCKET || level == IPPROTO_TCP) && len < sizeof(int);
+}
+
 INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen_t len)
 {
     char own[MOST];
@@ -130,7 +171,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
     if (f && !there(own, &val, len)) {
         stage_flush(f);
         file_put(f);
-        return (int)raw_result((int)len < 0 ? -EINVAL : -EFAULT);
+        return (int)raw_result(too_short(level, name, len) ? -EINVAL : -EFAULT);
     }
     if (f) {
         if (level == IPPROTO_TCP && name == TCP_CORK && len >= sizeof(int) && val && cork_set(f, *(const int *)val)) {
@@ -139,8 +180,10 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
         }
         stage_flush(f);
         int r = conn_set(fd, f, level, name, val, len);
-        if (r == -ENOPROTOOPT && conn_handover(fd, f) == 0) // an option that only the kernel knows
+        if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && conn_handover(fd, f) == 0)
             r = SL_MOVED;
+        if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && ended(f))
+            r = judged(fd, level, name, val, len);
         if (r == SL_MOVED)
             file_settle(f);
         file_put(f);
@@ -206,7 +249,11 @@ static int option_to(struct file *f, int level, int name, void *val, socklen_t *
         return -EINVAL;
     n = n < MOST ? n : MOST;
     int r = option_of(f, level, name, own, &n);
-    if (r == 0 && (!probe_copy(val, own, n < MOST ? n : MOST) || !probe_copy(len, &n, sizeof n)))
+    if (r < 0)
+        return r;
+    // The kernel tells the length first, but of SOL_SOCKET the value.
+    bool first = level == SOL_SOCKET || probe_copy(len, &n, sizeof n);
+    if (!first || !probe_copy(val, own, n < MOST ? n : MOST) || !probe_copy(len, &n, sizeof n))
         return -EFAULT;
     return r;
 }
@@ -261,8 +308,11 @@ INTERPOSE int shutdown(int fd, int how)
     if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
         return ret;
     int r;
-    if (fd_kind(fd) == FD_KCONN)
+    if (fd_kind(fd) == FD_KCONN) {
+        if (how == SHUT_RD)
+            kconn_pin(fd); // nobody can ask a kernel socket whether it was
         return KCONN(fd, r, real.shutdown(fd, how)) ? r : shutdown(fd, how);
+    }
     r = real.shutdown(fd, how);
     struct file *l = r == 0 && fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
     if (l && shared() && atomic_load(&l->handle) >= 0 && how != SHUT_WR)

@@ -78,7 +78,7 @@ int probe_name(const struct sockaddr_storage *name, socklen_t n, struct sockaddr
         return -EFAULT;
     if ((int)room < 0)
         return -EINVAL;
-    return probe_copy(sa, name, room < n ? room : n) && probe_copy(len, &n, sizeof n) ? 0 : -EFAULT;
+    return probe_copy(len, &n, sizeof n) && probe_copy(sa, name, room < n ? room : n) ? 0 : -EFAULT; // the length first, as the kernel
 }
 
 uintptr_t probe_resume(uintptr_t pc)

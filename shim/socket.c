@@ -32,7 +32,15 @@ INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
     if (!f)
         return real.bind(fd, sa, n);
     file_put(f);
-    errno = EINVAL; // bound already
+    // Bound already; but the kernel looks at the address first, and a socket of no use tells what it thinks of it.
+    int domain = AF_INET, other = -1;
+    socklen_t room = sizeof domain;
+    if (RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &room) >= 0)
+        other = (int)RAW(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    long r = other >= 0 ? RAW(SYS_bind, other, sa, n) : 0;
+    if (other >= 0)
+        RAW(SYS_close, other);
+    errno = r < 0 && r != -EADDRINUSE ? (int)-r : EINVAL;
     return -1;
 }
 

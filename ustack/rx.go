@@ -18,9 +18,10 @@ type rxState struct {
 	pkt   ip.Packet
 	seg   tcp.Segment
 	flow  tcp.Flow
-	icmp  ip.Unreach
-	hash  [64]uint32 // by event: see foresee
-	port  *port      // where the packet came in
+
+	waiting bool // the segment is for a flow in TIME-WAIT, or may be
+	icmp    ip.Unreach
+	port    *port // where the packet came in
 }
 
 // drain takes events of one port, at most budget of them, and returns how many there were.
@@ -28,7 +29,6 @@ func (s *Stack) drain(p *port, budget int) int {
 	done := 0
 	for done < budget {
 		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), budget-done)])
-		s.foresee(p, s.rx.ev[:n])
 		for i := range s.rx.ev[:n] {
 			s.event(p, &s.rx.ev[i])
 		}
@@ -45,7 +45,7 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 	switch ev.Kind {
 	case efvi.EventTX:
 		s.giveBack(ev.Frame)
-		s.hasRoom()
+		s.room = true
 	case efvi.EventDiscard:
 		p.posted--
 		s.giveBack(ev.Frame)
@@ -168,7 +168,6 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		e.in = uint8(p.slot + 1)
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
 		c := e.Conn()
-		c.Fetch()
 		s.admit(c, seg)
 		c.Input(s.now, seg, s)
 		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN, or be answered by TIME-WAIT
@@ -183,7 +182,9 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 	}
 	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
 	s.admit(nil, seg)
+	s.rx.waiting = true // a reset of what waits is no stray's
 	verdict, isn := s.host.Waits.Input(s.now, f, seg, l != nil, s)
+	s.rx.waiting = false
 	switch {
 	case verdict == tcp.Handled:
 	case l != nil:

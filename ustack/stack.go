@@ -90,7 +90,8 @@ type Stack struct {
 	asks   asks
 
 	active  []*endpoint // had input or an event in this turn
-	blocked blocked     // have segments that found no room
+	blocked []*endpoint // have segments that found no room
+	spare   []*endpoint // for swapping with either of them
 	hungry  []*endpoint // sockets whose program found no free frame
 	roomGen uint64      // Router generation that blocked was last tried with
 	room    bool        // a transmit ring or the pool has had room since

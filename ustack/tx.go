@@ -65,7 +65,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 
 // Reply is tcp.Out: a segment that belongs to no connection.
 func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
-	if h.Flags.Any(wire.RST) && s.reg != nil && s.reg.Stray(f) {
+	if h.Flags.Any(wire.RST) && !s.rx.waiting && s.reg != nil && s.reg.Stray(f) {
 		return true
 	}
 	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
@@ -210,7 +210,7 @@ func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) boo
 func (s *Stack) block(e *endpoint) bool {
 	if e.flags&inBlocked == 0 {
 		e.flags |= inBlocked
-		s.blocked.push(e)
+		s.blocked = append(s.blocked, e)
 	}
 	return false
 }

@@ -181,7 +181,7 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 			return ret
 		}
 		if !canReceive(s, iov, flags, hollow) {
-			return -int(unix.EFAULT)
+			return e.unreceived(now, h, s, flags)
 		}
 		if hollow && len(iov) == 0 && flags&unix.MSG_TRUNC == 0 { // there is nothing, and what it is called is told
 			iov, flags = [][]byte{e.scrap[:]}, flags|unix.MSG_PEEK
@@ -215,7 +215,7 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 		} else {
 			there, ok := canSend(iov)
 			if !ok || hollow && len(there) == 0 {
-				return -int(unix.EFAULT)
+				return e.unsent(now, h, s)
 			}
 			n, err = s.Send(now, there, flags)
 		}

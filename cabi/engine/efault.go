@@ -65,6 +65,29 @@ func canSend(iov [][]byte) ([][]byte, bool) {
 	return iov, true
 }
 
+// unreceived is a receive into memory that is not there: what the connection has to say comes first.
+func (e *Engine) unreceived(now int64, h int32, s *usock.Socket, flags int) int {
+	if flags&unix.MSG_OOB == 0 {
+		return -int(unix.EFAULT)
+	}
+	n, _, err := s.Recv(now, [][]byte{e.scrap[:1]}, flags|unix.MSG_PEEK)
+	e.update(h)
+	if n > 0 {
+		return -int(unix.EFAULT)
+	}
+	return result(n, err)
+}
+
+// unsent is a send from memory that is not there: an error of the connection, or its end, comes first.
+func (e *Engine) unsent(now int64, h int32, s *usock.Socket) int {
+	_, err := s.Send(now, nil, 0)
+	e.update(h)
+	if err != nil {
+		return result(0, err)
+	}
+	return -int(unix.EFAULT)
+}
+
 func sizeOf(iov [][]byte) (n int) {
 	for _, v := range iov {
 		n += len(v)

@@ -19,7 +19,7 @@ func stateOf(s *usock.Socket, n *tcp.Snapshot) repair.State {
 		TSRecent: n.TSRecent, SRTT: int(n.SRTT / 1000),
 		Mapped:   s.V6() && n.Flow.Local.Addr().Unmap().Is4(),
 		SendData: append(append(make([]byte, 0, len(n.Unacked)+len(n.Unsent)), n.Unacked...), n.Unsent...),
-		RecvData: n.Unread,
+		RecvData: n.Unread, ShutRead: n.ShutRead,
 	}
 	optionsInto(&st, s)
 	return st

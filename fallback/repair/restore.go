@@ -241,6 +241,11 @@ func (s *State) live(fd, _ int) error {
 			return err
 		}
 	}
+	if s.ShutRead {
+		if err := step("shut for reading", unix.Shutdown(fd, unix.SHUT_RD)); err != nil {
+			return err
+		}
+	}
 	s.setOptions(fd)
 	return nil
 }

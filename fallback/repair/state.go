@@ -59,6 +59,8 @@ type State struct {
 	SndBuf    int  `json:"sndbuf,omitempty"`
 	TOS       int  `json:"tos,omitempty"`
 
+	ShutRead bool `json:"shut_rd,omitempty"` // shutdown(SHUT_RD); the kernel tells it of no socket
+
 	UserTimeout int    `json:"user_timeout,omitempty"` // milliseconds
 	Linger      int    `json:"linger,omitempty"`       // SO_LINGER in seconds plus one; 0: off
 	Congestion  string `json:"congestion,omitempty"`

@@ -20,6 +20,7 @@ type Snapshot struct {
 	Unread                 []byte
 
 	FINQueued, FINSent, FINReceived bool
+	ShutRead                        bool // by shutdown(2)
 
 	MSS                    uint16 // the peer's, without the option space that timestamps take
 	SndScale, RcvScale     uint8
@@ -54,7 +55,7 @@ func (c *Conn) Freeze(now int64) (*Snapshot, error) {
 func (c *Conn) snapshot(now int64) *Snapshot {
 	st := c.snd.snapshot()
 	s := &Snapshot{Flow: c.Flow, State: c.state, SndUna: st.Una, SndNxt: st.Nxt, RcvNxt: c.rcvNxt,
-		FINQueued: st.FINQueued, FINSent: st.FINSent, FINReceived: c.is(flagFINRcvd),
+		FINQueued: st.FINQueued, FINSent: st.FINSent, FINReceived: c.is(flagFINRcvd), ShutRead: c.shut&shutRecv != 0 && !c.is(flagFINRcvd),
 		MSS: uint16(c.mssWithoutOptions()), SndScale: c.sndScale, RcvScale: c.rcvScale, Scaling: c.is(flagWScale),
 		SACK: c.is(flagSACK), Timestamps: c.is(flagTS), ECN: c.is(flagECN), TSVal: c.tsNow(now),
 		TSRecent: c.paws.recent, SRTT: c.srtt(), SndWnd: st.Wnd, MaxWnd: st.MaxWnd, RcvWnd: c.rcvWnd, SndWL1: st.WL1, RcvWup: c.rcvWup,

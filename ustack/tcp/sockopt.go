@@ -73,17 +73,17 @@ func (o *Options) set(p *Params, level, name int, val []byte) error {
 	if level == solSocket && (name == soStamping || name == soStampingNew) {
 		return o.setStamping(val)
 	}
+	if level != solSocket && level != solTCP {
+		return ErrNoProtoOpt
+	}
 	if len(val) < 4 {
 		return ErrInval
 	}
 	v := int(int32(binary.NativeEndian.Uint32(val)))
-	switch level {
-	case solSocket:
+	if level == solSocket {
 		return o.setSocket(p, name, v)
-	case solTCP:
-		return o.setTCP(p, name, v)
 	}
-	return ErrNoProtoOpt
+	return o.setTCP(p, name, v)
 }
 
 func (o *Options) setSocket(p *Params, name, v int) error {
@@ -246,7 +246,10 @@ func (o *Options) setCongestion(val []byte) error {
 		n++
 	}
 	name := string(val[:n])
-	if !KnownCongestion(name) {
+	if len(val) == 0 {
+		return ErrInval
+	}
+	if name == "" || !KnownCongestion(name) {
 		return ErrNoEnt
 	}
 	o.Congestion = name

@@ -57,6 +57,7 @@ func DefaultIPOptions() IPOptions { return IPOptions{TTL: -1, Hops: -1, MTUDisco
 func (s *Socket) SetOption(now int64, level, name int, val []byte) error {
 	err := tcp.ErrNoProtoOpt
 	switch {
+	case level == solIPv6 && !s.v6:
 	case level == solIP || level == solIPv6 || level == solSocket && name == soPriority:
 		return s.ip.set(level, name, val)
 	case s.conn != nil:
@@ -132,18 +133,21 @@ func put(out []byte, v int) int {
 	return copy(out, b[:])
 }
 
-func number(val []byte) (int, error) {
-	if len(val) >= 4 {
+// number reads an option's value: those of IPv4 may be a byte, and are 0 if there is none.
+func number(level, name int, val []byte) (int, error) {
+	switch {
+	case len(val) >= 4:
 		return int(int32(binary.NativeEndian.Uint32(val))), nil
-	}
-	if len(val) >= 1 { // IP options may be given as a byte
+	case level == solIP && len(val) >= 1:
 		return int(val[0]), nil
+	case level == solIP && name != ipTTL && name != ipMinTTL:
+		return 0, nil
 	}
 	return 0, tcp.ErrInval
 }
 
 func (o *IPOptions) set(level, name int, val []byte) error {
-	v, err := number(val)
+	v, err := number(level, name, val)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ func TestIPOptions(t *testing.T) {
 	}{
 		{name: "TOS keeps the ECN bits for TCP", level: solIP, opt: ipTOS, set: word(0x13), get: 0x10},
 		{name: "TOS as a byte", level: solIP, opt: ipTOS, set: []byte{8}, get: 8},
-		{name: "TOS without a value", level: solIP, opt: ipTOS, want: tcp.ErrInval},
+		{name: "TOS without a value", level: solIP, opt: ipTOS},
+		{name: "TTL without a value", level: solIP, opt: ipTTL, want: tcp.ErrInval},
 		{name: "TTL", level: solIP, opt: ipTTL, set: word(3), get: 3},
 		{name: "TTL default", level: solIP, opt: ipTTL, set: word(-1), get: 64},
 		{name: "TTL 0", level: solIP, opt: ipTTL, set: word(0), want: tcp.ErrInval, get: 64},

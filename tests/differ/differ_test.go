@@ -1,0 +1,204 @@
+package differ
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+const (
+	quick   = 10  // ms that a call may block
+	patient = 150 // the same when a difference is held to be true
+	enough  = 20  // differences of one run
+)
+
+// rig is both paths of one way of making connections.
+type rig struct {
+	t              *testing.T
+	accepted       bool
+	kernel, engine *side
+}
+
+func newRig(t *testing.T, accepted bool) *rig {
+	bed := testrig.New(t, testbed.Config{Queues: 1})
+	program := filepath.Join(bed.Dir, "differ")
+	sources, err := filepath.Glob("prog/*.c")
+	require.NoError(t, err)
+	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-stringop-overread", "-Wno-nonnull", "-pthread", "-o", program}
+	out, err := exec.Command("gcc", append(args, sources...)...).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	env := append(bed.Env(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so"))
+	if !accepted {
+		env = append(env, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*")
+	}
+	return &rig{t, accepted, newSide(t, bed, program, "kernel", nil, nil), newSide(t, bed, program, "sluice", append(env, extra()...), nil)}
+}
+
+// extra are more variables for the accelerated side, to look into one sequence.
+func extra() []string { return strings.Fields(os.Getenv("SLT_DIFFER_ENV")) }
+
+func newSide(t *testing.T, bed *testrig.Rig, program, name string, env, peersEnv []string) *side {
+	said, err := os.CreateTemp(bed.Dir, name)
+	require.NoError(t, err)
+	clean := []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}
+	s := &side{name: name, node: bed.Server, peers: bed.Client, program: program, said: said,
+		env: append(slices.Clone(clean), env...), peersEnv: append(slices.Clone(clean), peersEnv...)}
+	t.Cleanup(func() {
+		s.stop()
+		if text, _ := os.ReadFile(said.Name()); t.Failed() && len(text) > 0 {
+			t.Logf("%s said:\n%s", name, text)
+		}
+		said.Close()
+	})
+	return s
+}
+
+// both runs a sequence by both paths at once.
+func (r *rig) both(q sequence, patience int) (kernel, engine []string) {
+	var wg sync.WaitGroup
+	wg.Go(func() { kernel = r.kernel.run(q, patience) })
+	wg.Go(func() { engine = r.engine.run(q, patience) })
+	wg.Wait()
+	return kernel, engine
+}
+
+// same compares results. What the other end is told of an outgoing connection that was closed is left out: docs/limits.md.
+func (r *rig) same(q sequence, kernel, engine []string) bool {
+	if len(kernel) != len(engine) {
+		return false
+	}
+	for i := range kernel {
+		reset := strings.Contains(kernel[i], "EPIPE") || strings.Contains(kernel[i], "ECONNRESET") || strings.Contains(kernel[i], "ENOTCONN")
+		late := !q.accepted && reset && i < len(q.steps) && strings.HasPrefix(q.steps[i].name, "peer_")
+		if kernel[i] != engine[i] && !late {
+			return false
+		}
+	}
+	return true
+}
+
+// differs holds a difference to be true if the kernel's results are the same three times, and the engine's never those.
+func (r *rig) differs(q sequence) bool {
+	var first []string
+	for i := range 3 {
+		kernel, engine := r.both(q, patient)
+		if i == 0 {
+			first = kernel
+		}
+		if !slices.Equal(kernel, first) || r.same(q, kernel, engine) {
+			return false
+		}
+	}
+	return true
+}
+
+// likely is differs for shrinking: most tries show nothing, and at once.
+func (r *rig) likely(q sequence) bool {
+	for _, patience := range []int{quick, quick, patient} {
+		if kernel, engine := r.both(q, patience); r.same(q, kernel, engine) {
+			return false
+		}
+	}
+	return true
+}
+
+// check runs one sequence; a difference is shrunk and told.
+func (r *rig) check(name string, q sequence) bool {
+	kernel, engine := r.both(q, quick)
+	if r.same(q, kernel, engine) || !r.differs(q) {
+		return true
+	}
+	if os.Getenv("SLT_DIFFER_WHOLE") == "" {
+		q = shrink(q, r.likely)
+	}
+	r.t.Errorf("%s differs:\n%s", name, r.told(q))
+	return false
+}
+
+// told is a sequence beside what it gave.
+func (r *rig) told(q sequence) string {
+	kernel, engine := r.both(q, patient)
+	text := strings.Split(strings.TrimSpace(q.text(quick)), "\n")
+	var b strings.Builder
+	for i, line := range text {
+		at := i - 1
+		switch {
+		case at < 0 || at >= len(q.steps):
+			fmt.Fprintf(&b, "%s\n", line)
+		case at >= len(kernel) || at >= len(engine):
+			fmt.Fprintf(&b, "%-40s # kernel: %q, sluice: %q\n", line, kernel[min(at, len(kernel)):], engine[min(at, len(engine)):])
+		case kernel[at] != engine[at]:
+			fmt.Fprintf(&b, "%-40s # kernel: %s\n%-40s # sluice: %s\n", line, kernel[at], "", engine[at])
+		default:
+			fmt.Fprintf(&b, "%-40s # %s\n", line, kernel[at])
+		}
+	}
+	return b.String()
+}
+
+func number(t *testing.T, name string, otherwise uint64) uint64 {
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// TestAccepted is of connections that a listener of the program's accepted.
+func TestAccepted(t *testing.T) { play(t, newRig(t, true)) }
+
+// TestConnected is of connections that the program made.
+func TestConnected(t *testing.T) { play(t, newRig(t, false)) }
+
+// kept are the sequences of files.
+func kept(t *testing.T, paths ...string) (all []sequence) {
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		q, err := parse(string(text))
+		require.NoError(t, err, path)
+		all = append(all, q...)
+	}
+	return all
+}
+
+// play plays the sequences that once differed, then random ones; or those of a file, to look at them.
+func play(t *testing.T, r *rig) {
+	if path := os.Getenv("SLT_DIFFER_FILE"); path != "" {
+		for _, q := range kept(t, path) {
+			q.accepted = r.accepted
+			t.Log(r.told(q))
+		}
+		return
+	}
+	files, err := filepath.Glob("testdata/*.txt")
+	require.NoError(t, err)
+	old := kept(t, files...)
+	for _, q := range old { // both ways, whichever differed
+		q.accepted = r.accepted
+		r.check("a kept one", q)
+	}
+	n, seed := number(t, "SLT_DIFFER", 60), number(t, "SLT_DIFFER_SEED", 1)
+	found := 0
+	for i := range n {
+		if !r.check(fmt.Sprintf("seed %d", seed+i), plan(seed+i, r.accepted)) {
+			if found++; found == enough {
+				t.Fatalf("enough after %d of %d", i+1, n)
+			}
+		}
+	}
+	t.Logf("%d kept and %d random sequences", len(old), n)
+}
