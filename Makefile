@@ -123,6 +123,15 @@ packetdrill-suite: packetdrill ## Run the scripts below SUITE against our stack 
 check: ## Compare generated files with their sources (installs clang)
 	scripts/check-generated
 
+.PHONY: capture probes
+MB ?= 1024
+capture: install-deps all ## Capture a transfer of MB megabytes, with a reader that hangs and one that is killed; sha256 stays equal
+	SLT_CAPTURE_MB=$(MB) go test -count=1 -v -timeout 30m -run TestCaptureOfALargeTransfer ./tests/observe
+
+probes: all ## Try the USDT probes with bpftrace
+	@scripts/install-deps bpftrace binutils
+	go test -count=1 -v -run 'Probes' ./tests/observe
+
 .PHONY: chaos
 chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server, and to a redis whose writes are read back (N=500 SEED=1)
 	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/chaos

@@ -19,6 +19,7 @@ func newMemory(name string, frames, flags int) (*os.File, error) {
 		return nil, fmt.Errorf("create umem memfd: %w", err)
 	}
 	f := os.NewFile(uintptr(fd), name)
+	_ = unix.Fchmod(fd, 0o600) // it has no name in any directory; this is for who finds it in /proc
 	if err := f.Truncate(int64(frames) * efvi.FrameSize); err != nil {
 		_ = f.Close()
 		return nil, fmt.Errorf("size umem memfd: %w", err)

@@ -42,7 +42,8 @@ type client struct {
 	collect   *[]offer // where offers go while a grant is being made
 	orphans   int      // waiting for it to take
 	rescues   map[steer.Tuple]bool
-	looks     bool // is a tool's: asked for a mirror
+	looks     bool                // is a tool's: asked for a mirror
+	refused   map[proto.Op]string // why, of the last request of a kind
 }
 
 // ask is an event that waits for its answer.
@@ -110,6 +111,7 @@ func (b *Broker) handle(c *client, p *proto.Packet) {
 		return
 	}
 	body, fds, err := op(b, c, p)
+	b.heard(c, p.Op, err)
 	p.CloseFDs() // before the answer: a listener that the program closes then is to be closed
 	b.reply(c, p, body, err, fds...)
 	closeAll(fds)

@@ -27,6 +27,7 @@ type Status struct {
 	Devices  []DeviceStatus    `json:"devices"`
 	Counters Counters          `json:"counters"`
 	Mirror   *MirrorStatus     `json:"mirror,omitempty"`
+	Refused  []RefusedStatus   `json:"refused,omitempty"`
 	Ended    map[string]uint64 `json:"ended"` // the counters of processes that ended, summed; root only
 }
 
@@ -42,6 +43,30 @@ type LeaseStatus struct {
 	Ports     int               `json:"ports"`  // on lease, for connections to come
 	Queues    []proto.QueueRef  `json:"queues"` // those that packets come to
 	Counters  map[string]uint64 `json:"counters"`
+}
+
+// RefusedStatus is what a process asked for last and did not get.
+type RefusedStatus struct {
+	Pid     int      `json:"pid"`
+	Program string   `json:"program"`
+	What    proto.Op `json:"what"` // listen, connect or ports
+	Why     string   `json:"why"`
+}
+
+// heard notes how a request for queues ended: no process without a lease could be asked why it has none.
+func (b *Broker) heard(c *client, what proto.Op, err error) {
+	if what != proto.OpListen && what != proto.OpConnect && what != proto.OpPorts {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(c.refused, what)
+	if err != nil {
+		if c.refused == nil {
+			c.refused = map[proto.Op]string{}
+		}
+		c.refused[what] = err.Error()
+	}
 }
 
 // DeviceStatus is one device in use.
@@ -78,7 +103,16 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 		if c.lease != 0 && which(c) {
 			s.Leases = append(s.Leases, c.status())
 		}
+		for what, why := range c.refused {
+			if which(c) {
+				s.Refused = append(s.Refused, RefusedStatus{c.pid, c.program, what, why})
+			}
+		}
 	}
+	sort.Slice(s.Refused, func(i, j int) bool {
+		a, b := &s.Refused[i], &s.Refused[j]
+		return a.Pid < b.Pid || a.Pid == b.Pid && a.What < b.What
+	})
 	sort.Slice(s.Leases, func(i, j int) bool { return s.Leases[i].Lease < s.Leases[j].Lease })
 	if !devices {
 		return s

@@ -74,6 +74,9 @@ func (t *table) find(k *key) *endpoint {
 	}
 }
 
+// place is the slot where a look-up by this hash begins.
+func (t *table) place(h uint32) *tableSlot { return &t.slot[h&uint32(len(t.slot)-1)] }
+
 func (t *table) insert(e *endpoint) {
 	if 2*(t.n+1) > len(t.slot) {
 		t.grow()

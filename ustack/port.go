@@ -20,10 +20,8 @@ type port struct {
 
 // AddVI starts to use a virtual interface over the pool's memory.
 func (s *Stack) AddVI(vi efvi.VI) {
-	p := &port{vi: vi, info: vi.Info(), slot: -1, ring: s.pool.Len()}
-	if b, ok := vi.(efvi.Burster); ok && p.info.MaxBurst > 0 && p.info.VLAN == 0 {
-		p.burster = b
-	}
+	p := &port{info: vi.Info(), slot: -1, ring: s.pool.Len()}
+	p.use(vi)
 	for i, q := range s.ports {
 		if q == nil && !s.limbo[i] {
 			p.slot = i
@@ -36,9 +34,6 @@ func (s *Stack) AddVI(vi efvi.VI) {
 		s.ports = append(s.ports, p)
 		s.limbo = append(s.limbo, false)
 	}
-	if p.info.TxChecksum {
-		p.sums, _ = vi.(efvi.Summer)
-	}
 	s.leaveSums()
 	if s.rx.owner == nil {
 		s.rx.owner = make([]uint16, s.pool.Len())
@@ -47,14 +42,22 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	s.fill(p)
 }
 
+// use sends and receives by vi from now on, and finds out what it can do.
+func (p *port) use(vi efvi.VI) {
+	p.vi, p.sums, p.burster = vi, nil, nil
+	if p.info.TxChecksum {
+		p.sums, _ = vi.(efvi.Summer)
+	}
+	if b, ok := vi.(efvi.Burster); ok && p.info.MaxBurst > 0 && p.info.VLAN == 0 {
+		p.burster = b
+	}
+}
+
 // SwapVI puts another over the same queue in the place of a virtual interface, such as one that shows its packets to somebody.
 func (s *Stack) SwapVI(ifindex, queue int, vi efvi.VI) {
 	for _, p := range s.ports {
 		if p != nil && p.info.Ifindex == ifindex && p.info.Queue == queue {
-			p.vi, p.sums = vi, nil
-			if p.info.TxChecksum {
-				p.sums, _ = vi.(efvi.Summer)
-			}
+			p.use(vi)
 		}
 	}
 }
@@ -74,7 +77,7 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 				e.in = 0
 			}
 		})
-		s.room = true
+		s.hasRoom()
 		s.leaveSums()
 		return i
 	}
@@ -99,7 +102,7 @@ func (s *Stack) Reclaim(place int, sent bool) {
 		}
 	}
 	s.limbo[place] = !sent
-	s.room = true
+	s.hasRoom()
 }
 
 // giveBack takes a frame back from a device.
@@ -120,7 +123,7 @@ func (s *Stack) fill(p *port) {
 	for want := goal - p.posted; want > 0; {
 		n := 0
 		for n < want && n < len(s.rx.post) {
-			b := s.pool.GetReserved()
+			b := s.pool.GetToReceive()
 			if b == nil {
 				break
 			}

@@ -18,10 +18,11 @@ type rxState struct {
 	pkt   ip.Packet
 	seg   tcp.Segment
 	flow  tcp.Flow
+	icmp  ip.Unreach
+	hash  [64]uint32 // by event: see foresee
+	port  *port      // where the packet came in
 
 	waiting bool // the segment is for a flow in TIME-WAIT, or may be
-	icmp    ip.Unreach
-	port    *port // where the packet came in
 }
 
 // drain takes events of one port, at most budget of them, and returns how many there were.
@@ -29,6 +30,7 @@ func (s *Stack) drain(p *port, budget int) int {
 	done := 0
 	for done < budget {
 		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), budget-done)])
+		s.foresee(p, s.rx.ev[:n])
 		for i := range s.rx.ev[:n] {
 			s.event(p, &s.rx.ev[i])
 		}
@@ -45,7 +47,7 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 	switch ev.Kind {
 	case efvi.EventTX:
 		s.giveBack(ev.Frame)
-		s.room = true
+		s.hasRoom()
 	case efvi.EventDiscard:
 		p.posted--
 		s.giveBack(ev.Frame)
@@ -168,6 +170,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		e.in = uint8(p.slot + 1)
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
 		c := e.Conn()
+		c.Fetch()
 		s.admit(c, seg)
 		c.Input(s.now, seg, s)
 		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN, or be answered by TIME-WAIT

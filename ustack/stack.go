@@ -90,8 +90,7 @@ type Stack struct {
 	asks   asks
 
 	active  []*endpoint // had input or an event in this turn
-	blocked []*endpoint // have segments that found no room
-	spare   []*endpoint // for swapping with either of them
+	blocked blocked     // have segments that found no room
 	hungry  []*endpoint // sockets whose program found no free frame
 	roomGen uint64      // Router generation that blocked was last tried with
 	room    bool        // a transmit ring or the pool has had room since

@@ -32,7 +32,10 @@ const pollAgain = 1_000_000
 // NextDeadline is when Poll must be called at the latest, 0 for never.
 func (s *Stack) NextDeadline() int64 {
 	d := earlier(s.timers.next(), s.host.Waits.Deadline())
-	if len(s.blocked) > 0 || len(s.hungry) > 0 || s.wait.n > 0 || s.unsent() {
+	if s.room && s.blocked.n() > 0 {
+		return s.now // retry is not through with them
+	}
+	if s.blocked.n() > 0 || len(s.hungry) > 0 || s.wait.n > 0 || s.unsent() {
 		d = earlier(d, s.now+pollAgain)
 	}
 	return d
@@ -90,16 +93,11 @@ func (s *Stack) retry(now int64) {
 	if s.wait.n > 0 && (gen != s.roomGen || s.room && s.wait.stalled || s.wait.ring[0].until <= now) {
 		s.wait.retry(s, now)
 	}
-	if len(s.blocked) > 0 && (s.room || gen != s.roomGen || s.asks.overdue(now)) {
-		list := s.blocked
-		s.blocked, s.spare = s.spare[:0], list
-		for _, e := range list {
-			e.flags &^= inBlocked
-			s.activate(e)
-		}
-		clear(list)
-	}
+	room, all := s.room, gen != s.roomGen || s.asks.overdue(now)
 	s.room, s.roomGen = false, gen
+	if s.blocked.n() > 0 && (room || all) {
+		s.unblock(now, all)
+	}
 }
 
 // settle finishes everything that was touched: output, timers, tables, readiness.

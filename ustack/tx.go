@@ -210,7 +210,7 @@ func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) boo
 func (s *Stack) block(e *endpoint) bool {
 	if e.flags&inBlocked == 0 {
 		e.flags |= inBlocked
-		s.blocked = append(s.blocked, e)
+		s.blocked.push(e)
 	}
 	return false
 }

@@ -39,6 +39,8 @@ type pairRig struct {
 	e    *Engine
 	peer *ustack.Stack
 	l    *listener
+	mem  efvi.Memory // the engine's, and its VI
+	vi   efvi.VI
 }
 
 func newPairRig(t testing.TB) *pairRig {
@@ -57,7 +59,7 @@ func newPairRig(t testing.TB) *pairRig {
 	require.NoError(t, unix.Close(fd))
 	t.Cleanup(func() { _ = state.Close() })
 
-	r := &pairRig{t: t, e: &Engine{sh: new(Shared), said: map[string]struct{}{}}}
+	r := &pairRig{t: t, e: &Engine{sh: new(Shared), said: map[string]struct{}{}}, mem: mem[0], vi: a}
 	if r.e.routes, err = routes.New(200); err != nil {
 		t.Skipf("no rtnetlink: %v", err)
 	}

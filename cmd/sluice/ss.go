@@ -41,7 +41,7 @@ func ssCommand() *cobra.Command {
 	fl.BoolVarP(&f.show.Info, "info", "i", false, "TCP_INFO")
 	fl.BoolVarP(&f.show.Timers, "options", "o", false, "timers")
 	fl.BoolVarP(&f.show.Memory, "memory", "m", false, "buffers")
-	fl.BoolVarP(&f.show.Extended, "extended", "e", false, "user, inode, cookie")
+	fl.BoolVarP(&f.show.Extended, "extended", "e", false, "user, inode, cookie, mark, cgroup")
 	fl.BoolVarP(&f.show.NoHeader, "no-header", "H", false, "no header")
 	fl.BoolVarP(&f.show.OneLine, "oneline", "O", false, "one line for each socket")
 	fl.BoolVarP(&f.ipv4, "ipv4", "4", false, "IPv4 only")

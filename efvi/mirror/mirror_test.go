@@ -146,3 +146,38 @@ func TestSumsAreFinished(t *testing.T) {
 		require.EqualValues(t, 0xffff, sum, "a receiver finds nothing wrong")
 	}
 }
+
+// bursting takes bursts, and says no to every second one.
+type bursting struct {
+	efvi.VI
+	n int
+}
+
+func (b *bursting) Burst(*efvi.Burst) bool { b.n++; return b.n%2 == 1 }
+
+// A run of segments that leaves in one piece is seen in one piece, whole and with its checksum; one that was not taken is not seen.
+func TestBurstsAreSeen(t *testing.T) {
+	mem := efvi.Memory{Bytes: make([]byte, 64*efvi.FrameSize)}
+	dev, _ := loop.New(mem, efvi.Memory{Bytes: make([]byte, 64*efvi.FrameSize)}, loop.Config{})
+	w, r := ring(t, 1<<20, 1<<16)
+	v := Wrap(&bursting{VI: dev}, mem, []*Writer{w}, func() int64 { return 7 })
+	head := make([]byte, 54)
+	head[50], head[51] = 0x12, 0x34 // the pseudo-header's sum
+	b := efvi.Burst{Head: head, IP: 14, TCP: 34, Payload: [][]byte{bytes.Repeat([]byte{1}, 1448), bytes.Repeat([]byte{2}, 1448), {3}}, Size: 1448}
+	require.True(t, v.Burst(&b))
+	require.False(t, v.Burst(&b))
+	var p Packet
+	ok, err := r.Next(&p)
+	require.NoError(t, err)
+	require.True(t, ok)
+	require.Equal(t, 54+2*1448+1, p.Wire)
+	require.Equal(t, append(append(append([]byte{}, b.Payload[0]...), b.Payload[1]...), 3), p.Data[54:])
+	sum := uint32(0x1234) + 724*0x0101 + 724*0x0202 + 0x0300
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	require.Equal(t, ^uint16(sum), binary.BigEndian.Uint16(p.Data[50:]))
+	ok, err = r.Next(&p)
+	require.NoError(t, err)
+	require.False(t, ok)
+}

@@ -16,7 +16,10 @@ func New(size, snap int) (fd int, err error) {
 	if err != nil {
 		return -1, fmt.Errorf("mirror: %w", err)
 	}
-	if err = unix.Ftruncate(fd, int64(headerSize+data)); err == nil {
+	if err = unix.Fchmod(fd, 0o600); err == nil {
+		err = unix.Ftruncate(fd, int64(headerSize+data))
+	}
+	if err == nil {
 		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	var mem []byte

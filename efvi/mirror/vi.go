@@ -13,8 +13,9 @@ type VI struct {
 }
 
 var (
-	_ efvi.VI     = (*VI)(nil)
-	_ efvi.Summer = (*VI)(nil)
+	_ efvi.VI      = (*VI)(nil)
+	_ efvi.Summer  = (*VI)(nil)
+	_ efvi.Burster = (*VI)(nil)
 )
 
 // Wrap shows the packets of vi, whose frames lie in mem, to all of to. clock tells the time in nanoseconds since 1970: packets that came
@@ -58,6 +59,23 @@ func (v *VI) SendSum(frame, off, n uint32, start, field uint16) bool {
 	}
 	v.whole = append(v.whole[:0], v.mem.Frame(frame)[off:off+n]...)
 	finish(v.whole, int(start), int(start)+int(field))
+	v.sent(v.whole)
+	return true
+}
+
+// tcpChecksum is where the field lies in a TCP header.
+const tcpChecksum = 16
+
+// Burst shows the run in one piece, as tcpdump sees what the kernel leaves to segmentation offload. Only a VI whose Info has a MaxBurst is asked.
+func (v *VI) Burst(b *efvi.Burst) bool {
+	if !v.VI.(efvi.Burster).Burst(b) {
+		return false
+	}
+	v.whole = append(v.whole[:0], b.Head...)
+	for _, p := range b.Payload {
+		v.whole = append(v.whole, p...)
+	}
+	finish(v.whole, b.TCP, b.TCP+tcpChecksum)
 	v.sent(v.whole)
 	return true
 }

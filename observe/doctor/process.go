@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/knobs"
 	"github.com/sluice-net/sluice/observe/ask"
 )
@@ -95,6 +96,23 @@ func (p *process) value(name string) string {
 	return k.Default
 }
 
+// asked says what a program asks the broker for.
+var asked = map[proto.Op]string{proto.OpListen: "a listener", proto.OpConnect: "a connection", proto.OpPorts: "ports for connections"}
+
+// remedy is what to do about a refusal, if that can be told from its words.
+func remedy(why string) string {
+	for _, m := range [...]struct{ words, do string }{
+		{"policy", "the broker's policy file says who may have what: docs/security.md"},
+		{"XDP program", "sluice doctor names the device: another XDP program is there, and a device has room for one"},
+		{"loopback", ""},
+	} {
+		if strings.Contains(why, m.words) {
+			return m.do
+		}
+	}
+	return "the broker's log says more"
+}
+
 // engine asks the process.
 func (p *process) engine(r *Report, b *ask.Broker) {
 	st, err := b.Status()
@@ -105,6 +123,15 @@ func (p *process) engine(r *Report, b *ask.Broker) {
 	for i := range st.Leases {
 		if st.Leases[i].Pid == p.pid {
 			p.lease = &st.Leases[i]
+		}
+	}
+	for _, x := range st.Refused {
+		v := Bad
+		if strings.Contains(x.Why, "loopback") { // as it should be
+			v = Note
+		}
+		if x.Pid == p.pid && p.lease == nil { // else its engine tells
+			r.add(v, p.about, remedy(x.Why), "the broker refused %s: %s", asked[x.What], x.Why)
 		}
 	}
 	if p.lease == nil {

@@ -35,8 +35,9 @@ func Engines(b *ask.Broker, netns uint64) (all []Socket, notes []string, err err
 		if in.Stale {
 			notes = append(notes, fmt.Sprintf("%s[%d] does not answer (stopped?): of its sockets only addresses and states are known", l.Program, l.Pid))
 		}
+		o := owner{l.Pid, l.UID, l.Program, in.Stale, cgroupOf(l.Pid)}
 		for i := range records {
-			all = append(all, fromRecord(&records[i], owner{l.Pid, l.UID, l.Program, in.Stale}))
+			all = append(all, fromRecord(&records[i], o))
 		}
 	}
 	return all, notes, nil
@@ -47,6 +48,7 @@ type owner struct {
 	uid     uint32
 	program string
 	stale   bool
+	cgroup  string
 }
 
 func fromRecord(r *proto.Record, o owner) Socket {
@@ -55,7 +57,7 @@ func fromRecord(r *proto.Record, o owner) Socket {
 		local, remote = as16(local), as16(remote)
 	}
 	s := Socket{
-		Family: r.Family, State: r.State, Local: local, Remote: remote, RecvQ: r.RecvQ, SendQ: r.SendQ,
+		Family: r.Family, State: r.State, Local: local, Remote: remote, RecvQ: r.RecvQ, SendQ: r.SendQ, Cgroup: o.cgroup,
 		Timer: r.Timer, Retrans: r.Retrans, Expires: r.Expires, UID: o.uid, Cookie: r.Cookie, Congestion: text(r.Congestion[:]),
 		Accel: &Accel{Pid: o.pid, Program: o.program, Handle: r.Handle, Queue: r.Queue, NotSent: r.NotSent, HalfOpen: r.HalfOpen,
 			Orphan: r.Flags&proto.RecordOrphan != 0, Waiting: r.Flags&proto.RecordWaiting != 0, Stale: o.stale},

@@ -17,6 +17,8 @@ type object struct {
 	UID      uint32         `json:"uid"`
 	Inode    uint64         `json:"inode,omitempty"`
 	Cookie   uint64         `json:"cookie,omitempty"`
+	Mark     uint32         `json:"mark,omitempty"`
+	Cgroup   string         `json:"cgroup,omitempty"`
 	Users    []User         `json:"users,omitempty"`
 	CC       string         `json:"congestion,omitempty"`
 	Memory   *Memory        `json:"memory,omitempty"`
@@ -36,7 +38,7 @@ func JSON(w io.Writer, all []Socket) error {
 	out := make([]object, len(all))
 	for i := range all {
 		s := &all[i]
-		out[i] = object{StateName(s.State), s.RecvQ, s.SendQ, s.Local, s.Remote, nil, s.UID, s.Inode, s.Cookie, s.Users, s.Congestion,
+		out[i] = object{StateName(s.State), s.RecvQ, s.SendQ, s.Local, s.Remote, nil, s.UID, s.Inode, s.Cookie, s.Mark, s.cgroup(), s.Users, s.Congestion,
 			s.Memory, s.Info, s.Accel, s.Shutdown}
 		if s.Timer != 0 {
 			out[i].Timer = &timer{[...]string{"off", "on", "keepalive", "timewait", "persist", "unknown"}[min(s.Timer, 5)], s.Expires, s.Retrans}

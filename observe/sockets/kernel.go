@@ -20,6 +20,8 @@ const (
 	attrSkMem    = 7
 	attrShutdown = 8
 	attrV6Only   = 11
+	attrMark     = 15
+	attrCgroup   = 21
 )
 
 // request is a struct inet_diag_req_v2 that asks for all TCP sockets of a family in the states of a mask.
@@ -97,6 +99,14 @@ func (s *Socket) attribute(kind uint16, v []byte) {
 	case attrShutdown:
 		if len(v) > 0 {
 			s.Shutdown = &v[0]
+		}
+	case attrMark:
+		if len(v) >= 4 {
+			s.Mark = binary.NativeEndian.Uint32(v)
+		}
+	case attrCgroup:
+		if len(v) >= 8 {
+			s.CgroupID = binary.NativeEndian.Uint64(v)
 		}
 	case attrV6Only:
 		s.V6Only = len(v) > 0 && v[0] != 0

@@ -46,6 +46,9 @@ type Socket struct {
 	UID           uint32
 	Inode         uint64
 	Cookie        uint64
+	Mark          uint32
+	CgroupID      uint64 // of the kernel's
+	Cgroup        string // of an accelerated one: its process's
 	V6Only        bool
 	Shutdown      *uint8
 	Memory        *Memory

@@ -131,6 +131,12 @@ func (o Show) extended(b *strings.Builder, s *Socket) {
 	if s.Cookie != 0 {
 		fmt.Fprintf(b, " sk:%x", s.Cookie)
 	}
+	if s.Mark != 0 {
+		fmt.Fprintf(b, " fwmark:0x%x", s.Mark)
+	}
+	if path := s.cgroup(); path != "" {
+		b.WriteString(" cgroup:" + path)
+	}
 	if s.Family == unix.AF_INET6 && s.State == Listen && (s.Accel == nil || s.Accel.Owners != nil) {
 		v := 0
 		if s.V6Only {
@@ -148,6 +154,13 @@ func (o Show) extended(b *strings.Builder, s *Socket) {
 		}
 		fmt.Fprintf(b, " %c-%c", left, right)
 	}
+}
+
+func (s *Socket) cgroup() string {
+	if s.CgroupID != 0 {
+		return cgroupPath(s.CgroupID)
+	}
+	return s.Cgroup
 }
 
 // text tells how a socket is accelerated.

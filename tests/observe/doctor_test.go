@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -120,4 +121,61 @@ func TestDoctorOfACommand(t *testing.T) {
 		require.Equal(t, want == "is dynamically linked", code == 0, said)
 		require.LessOrEqual(t, strings.Count(said, "\n"), 2)
 	}
+}
+
+// Each reason has its words, and what to do: refused by the broker, everything switched off, stopped, handed to the kernel,
+// no broker, a static program.
+func TestDoctorsReasons(t *testing.T) {
+	r := newRig(t)
+	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.LoadImm(asm.R0, 2, asm.DWord), asm.Return()}})
+	require.NoError(t, err)
+	defer prog.Close()
+	var l link.Link
+	require.NoError(t, r.Server.Do(func() (err error) {
+		l, err = link.AttachXDP(link.XDPOptions{Program: prog, Interface: r.Server.Ifindex})
+		return err
+	}))
+	refused := r.puppet(r.Server, r.Env())
+	refused.rig = nil // it gets no queue to wait for
+	refused.do("listen a 0.0.0.0 80")
+	pid := func(p *puppet) string { return strconv.Itoa(p.Pid()) }
+	said, code := r.doctor(r.Server, pid(refused))
+	l.Close()
+	require.Equal(t, 1, code, said)
+	require.Contains(t, said, "the broker refused a listener: ")
+	require.Contains(t, said, "XDP program")
+	refused.Stop(syscall.SIGTERM)
+
+	s, c := r.puppet(r.Server, r.Env()), r.puppet(r.Client, nil)
+	s.do("listen a 0.0.0.0 80")
+	c.do("connect x %s 80", r.Server.IPv4)
+	s.do("accept a x")
+	said, code = r.doctor(r.Server, pid(s))
+	require.Zero(t, code, said)
+	require.Contains(t, said, ": 1 connections are accelerated")
+	r.sluice(r.Server, "detach", pid(s))
+	said, _ = r.doctor(r.Server, pid(s))
+	require.Contains(t, said, "1 connections of accelerated listeners are the kernel's")
+	s.Signal(syscall.SIGSTOP)
+	said, code = r.doctor(r.Server, pid(s))
+	s.Signal(syscall.SIGCONT)
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "does not answer")
+
+	off := r.puppet(r.Server, append(r.Env(), "SLUICE=off"))
+	off.rig = nil
+	off.do("listen a 0.0.0.0 82")
+	said, code = r.doctor(r.Server, pid(off))
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "everything is left to the kernel: SLUICE=off")
+
+	out, _, err := testrig.Try(r.Server, nil, testrig.Built(t, "sluice"), "doctor", "--socket", r.Dir+"/nobody.sock", pid(s))
+	require.Error(t, err)
+	require.Contains(t, out, "bad  broker: connect to broker")
+	require.Contains(t, out, "-> start one as root")
+	static := r.Dir + "/static"
+	testrig.Run(t, nil, "sh", "-c", "echo 'int main(void) { return 0; }' | cc -static -x c - -o "+static)
+	said, code = r.doctor(nil, static)
+	require.Equal(t, 1, code)
+	require.Contains(t, said, "is statically linked")
 }

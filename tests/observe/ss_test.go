@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ func TestKernelSocketsAsSSDoes(t *testing.T) {
 	}
 }
 
-var varies = regexp.MustCompile(` (lastsnd|lastrcv|lastack|busy|cgroup|timer|send|pacing_rate|delivery_rate|rcv_wnd|rehash|bbr):?\S*( \S+bps(/\S+bps)?)?`)
+var varies = regexp.MustCompile(` (lastsnd|lastrcv|lastack|busy|timer|send|pacing_rate|delivery_rate|rcv_wnd|rehash|bbr):?\S*( \S+bps(/\S+bps)?)?`)
 
 // lines are what a table says, without its layout, what changes by itself, and the order of the lines and of the users.
 func lines(text string) map[string]int {
@@ -251,4 +252,33 @@ func TestWhoSeesWhatAndWhoWaits(t *testing.T) {
 		all := r.ss(r.Server, "state", "established", fmt.Sprintf("dport = :%s", c.do("port c6")))
 		return len(all) == 1 && !all[0].Sluice.Stale
 	})
+}
+
+// ss -e tells the cgroup of the kernel's sockets as ss does, of accelerated ones that of their program.
+func TestCgroups(t *testing.T) {
+	mount := testrig.Run(t, nil, "sh", "-c", "awk '$3 == \"cgroup2\" { print $2; exit }' /proc/self/mounts")
+	if mount = strings.TrimSpace(mount); mount == "" {
+		t.Skip("no cgroup v2 is mounted")
+	}
+	dir, err := os.MkdirTemp(mount, "slt-")
+	require.NoError(t, err)
+	t.Cleanup(func() { testrig.Until(t, "the cgroup to be empty", func() bool { return os.Remove(dir) == nil }) })
+	r := newRig(t)
+	s, k, c := r.puppet(r.Server, r.Env()), r.puppet(r.Server, nil), r.puppet(r.Client, nil)
+	for _, p := range []*puppet{s, k} {
+		require.NoError(t, os.WriteFile(dir+"/cgroup.procs", []byte(strconv.Itoa(p.Pid())), 0o644))
+	}
+	s.do("listen l 0.0.0.0 80")
+	k.do("listen l 0.0.0.0 81")
+	for i, p := range []*puppet{s, k} {
+		c.do("connect x%d %s %d", i, r.Server.IPv4, 80+i)
+		p.do("accept l x")
+	}
+	want := " cgroup:/" + filepath.Base(dir) + " "
+	for _, port := range []string{":80", ":81"} {
+		require.Equal(t, 2, strings.Count(r.sluice(r.Server, "ss", "-Htane", "sport", "=", port), want), port)
+	}
+	require.Equal(t, lines(testrig.Run(t, r.Server, "ss", "-tane", "sport", "=", ":81")), lines(r.sluice(r.Server, "ss", "-tane", "sport", "=", ":81")))
+	s.Stop(syscall.SIGTERM)
+	k.Stop(syscall.SIGTERM)
 }

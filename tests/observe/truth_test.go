@@ -34,7 +34,9 @@ func TestCountersOfNginxUnderLossAgreeWithACapture(t *testing.T) {
 		}
 	}
 	mend()
-	testrig.Until(t, "the connections' end", func() bool { return len(r.ss(r.Server, "--accelerated", "state", "connected", "exclude", "time-wait")) == 0 })
+	testrig.Until(t, "the connections' end", func() bool {
+		return len(r.ss(r.Server, "--accelerated", "state", "connected", "exclude", "time-wait")) == 0
+	})
 	n := r.settled()
 	seen := done()
 	require.EqualValues(t, 12*400_000, bytes/100_000*100_000)
@@ -60,7 +62,9 @@ func TestCountersOfRedisUnderLoad(t *testing.T) {
 	const requests, clients = 20000, 20
 	out := testrig.Run(t, r.Client, "redis-benchmark", "-h", r.Server.IPv4.String(), "-c", fmt.Sprint(clients), "-n", fmt.Sprint(requests), "-t", "ping_mbulk", "-q")
 	require.Contains(t, out, "requests per second")
-	testrig.Until(t, "the connections' end", func() bool { return len(r.ss(r.Server, "--accelerated", "state", "connected", "exclude", "time-wait")) == 0 })
+	testrig.Until(t, "the connections' end", func() bool {
+		return len(r.ss(r.Server, "--accelerated", "state", "connected", "exclude", "time-wait")) == 0
+	})
 	n := r.settled()
 	seen := done()
 	require.Equal(t, seen.in, n["TcpInSegs"], "%+v", seen)

@@ -11,10 +11,10 @@ type Buf struct {
 	// Sum is the ones' complement sum of Frame()[Start:SumEnd], computed while the bytes were copied in;
 	// SumEnd is 0 when no sum is known.
 	Sum, SumEnd uint16
-	InFlight    bool // queued in a TX ring: the bytes must stay as they are until the device gives the frame back
-	rx          bool // counted in Pool.Received
-	refs        int32
-	Next        *Buf // link of whichever queue holds the frame
+	InFlight    bool   // queued in a TX ring: the bytes must stay as they are until the device gives the frame back
+	rx          bool   // counted in Pool.Received
+	refs        uint16 // two Bufs to a cache line
+	Next        *Buf   // link of whichever queue holds the frame
 	pool        *Pool
 }
 
@@ -46,8 +46,11 @@ func (b *Buf) Release() {
 		if b.rx {
 			b.rx = false
 			b.pool.rx--
+			b.pool.arrived = append(b.pool.arrived, b.Index)
+			return
 		}
 		b.pool.free = append(b.pool.free, b.Index)
+		b.Fetch() // it is the next one to be written to
 	}
 }
 

@@ -109,6 +109,19 @@ func (c *Conn) State() State { return c.state }
 // program may still read what was received.
 func (c *Conn) Closed() bool { return c.state == Closed }
 
+// Fetch begins to bring in what a segment needs beside the connection itself: see pbuf.Fetch.
+func (c *Conn) Fetch() {
+	pbuf.Fetch(c.snd.q.head)
+	switch cc := c.snd.cc.(type) {
+	case *cubic:
+		pbuf.Fetch(cc)
+	case *bbr:
+		pbuf.Fetch(cc)
+	case *bbr3:
+		pbuf.Fetch(cc)
+	}
+}
+
 // Orphan says that the program has closed the connection, so that nothing of it is needed once it is Closed.
 func (c *Conn) Orphan() bool { return c.is(flagOrphan) }
 
