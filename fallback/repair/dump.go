@@ -52,10 +52,10 @@ func (s *State) read(fd int) error {
 	s.State, s.SACK, s.Timestamps = i.state, i.sack, i.timestamps
 	s.WScale, s.SndWScale, s.RcvWScale, s.SRTT = i.wscale, i.sndWScale, i.rcvWScale, i.srtt
 	s.readOptions(fd)
-	if err := s.readNumbers(fd); err != nil {
+	if err := s.readRecv(fd); err != nil {
 		return err
 	}
-	if err := s.readRecv(fd); err != nil {
+	if err := s.readNumbers(fd); err != nil {
 		return err
 	}
 	return s.readSend(fd)
@@ -89,7 +89,9 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// readNumbers reads sequence numbers, windows, MSS and timestamp.
+// readNumbers reads sequence numbers, windows, MSS and timestamp. The send queue stays the chosen one to the end: with any other the kernel's
+// pacing timer goes on to send what was unsent, beyond the SND.NXT that was read, and whoever continues from there discards the peer's
+// acknowledgements of it (RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent ... send an ACK, drop the segment").
 func (s *State) readNumbers(fd int) error {
 	end, err := getSeq(fd, sendQueue) // past all that is queued, FIN included
 	if err != nil {
@@ -101,9 +103,6 @@ func (s *State) readNumbers(fd int) error {
 		return step("length of the send queue", err)
 	}
 	s.SndUna, s.SndNxt = end-uint32(unacked), end-uint32(unsent)
-	if s.RcvNxt, err = getSeq(fd, recvQueue); err != nil {
-		return err
-	}
 	w, err := getWindow(fd)
 	if err != nil {
 		return err
@@ -124,8 +123,11 @@ func (s *State) readNumbers(fd int) error {
 	return nil
 }
 
-// readRecv copies the receive queue.
-func (s *State) readRecv(fd int) error {
+// readRecv copies the receive queue, and where it ends.
+func (s *State) readRecv(fd int) (err error) {
+	if s.RcvNxt, err = getSeq(fd, recvQueue); err != nil {
+		return err
+	}
 	n, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	if err != nil {
 		return step("length of the receive queue", err)
