@@ -6,6 +6,9 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
+// caLoss is TCP_CA_Loss: after a timeout.
+const caLoss = 4
+
 // Changed notes in the connection's history what happened.
 func (r registry) Changed(now int64, s *usock.Socket, was, is tcp.Condition) {
 	note := func(e proto.Event) {
@@ -25,7 +28,8 @@ func (r registry) Changed(now int64, s *usock.Socket, was, is tcp.Condition) {
 	case is.SentAgain(was):
 		note(proto.Event{Kind: proto.EventRetransmit, N: uint16(c.Retransmits() & 0xfff)})
 	}
-	if is.Congestion() != was.Congestion() {
+	// Recovery from single losses comes and goes many times a second: the segments sent again tell enough of it.
+	if was.Congestion() != is.Congestion() && (was.Congestion() == caLoss || is.Congestion() == caLoss) {
 		note(proto.Event{Kind: proto.EventCongestion, From: was.Congestion(), To: is.Congestion()})
 	}
 	if is.PeerClosed() != was.PeerClosed() {
