@@ -63,7 +63,7 @@ static const char *set_congestion(struct knobs *k, const char *v)
 
 static const char *set_spin(struct knobs *k, const char *v)
 {
-    long n = number(v, (int)strnlen(v, 100), 1000000);
+    long n = number(v, (int)strlen(v), 1000000);
     if (n < 0)
         return "want a number from 0 to 1000000";
     k->spin_usec = (unsigned)n;
@@ -72,7 +72,7 @@ static const char *set_spin(struct knobs *k, const char *v)
 
 static const char *set_slow(struct knobs *k, const char *v)
 {
-    long n = number(v, (int)strnlen(v, 100), 1000000);
+    long n = number(v, (int)strlen(v), 1000000);
     if (n < 0)
         return "want a number from 0 to 1000000";
     k->slow_usec = (unsigned)n;

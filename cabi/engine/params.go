@@ -44,8 +44,6 @@ var sysctls = []struct {
 	{"ipv4/tcp_comp_sack_delay_ns", func(p *tcp.Params, v []string) { nanoseconds(&p.CompSackDelay, v) }},
 	{"ipv4/tcp_window_scaling", func(p *tcp.Params, v []string) { flag(&p.WindowScaling, v) }},
 	{"ipv4/tcp_ecn", func(p *tcp.Params, v []string) { number(&p.ECN, v) }},
-	{"ipv4/tcp_fastopen", func(p *tcp.Params, v []string) { number(&p.FastOpen, v) }},
-	{"ipv4/tcp_fastopen_key", func(p *tcp.Params, v []string) { _ = p.FastOpenKeys.Parse(v[0]) }},
 	{"ipv4/tcp_slow_start_after_idle", func(p *tcp.Params, v []string) { flag(&p.SlowStartIdle, v) }},
 	{"ipv4/tcp_mtu_probing", func(p *tcp.Params, v []string) { number(&p.MTUProbing, v) }},
 	{"ipv4/tcp_base_mss", func(p *tcp.Params, v []string) { number(&p.BaseMSS, v) }},

@@ -20,7 +20,9 @@ type health struct {
 type vitals struct {
 	cwnd        uint32
 	flight      uint32 // segments
-	peak        uint32 // the most that cwnd was, or can have been, if it is free
+	sacked      uint32 // of those out: SACKed, or counted as duplicate ACKs
+	in          uint32 // segments that came
+	peak        uint32 // the most that cwnd ever was, or can have been
 	delivered   uint32
 	base        uint32 // from which cwnd may grow by what is delivered: the initial window, or what was in flight when it moved
 	free        bool   // its congestion control sets cwnd by a model of its own, or did
@@ -38,6 +40,7 @@ const (
 	infoRetrans  = 36
 	infoSsthresh = 76
 	infoTotalRex = 100
+	infoSegsIn   = 140
 	infoDataOut  = 156
 	infoDeliv    = 192
 )
@@ -96,14 +99,32 @@ func (o *health) timers(i int, s *usock.Socket, next int64) {
 
 func (o *health) field(at int) uint32 { return binary.NativeEndian.Uint32(o.buf[at:]) }
 
-// beyond is how many segments may be in flight beyond cwnd: a tail loss probe. Without SACK a duplicate ACK lets a new segment go,
-// and an ACK in the same batch can show that it was no sign of one that had arrived.
-func (o *health) beyond(fresh uint32) uint32 {
-	const options, sack = 5, 2
-	if o.buf[options]&sack == 0 {
-		return 1 + fresh
+// mostOut is how many segments may be in flight after new data has left. One ACK sets cwnd, and new data leaves while less is
+// in flight; a tail loss probe is one more. Of several ACKs in a batch each can have set another cwnd, of which the last alone
+// is told: a model may restore an earlier window and cut it again. And without SACK each duplicate lets a new segment go
+// that is in flight again with all others as soon as the next ACK shows where the duplicates came from.
+func (o *health) mostOut(was, is *vitals) uint32 {
+	most := max(was.cwnd, is.cwnd)
+	if is.in-was.in > 1 {
+		if is.free {
+			most = max(most, is.peak)
+		}
+		if o.buf[5]&infoSACK == 0 {
+			most += was.sacked + is.in - was.in
+		}
 	}
-	return 1
+	return max(most, was.flight) + 1
+}
+
+// mostGrown is what cwnd can have become: "cwnd += min (N, SMSS)" RFC 5681 §3.1, and no model adds more than was delivered. A few
+// for probes of the MTU. In recovery a model sets cwnd to what is in flight (packet conservation), which without SACK is one
+// more for each duplicate ACK.
+func (o *health) mostGrown(is *vitals) uint32 {
+	most := is.base + is.delivered + 8
+	if is.free && o.buf[5]&infoSACK == 0 {
+		most += is.in
+	}
+	return most
 }
 
 // windows: cwnd is at least a segment, grows by what was delivered at most, and holds new data back.
@@ -116,7 +137,7 @@ func (o *health) windows(i int, s *usock.Socket) {
 		o.w.t.Fatalf("TCP_INFO: %v", err)
 	}
 	is := vitals{cwnd: o.field(infoCwnd), delivered: o.field(infoDeliv), data: o.field(infoDataOut),
-		total: o.field(infoTotalRex), round: o.round}
+		total: o.field(infoTotalRex), sacked: o.field(infoSacked), in: o.field(infoSegsIn), round: o.round}
 	flight := o.field(infoUnacked) - o.field(infoSacked) - o.field(infoLost) + o.field(infoRetrans)
 	is.flight = flight
 	was := o.known[i][s]
@@ -128,24 +149,16 @@ func (o *health) windows(i int, s *usock.Socket) {
 	ssthresh := o.field(infoSsthresh)
 	fresh := is.data - was.data - (is.total - was.total)
 	is.free, is.base = was.free || o.ownWindow(s), was.base
-	most := is.base + is.delivered + 8 // a few for probes of the MTU
-	peak := max(was.cwnd, is.cwnd)
-	if is.free { // within one batch of ACKs a model can raise the window, or restore it, and lower it again
-		is.peak = max(was.peak, peak, was.cwnd+is.delivered-was.delivered)
-		peak = is.peak
-		if o.buf[5]&infoSACK == 0 {
-			peak = 1 << 20 // each duplicate ACK lets one leave, and the ACK after them makes all of them in flight again
-		}
-	}
+	is.peak = max(was.peak, is.cwnd, was.cwnd+is.delivered-was.delivered)
 	t := o.w.t
 	switch {
 	case is.cwnd == 0 || is.cwnd > 1<<20:
 		t.Fatalf("host %d: cwnd is %d", i, is.cwnd)
 	case int32(flight) < 0 || o.field(infoSacked)+o.field(infoLost) > o.field(infoUnacked)+o.field(infoLost):
 		t.Fatalf("host %d: %d out, %d sacked, %d lost, %d sent again", i, o.field(infoUnacked), o.field(infoSacked), o.field(infoLost), o.field(infoRetrans))
-	case int32(fresh) > 0 && flight > max(peak, was.flight)+o.beyond(fresh): // a tail loss probe leaves beyond cwnd
+	case int32(fresh) > 0 && flight > o.mostOut(was, &is):
 		t.Fatalf("host %d: new data left with %d segments in flight and a cwnd of %d", i, flight, is.cwnd)
-	case !is.free && is.cwnd > most: // "cwnd += min (N, SMSS)" RFC 5681 §3.1
+	case is.cwnd > o.mostGrown(&is):
 		t.Fatalf("host %d: cwnd grew from %d to %d, %d segments were delivered in all", i, was.cwnd, is.cwnd, is.delivered)
 	case ssthresh < 2:
 		t.Fatalf("host %d: ssthresh is %d", i, ssthresh)
