@@ -99,10 +99,16 @@ func (p *peer) next() []byte {
 
 // established does the handshake by hand and returns the accepted socket.
 func established(b *testing.B) (*peer, *feeder, func(int64), *usock.Socket) {
-	mem := memory()
-	f := &feeder{mem: mem}
-	st := newStack(mem, way{serverIP, clientIP, peerMAC})
-	st.AddVI(f)
+	f := &feeder{mem: memory()}
+	p, poll, s := handshake(b, f, f)
+	p.packet = p.build(wire.ACK|wire.PSH, wire.TCPOptions{Set: wire.HasTimestamp, TSVal: 1, TSEcr: p.ts}, segLen)
+	return p, f, poll, s
+}
+
+// handshake connects the peer at the feeder f, which is what vi is made of.
+func handshake(b *testing.B, vi efvi.VI, f *feeder) (*peer, func(int64), *usock.Socket) {
+	st := newStack(f.mem, way{serverIP, clientIP, peerMAC})
+	st.AddVI(vi)
 	l, err := st.Listen(now(), netip.AddrPortFrom(serverIP, server.Port()), 16)
 	if err != nil {
 		b.Fatal(err)
@@ -120,8 +126,7 @@ func established(b *testing.B) (*peer, *feeder, func(int64), *usock.Socket) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	p.packet = p.build(wire.ACK|wire.PSH, wire.TCPOptions{Set: wire.HasTimestamp, TSVal: 1, TSEcr: p.ts}, segLen)
-	return p, f, func(t int64) { st.Poll(t, budget) }, s
+	return p, func(t int64) { st.Poll(t, budget) }, s
 }
 
 // BenchmarkSegment is a full segment in, its data to the program, and its ACK out (one for two segments, as TCP delays them).
