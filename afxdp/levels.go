@@ -6,6 +6,9 @@ func (v *VI) Levels() (rx, tx, fill int) {
 	return int(v.rx.peer.Load() - v.rx.shared.Load()), int(v.tx.shared.Load() - v.tx.peer.Load()), int(v.fill.shared.Load() - v.fill.peer.Load())
 }
 
+// Resume tells that somebody else has put packets into the TX ring and published them, while nothing of ours waited for Flush.
+func (v *VI) Resume() { v.tx.resume() }
+
 // Lost tells what the kernel counts of the socket (XDP_STATISTICS): packets lost because the RX ring was full, because no frame was posted,
 // or for another reason, and transmit descriptors that it did not take.
 func (v *VI) Lost() (full, empty, other, badTX uint64) {

@@ -34,6 +34,9 @@ type producer[T any] struct {
 	tail uint32
 }
 
+// resume goes on behind what another producer of the same process has published.
+func (p *producer[T]) resume() { p.head = p.shared.Load() }
+
 // room says for how many of n entries there is room.
 func (p *producer[T]) room(n uint32) uint32 {
 	size := uint32(len(p.entries))

@@ -91,6 +91,12 @@ func (v *VI) RXDescs() (descs unsafe.Pointer, entries uint32) {
 	return unsafe.Pointer(unsafe.SliceData(v.rx.entries)), uint32(len(v.rx.entries))
 }
 
+// TXDescs returns where the TX ring's descriptors are mapped, and how many there are. They may be written while nothing of ours waits for
+// Flush, and only until Close.
+func (v *VI) TXDescs() (descs unsafe.Pointer, entries uint32) {
+	return unsafe.Pointer(unsafe.SliceData(v.tx.entries)), uint32(len(v.tx.entries))
+}
+
 // TXRing returns where our producer index, the kernel's consumer index and the flags of the TX ring are mapped, each 32
 // bits wide. The kernel has to be woken (sendto on FD with nothing in it) when the indexes differ and bit 0 of the flags,
 // XDP_RING_NEED_WAKEUP, is set. They may be read for ever: after Close all are 0.

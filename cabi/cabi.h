@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 4 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 5 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -96,6 +96,7 @@ struct sl_desc { /* struct xdp_desc */
 	uint32_t len, options;
 };
 typedef const struct sl_desc *sl_descs;
+typedef struct sl_desc *sl_tx_descs;
 typedef const char *sl_frames;
 struct sl_ring {
 	SL_ATOMIC(sl_index) prod, cons;
@@ -106,7 +107,47 @@ struct sl_ring {
 	 * be unmapped. */
 	SL_ATOMIC(sl_descs) desc;
 	SL_ATOMIC(sl_frames) frames;
-	SL_ATOMIC(uint32_t) mask, pad;
+	SL_ATOMIC(uint32_t) mask, tx_mask;
+	SL_ATOMIC(sl_tx_descs) tx_desc; /* of the transmit ring: for struct sl_plain */
+};
+
+/* The plain case of a connection, in which the C side receives and sends without the engine, and tells it afterwards.
+ *
+ * What a slot says holds until the engine is next entered, by anybody. Whoever acts on it takes plain_lock (which the engine holds while it is
+ * entered) by changing it from 0 to 1, never waiting for it; sees that plain_on is set and plain_used is 0; acts; writes down what it did
+ * in the slot; sets plain_used; and sets plain_lock to 0. The engine takes in what is written down before anything else when it is next entered:
+ * by the caller, soon.
+ *
+ *   receiving   SL_PLAIN_QUEUED: the octets at frames + data, all that wait, are given to the program, and POLLIN and POLLRDNORM in words[h].ready cleared.
+ *               SL_PLAIN_RECV: so is the payload of the first packet in the ring, if it is the connection's next segment in order: addresses and
+ *               ports are those of head, turned round; no options but the timestamp, not older than ts_recent; no flags but ACK and PSH; an
+ *               acknowledgment from snd_una to snd_nxt; at most room octets; the sums are right. It stays in the ring.
+ *   sending     SL_PLAIN_SEND: up to most octets leave as one segment, if all that was sent is acknowledged (snd_una is snd_nxt, after the
+ *               segment that was received, if any), the peer's window has room, and it is at_ns: in the frame, behind head, with XDP's checksum
+ *               metadata in front. */
+#define SL_PLAINS 64 /* handle h has slot h % SL_PLAINS, or none */
+#define SL_PLAIN_RECV 1
+#define SL_PLAIN_QUEUED 2
+#define SL_PLAIN_SEND 4
+#define SL_PLAIN_HEAD 66 /* Ethernet, IPv4, TCP with a timestamp: lengths, sums, numbers, window and timestamps are left out */
+struct sl_plain {
+	SL_ATOMIC(uint32_t) handle; /* + 1; 0: nobody's */
+	SL_ATOMIC(uint32_t) grants;
+	uint32_t ring;               /* in rings */
+	uint32_t partial;            /* a packet's sum may be that of the pseudo-header alone */
+	uint32_t rcv_nxt, snd_una, snd_nxt;
+	uint32_t ts_recent, ts_offset; /* TSval is milliseconds and this */
+	uint32_t room, most, queued;
+	uint32_t window;               /* to tell, as in the header */
+	uint32_t peer_window, peer_scale;
+	uint32_t payload;              /* where in the frame the payload begins */
+	uint64_t at_ns, data, frame;   /* the last two are offsets from frames */
+	/* What was done. */
+	uint32_t taken; /* 1: of the packet in the ring */
+	uint32_t read, sent;
+	uint32_t pad;
+	uint64_t sent_ns;
+	uint8_t head[SL_PLAIN_HEAD + 6];
 };
 
 /* What went wrong or is worth knowing, to be logged by the C side once, in its own words' order. */
@@ -170,6 +211,12 @@ struct sl_shared {
 
 	/* Counted by C: waits that spun, sleeps in the kernel, kicks of transmit rings. */
 	SL_ATOMIC(uint64_t) spins, sleeps, kicks;
+
+	SL_ATOMIC(uint32_t) plain_lock, plain_on;
+	SL_ATOMIC(uint32_t) plain_used; /* handle + 1 whose slot says what was done; 0: none */
+	uint32_t plain_pad;
+	uint64_t plain_reads, plain_sends; /* counted by C, under plain_lock */
+	struct sl_plain plain[SL_PLAINS];
 };
 
 /* How the engine is started. */

@@ -30,6 +30,9 @@ var (
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.fds)]byte          = [unsafe.Offsetof(engine.Shared{}.FDs)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.ring_changes)]byte = [unsafe.Offsetof(engine.Shared{}.RingChanges)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.kicks)]byte        = [unsafe.Offsetof(engine.Shared{}.Kicks)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.plain)]byte        = [unsafe.Offsetof(engine.Shared{}.Plain)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_plain{}.head)]byte          = [unsafe.Offsetof(engine.Plain{}.Head)]byte{}
+	_ [C.sizeof_struct_sl_plain]byte                           = [unsafe.Sizeof(engine.Plain{})]byte{}
 	_ [C.sizeof_struct_sl_shared]byte                          = [unsafe.Sizeof(engine.Shared{})]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.changed_head)]byte = [unsafe.Offsetof(engine.Shared{}.ChangedHead)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.deadline_ns)]byte  = [unsafe.Offsetof(engine.Shared{}.Deadline)]byte{}

@@ -76,7 +76,7 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "batch", "checksum", "cork", "peek", "prefetch", "tso":
+		case "batch", "checksum", "cork", "peek", "plain", "prefetch", "tso":
 		default:
 			return fmt.Errorf("%q is none of batch, checksum, cork, peek, prefetch, tso", name)
 		}

@@ -8,6 +8,7 @@
 #include "iov.h"
 #include "kconn.h"
 #include "knobs.h"
+#include "plain.h"
 #include "raw.h"
 #include "ready.h"
 #include "wait.h"
@@ -142,16 +143,47 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
     return false;
 }
 
+// What a call may say and still be plain.
+#define PLAIN_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | IO_READ)
+
+// recv_early: what is there to be had without the engine, 0: nothing.
+static ssize_t recv_early(int h, const struct iovec *v, int count, int flags)
+{
+    struct sl_shared *s = shared();
+    if (!(knobs.fast & FAST_PLAIN) || count != 1 || flags & ~PLAIN_FLAGS || h < 0 || !s)
+        return 0;
+    ssize_t r = plain_recv(s, h, v);
+    if (r > 0)
+        PROBE(recv, h, r);
+    return r;
+}
+
+// send_early: out at once, without the engine.
+static bool send_early(int h, const struct iovec *v, int count, int flags)
+{
+    struct sl_shared *s = shared();
+    if (!(knobs.fast & FAST_PLAIN) || count != 1 || flags & ~PLAIN_FLAGS || h < 0 || !s || kick_batching() || !plain_send(s, h, v))
+        return false;
+    PROBE(send, h, v->iov_len);
+    return true;
+}
+
 // recv_once asks the engine for the next piece. *full: the piece was filled, there may be more. *mark: urgent data is next.
 static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags, struct sl_recvinfo *info, struct patience *p, bool *full, bool *mark)
 {
     struct iovec piece[PIECE];
     struct sl_recvinfo own = { 0 };
-    info = info ? info : &own;
     if (flags & MSG_OOB)
         f->urgent = true;
     int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle), turn = 0;
     size_t room = iov_sum(piece, count);
+    ssize_t early = info || f->urgent ? 0 : recv_early(h, piece, count, flags);
+    if (early > 0) {
+        *full = (size_t)early == room;
+        *mark = false;
+        return early;
+    }
+    info = info ? info : &own;
     bool nothing = nothing_there(f, room, flags, &turn);
     p->looked = p->looked || turn;
     if (nothing)
@@ -226,6 +258,8 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
     if (__builtin_expect(f->deferred, 0))
         return send_deferred(fd, f, iov, n, flags);
     if (atomic_load_explicit(&f->stage, memory_order_relaxed) && stage_put(f, iov, n, flags))
+        return finish(f, want, 0);
+    if (send_early(atomic_load_explicit(&f->handle, memory_order_relaxed), iov, n, flags))
         return finish(f, want, 0);
     struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
     struct iov_rest rest = { iov, n, 0 };

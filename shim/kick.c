@@ -81,6 +81,8 @@ void kick_batch(int n)
         batch.on = true;
 }
 
+bool kick_batching(void) { return batch.on; }
+
 // judge looks at how long the packets of a batch waited in the end.
 static void judge(uint64_t waited)
 {

@@ -19,6 +19,8 @@
 
 // kick_batch: a wait of this thread returned n events: what it sends now may wait for company.
 void kick_batch(int n);
+// kick_batching: what this thread sends now waits for company.
+bool kick_batching(void);
 // kick_end: this thread waits (again): everything leaves.
 void kick_end(struct sl_shared *s);
 // kick_after is called when the engine is left.

@@ -30,7 +30,8 @@ enum {
     FAST_PREFETCH = 8,  // prefetch: packets are fetched into the cache while the engine is being entered
     FAST_CHECKSUM = 16, // checksum: the engine leaves TCP's sum to the device
     FAST_TSO = 32,      // tso: the engine's: runs of segments leave as one
-    FAST_ALL = 63,
+    FAST_PLAIN = 64,    // plain: the next segment in, and an answer out, before the engine is entered
+    FAST_ALL = 127,
 };
 
 struct knobs {

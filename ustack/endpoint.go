@@ -30,6 +30,7 @@ const (
 	inHungry
 	dirty       // readiness may have changed
 	noNeighbour // a segment was lost because nobody answers for the next hop
+	watched     // the Settler is told of it
 )
 
 // makeConn is tcp.Host.NewConn: a connection's memory is its endpoint's.

@@ -102,6 +102,9 @@ type Stack struct {
 	txIP ip.Header
 
 	burst burst
+
+	settler Settler // the Sink, if it is one
+	early   early
 }
 
 // New makes a stack. An eighth of the pool's frames is kept from the program's data: see pbuf.Pool.SetReserve.
@@ -113,6 +116,7 @@ func New(c Config) *Stack {
 	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, reg: c.Registry, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
 	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
 	s.host.NewConn = s.makeConn
+	s.settler, _ = c.Sink.(Settler)
 	s.table.init(c.Rand(), c.Rand())
 	return s
 }

@@ -139,6 +139,9 @@ func (s *Stack) output(e *endpoint, now int64) {
 		return
 	}
 	e.arm()
+	if e.flags&watched != 0 {
+		s.settler.Settled(&e.Socket)
+	}
 	if s.pool.Available() == 0 && c.Poll()&usock.PollOut == 0 {
 		e.Short()
 	}

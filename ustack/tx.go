@@ -39,6 +39,9 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		s.ip.Counters.OutNoRoutes++
 		return true
 	}
+	if s.left(e, h, n) {
+		return true
+	}
 	if !e.hop.Resolved && payload != nil {
 		s.resolve(e.hop)
 		if s.asks.vain(e.hop, s.now) {

@@ -28,7 +28,7 @@ var DetailNames = [...]string{
 	"TcpExt.TCPDSACKOfoRecv", "TcpExt.TCPDSACKRecvSegs", "TcpExt.TCPSACKDiscard", "TcpExt.TCPDelivered", "TcpExt.TCPDeliveredCE",
 	"TcpExt.TCPHystartDelayDetect", "TcpExt.TCPHystartDelayCwnd", "TcpExt.TCPMTUPSuccess", "TcpExt.TCPMTUPFail", "TcpExt.TCPMD5Unexpected",
 	"IpExt.InTruncatedPkts", "IpExt.InOctets", "IpExt.OutOctets", "IpExt.InNoECTPkts", "IpExt.InECT1Pkts", "IpExt.InECT0Pkts", "IpExt.InCEPkts",
-	"Sluice.Crossings", "Sluice.Turns", "Sluice.Spins", "Sluice.Sleeps", "Sluice.Kicks", "Sluice.HandOvers", "Sluice.TxRingFull",
+	"Sluice.Crossings", "Sluice.Turns", "Sluice.Spins", "Sluice.Sleeps", "Sluice.Kicks", "Sluice.PlainReads", "Sluice.PlainSends", "Sluice.HandOvers", "Sluice.TxRingFull",
 	"Sluice.NeighWaits", "Sluice.Faults",
 	"Drop.PKT_TOO_SMALL", "Drop.OTHERHOST", "Drop.UNHANDLED_PROTO", "Drop.IP_INHDR", "Drop.IP_INADDRERRORS", "Drop.IP_NOPROTO",
 	"Drop.IP_OUTNOROUTES", "Drop.ICMP_CSUM", "Drop.TCP_CSUM", "Drop.TCP_MINTTL", "Drop.TCP_RFC7323_PAWS", "Drop.TCP_ZEROWINDOW",

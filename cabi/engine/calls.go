@@ -18,6 +18,8 @@ func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
 	if e.sh.Dead.Load() != 0 {
 		return dead
 	}
+	e.lockPlain()
+	defer e.sh.PlainLock.Store(0)
 	defer func() {
 		if r := recover(); r != nil {
 			e.fault(r)
@@ -26,6 +28,9 @@ func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
 	}()
 	now := nanotime()
 	e.sh.Crossings++
+	if h := e.sh.PlainUsed.Load(); h != 0 {
+		e.catchUp(int32(h-1), now)
+	}
 	ret = call(now)
 	e.leave(now)
 	return ret
@@ -192,6 +197,7 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 		}
 		*info, *inq = i, s.InqHint()
 		e.update(h)
+		e.grant(h, s)
 		return result(n, err)
 	})
 	if flags&Turn != 0 {
@@ -220,6 +226,7 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 			n, err = s.Send(now, there, flags)
 		}
 		e.update(h)
+		e.grant(h, s)
 		return result(n, err)
 	})
 }
@@ -231,6 +238,7 @@ func (e *Engine) SLShutdown(h int32, how int) int {
 		if s == nil {
 			return ret
 		}
+		e.revoke(h)
 		err := s.Shutdown(now, how)
 		e.update(h)
 		return result(0, err)
@@ -271,6 +279,7 @@ func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
 		if kernelsOwn(level, name) {
 			return -int(unix.ENOPROTOOPT)
 		}
+		e.revoke(h)
 		err := s.SetOption(now, level, name, val)
 		e.update(h)
 		return result(0, err)
@@ -285,6 +294,7 @@ func (e *Engine) SLOption(h int32, level, name int, out []byte) int {
 		if s == nil {
 			return ret
 		}
+		e.revoke(h)
 		if level == unix.SOL_SOCKET && name == unix.SO_ERROR {
 			n := copy(out, errorValue(s.TakeError()))
 			e.update(h)

@@ -43,6 +43,7 @@ func (k *counters) named(e *Engine, c *ustack.Counters, s *ustack.Stack) map[str
 		"TcpExt.TCPMinTTLDrop": &c.MinTTLDrop, "Ip.OutTransmits": &c.TxPackets,
 		"Sluice.Crossings": &e.sh.Crossings, "Sluice.Turns": &e.sh.Turns, "Sluice.HandOvers": &e.sh.Handovers,
 		"Sluice.Faults": &e.sh.Panics, "Sluice.Spins": &k.spins, "Sluice.Sleeps": &k.sleeps, "Sluice.Kicks": &k.kicks,
+		"Sluice.PlainReads": &e.sh.PlainReads, "Sluice.PlainSends": &e.sh.PlainSends,
 		"Sluice.TxRingFull": &c.TxRingFull, "Sluice.NeighWaits": &c.NeighWaits,
 		"Drop.PKT_TOO_SMALL": &c.Eth.Short, "Drop.OTHERHOST": &c.Eth.OtherHost, "Drop.UNHANDLED_PROTO": &c.Eth.OtherProto,
 		"Drop.IP_INHDR": &c.IP.InHdrErrors, "Drop.IP_INADDRERRORS": &c.IP.InAddrErrors, "Drop.IP_NOPROTO": &c.IP.InUnknownProtos,

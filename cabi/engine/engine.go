@@ -73,6 +73,7 @@ type Engine struct {
 	nextLook int64 // when the broker and the routes are looked at next
 	stopped  bool
 
+	plain  plainCase
 	strays strays
 	ticked atomic.Int64 // when tick last did its work
 }
@@ -85,6 +86,7 @@ const procs = 8
 // Start makes the engine. Errors are told in the notes as well.
 func Start(sh *Shared, boot Boot) (*Engine, error) {
 	e := &Engine{sh: sh, boot: boot, said: map[string]struct{}{}, ports: ports{pools: map[netip.Addr]*pool{}}}
+	e.plain.off = !boot.fast("plain")
 	// At steady state nothing is allocated; what connections cost must not make the collector run under load.
 	debug.SetGCPercent(400)
 	runtime.GOMAXPROCS(max(procs, runtime.GOMAXPROCS(0)))

@@ -50,6 +50,7 @@ func (e *Engine) untap(i int) {
 
 // retap puts the queues behind what shows their packets, or (nobody looks) straight under the stack again.
 func (e *Engine) retap() {
+	e.revokeAll()
 	if e.plane == nil {
 		return
 	}

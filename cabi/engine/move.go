@@ -94,6 +94,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	defer p.close()
 	var first error
 	for _, s := range socks {
+		e.revoke(s.Tag)
 		if err := p.add(now, s); err != nil && first == nil {
 			first = err
 		}

@@ -20,6 +20,7 @@ func (e *Engine) bind(s *usock.Socket) int32 {
 
 // unbind frees a handle; the socket, if it still is one, is the caller's.
 func (e *Engine) unbind(h int32) {
+	e.revoke(h)
 	o := &e.tab.objects[h]
 	if o.sock != nil {
 		o.sock.Tag = -1

@@ -30,6 +30,8 @@ type plane struct {
 	detailed       int64 // when all counters were published last
 }
 
+func (p *plane) frameSize() int { return efvi.FrameSize }
+
 // metadata tells whether packets of a queue can have metadata: one that shares the registration of another socket is as that one.
 func (p *plane) metadata(l afxdp.Layout) bool {
 	if l.Shared {
@@ -120,6 +122,7 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 
 // freePlane gives everything back; the stack must not be used after it.
 func (e *Engine) freePlane(p *plane) {
+	e.revokeAll()
 	for len(p.lanes) > 0 {
 		e.removeLane(p, p.lanes[0])
 	}
@@ -151,6 +154,7 @@ func (e *Engine) addLanes(vis []proto.VI, fds []int) error {
 }
 
 func (e *Engine) addLane(told proto.VI, fd int) error {
+	e.revokeAll()
 	fd, err := e.lift(fd)
 	if err != nil {
 		return err
@@ -208,6 +212,7 @@ func (e *Engine) freeRing() (int, error) {
 
 // removeLane gives one queue up. What is still in its rings is lost, as on a wire.
 func (e *Engine) removeLane(p *plane, l *lane) {
+	e.revokeAll()
 	for i := range p.lanes {
 		if p.lanes[i] == l {
 			p.lanes = append(p.lanes[:i], p.lanes[i+1:]...)

@@ -5,7 +5,11 @@
 // methods of Engine that carry the names of cabi.h's functions, where each one's effect and errors are told.
 package engine
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/sluice-net/sluice/ustack"
+)
 
 // Sizes of the shared memory, as in cabi.h.
 const (
@@ -14,6 +18,7 @@ const (
 	maxNotes   = 32
 	noteText   = 248
 	maxOwn     = 256
+	plains     = 64
 )
 
 // Values of Word.Moved and results beside -errno, as in cabi.h.
@@ -39,7 +44,25 @@ type Ring struct {
 	TxFD                    atomic.Int32
 	Kickers                 atomic.Uint32
 	Desc, Frames            atomic.Uintptr
-	Mask, _                 atomic.Uint32
+	Mask, TxMask            atomic.Uint32
+	TxDesc                  atomic.Uintptr
+}
+
+// Plain is struct sl_plain.
+type Plain struct {
+	Handle, Grants         atomic.Uint32
+	Ring, Partial          uint32
+	RcvNxt, SndUna, SndNxt uint32
+	TSRecent, TSOffset     uint32
+	Room, Most, Queued     uint32
+	Window                 uint32
+	PeerWindow, PeerScale  uint32
+	Payload                uint32
+	At, Data, Frame        uint64
+	Taken, Read, Sent, _   uint32
+	SentAt                 uint64
+	Head                   [ustack.PlainHead]byte
+	_                      [6]byte
 }
 
 // Note is struct sl_note.
@@ -78,6 +101,11 @@ type Shared struct {
 	RingChanges atomic.Uint32
 
 	Spins, Sleeps, Kicks atomic.Uint64
+
+	PlainLock, PlainOn, PlainUsed atomic.Uint32
+	_                             uint32
+	PlainReads, PlainSends        uint64
+	Plain                         [plains]Plain
 }
 
 // changed lists a handle for the C side, unless it is listed already.

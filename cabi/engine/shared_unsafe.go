@@ -22,6 +22,9 @@ func (s *Shared) setRing(i int, v *afxdp.VI, mem []byte) {
 	r.TxFlags.Store(uintptr(flags))
 	r.TxCons.Store(uintptr(cons))
 	r.TxProd.Store(uintptr(prod))
+	desc, entries = v.TXDescs()
+	r.TxMask.Store(entries - 1)
+	r.TxDesc.Store(uintptr(desc))
 	r.TxFD.Store(int32(v.FD()))
 	if n := uint32(i) + 1; s.Rings.Load() < n {
 		s.Rings.Store(n)

@@ -71,5 +71,6 @@ func (e *Engine) moved(h int32, fd int) {
 	w.EdgeOut.Add(1)
 	w.Ready.Store(usock.PollIn | usock.PollRdNorm | usock.PollOut | usock.PollWrNorm)
 	e.sh.changed(h)
+	e.revoke(h)
 	e.tab.objects[h].sock = nil
 }

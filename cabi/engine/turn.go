@@ -56,6 +56,9 @@ func (e *Engine) look(now int64) int {
 		e.dropFlow(f)
 	}
 	e.lookAtPorts(now)
+	if n > 0 {
+		e.revokeAll()
+	}
 	if e.plane != nil {
 		e.passOn(now)
 		e.giveUp(now)
@@ -87,6 +90,7 @@ func (e *Engine) leave(now int64) {
 	if len(e.ended) > 0 || len(e.inspections) > 0 || e.nextLook == now {
 		d = earlier(d, now)
 	}
+	e.openPlain()
 	if e.sh.Deadline.Load() != d {
 		e.sh.Deadline.Store(d)
 	}

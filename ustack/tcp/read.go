@@ -56,6 +56,16 @@ func (c *Conn) Read(now int64, iov [][]byte, flags int) (int, RecvInfo, error) {
 	return 0, RecvInfo{}, c.readEnd(want)
 }
 
+// Skip is Read of n octets that the program has already.
+func (c *Conn) Skip(now int64, n int) int {
+	n = min(n, c.rq.bytes)
+	c.rq.skip(n)
+	c.copied = c.copied.Add(n)
+	c.adjustSpace(now)
+	c.afterRead(n)
+	return n
+}
+
 // readEnd says why nothing could be read, in the order of tcp_recvmsg.
 func (c *Conn) readEnd(want int) error {
 	switch {

@@ -14,6 +14,9 @@ func (s *Socket) Recv(now int64, iov [][]byte, flags int) (int, RecvInfo, error)
 	return n, info, err
 }
 
+// Skip takes n octets out of the receive queue that the program has already. Whatever is due by it leaves with the next call.
+func (s *Socket) Skip(now int64, n int) int { return s.conn.Skip(now, n) }
+
 // Send is sendmsg(2) without waiting: how many bytes of iov were queued.
 func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
 	if s.conn == nil {

@@ -1,0 +1,143 @@
+#include "plain.h"
+
+#include <poll.h>
+
+#include "clock.h"
+#include "probe.h"
+#include "segment.h"
+
+#define TX_METADATA 2u // XDP_TX_METADATA, of struct xdp_desc's options
+
+// take gives handle h's slot to this thread, if it grants any of what is asked for and nobody is in the way. Signals wait until it is given back.
+static struct sl_plain *take(struct sl_shared *s, int h, uint32_t grants)
+{
+    struct sl_plain *p = &s->plain[h % SL_PLAINS];
+    uint32_t open = 0;
+    if (atomic_load_explicit(&p->handle, memory_order_relaxed) != (uint32_t)h + 1 || !(atomic_load_explicit(&p->grants, memory_order_relaxed) & grants))
+        return NULL;
+    engine_inside++;
+    if (atomic_compare_exchange_strong_explicit(&s->plain_lock, &open, 1, memory_order_acquire, memory_order_relaxed)) {
+        if (atomic_load_explicit(&p->handle, memory_order_relaxed) == (uint32_t)h + 1 && atomic_load_explicit(&p->grants, memory_order_relaxed) & grants &&
+            atomic_load_explicit(&s->plain_on, memory_order_relaxed))
+            return p;
+        atomic_store_explicit(&s->plain_lock, 0, memory_order_release);
+    }
+    if (--engine_inside == 0 && signals_held)
+        signals_release();
+    return NULL;
+}
+
+static void give_back(struct sl_shared *s)
+{
+    atomic_store_explicit(&s->plain_lock, 0, memory_order_release);
+    if (--engine_inside == 0 && signals_held)
+        signals_release();
+}
+
+static const char *frames(const struct sl_shared *s, const struct sl_plain *p)
+{
+    return atomic_load_explicit(&s->rings[p->ring].frames, memory_order_relaxed);
+}
+
+// note writes down that handle h's slot tells what was done.
+static void note(struct sl_shared *s, int h) { atomic_store_explicit(&s->plain_used, (uint32_t)h + 1, memory_order_relaxed); }
+
+// from_queue: what the engine has taken in already.
+static ssize_t from_queue(struct sl_shared *s, int h, struct sl_plain *p, const struct iovec *v)
+{
+    if (v->iov_len < p->queued || !probe_copy(v->iov_base, frames(s, p) + p->data, p->queued))
+        return 0;
+    uint32_t ready = atomic_load_explicit(&s->words[h].ready, memory_order_relaxed);
+    atomic_store_explicit(&s->words[h].ready, ready & ~(uint32_t)(POLLIN | POLLRDNORM), memory_order_release);
+    p->read = p->queued;
+    return (ssize_t)p->read;
+}
+
+// from_ring: the packet that is next.
+static ssize_t from_ring(const struct sl_shared *s, struct sl_plain *p, const struct iovec *v)
+{
+    const struct sl_ring *r = &s->rings[p->ring];
+    sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed), cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
+    sl_descs desc = atomic_load_explicit(&r->desc, memory_order_relaxed);
+    if (!prod || !cons || !desc)
+        return 0;
+    uint32_t at = atomic_load_explicit(cons, memory_order_relaxed);
+    if (atomic_load_explicit(prod, memory_order_acquire) == at)
+        return 0;
+    const struct sl_desc *d = &desc[at & atomic_load_explicit(&r->mask, memory_order_relaxed)];
+    struct segment g;
+    if (d->options != 0 || !segment_read(p, (const uint8_t *)frames(s, p) + d->addr, d->len, &g))
+        return 0;
+    if (v->iov_len < g.len || !probe_copy(v->iov_base, g.payload, g.len))
+        return 0;
+    p->rcv_nxt += g.len;
+    p->snd_una = g.ack;
+    p->peer_window = g.window;
+    p->ts_recent = g.tsval;
+    p->taken = 1;
+    p->read = g.len;
+    return (ssize_t)g.len;
+}
+
+ssize_t plain_recv(struct sl_shared *s, int h, const struct iovec *v)
+{
+    struct sl_plain *p = take(s, h, SL_PLAIN_RECV | SL_PLAIN_QUEUED);
+    if (!p)
+        return 0;
+    ssize_t n = 0;
+    if (atomic_load_explicit(&s->plain_used, memory_order_relaxed) == 0) {
+        n = atomic_load_explicit(&p->grants, memory_order_relaxed) & SL_PLAIN_QUEUED ? from_queue(s, h, p, v) : from_ring(s, p, v);
+        if (n > 0) {
+            s->plain_reads++;
+            note(s, h);
+        }
+    }
+    give_back(s);
+    return n;
+}
+
+// put: the segment into the frame, and the frame into the ring.
+static bool put(struct sl_shared *s, struct sl_plain *p, const struct iovec *v, uint64_t now)
+{
+    struct sl_ring *r = &s->rings[p->ring];
+    sl_index prod = atomic_load_explicit(&r->tx_prod, memory_order_relaxed), cons = atomic_load_explicit(&r->tx_cons, memory_order_relaxed);
+    sl_tx_descs desc = atomic_load_explicit(&r->tx_desc, memory_order_relaxed);
+    if (!prod || !cons || !desc)
+        return false;
+    uint32_t mask = atomic_load_explicit(&r->tx_mask, memory_order_relaxed), at = atomic_load_explicit(prod, memory_order_relaxed);
+    if (at - atomic_load_explicit(cons, memory_order_acquire) > mask)
+        return false;
+    uint8_t *payload = (uint8_t *)(uintptr_t)frames(s, p) + p->frame + p->payload;
+    if (!probe_copy(payload, v->iov_base, v->iov_len))
+        return false;
+    segment_write(p, payload, (uint32_t)v->iov_len, now);
+    desc[at & mask] = (struct sl_desc){ .addr = p->frame + p->payload - SL_PLAIN_HEAD, .len = SL_PLAIN_HEAD + (uint32_t)v->iov_len, .options = TX_METADATA };
+    atomic_store_explicit(prod, at + 1, memory_order_release);
+    return true;
+}
+
+bool plain_send(struct sl_shared *s, int h, const struct iovec *v)
+{
+    struct sl_plain *p = take(s, h, SL_PLAIN_SEND);
+    if (!p)
+        return false;
+    uint32_t used = atomic_load_explicit(&s->plain_used, memory_order_relaxed);
+    bool sent = false;
+    if ((used == 0 || (used == (uint32_t)h + 1 && p->sent == 0)) && v->iov_len > 0 && v->iov_len <= p->most && v->iov_len <= p->peer_window &&
+        p->snd_una == p->snd_nxt) {
+        uint64_t now = (uint64_t)now_ns();
+        if (now >= p->at_ns && put(s, p, v, now)) {
+            p->sent = (uint32_t)v->iov_len;
+            p->sent_ns = now;
+            s->plain_sends++;
+            note(s, h);
+            sent = true;
+        }
+    }
+    give_back(s);
+    if (!sent)
+        return false;
+    kick_now(s);
+    ENGINE(sl_poll); // the peer has it already
+    return true;
+}
