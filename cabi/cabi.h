@@ -118,7 +118,8 @@ struct sl_ring {
  * in the slot; sets plain_used; and sets plain_lock to 0. The engine takes in what is written down before anything else when it is next entered:
  * by the caller, soon.
  *
- *   receiving   SL_PLAIN_QUEUED: the octets at frames + data, all that wait, are given to the program, and POLLIN and POLLRDNORM in words[h].ready cleared.
+ *   receiving   SL_PLAIN_QUEUED: the octets at frames + data, all that wait, are given to the program, or those it has room for; if all, POLLIN and
+ *               POLLRDNORM in words[h].ready are cleared.
  *               SL_PLAIN_RECV: so is the payload of the first packet in the ring, if it is the connection's next segment in order: addresses and
  *               ports are those of head, turned round; no options but the timestamp, not older than ts_recent; no flags but ACK and PSH; an
  *               acknowledgment from snd_una to snd_nxt; at most room octets; the sums are right. It stays in the ring.
@@ -142,7 +143,7 @@ struct sl_plain {
 	uint32_t peer_window, peer_scale;
 	uint32_t payload;              /* where in the frame the payload begins */
 	uint64_t at_ns, data, frame;   /* the last two are offsets from frames */
-	/* What was done. */
+	/* What was done. If less was read than there was, nothing may be sent. */
 	uint32_t taken; /* 1: of the packet in the ring */
 	uint32_t read, sent;
 	uint32_t pad;

@@ -42,52 +42,63 @@ static const char *frames(const struct sl_shared *s, const struct sl_plain *p)
 // note writes down that handle h's slot tells what was done.
 static void note(struct sl_shared *s, int h) { atomic_store_explicit(&s->plain_used, (uint32_t)h + 1, memory_order_relaxed); }
 
-// from_queue: what the engine has taken in already.
-static ssize_t from_queue(struct sl_shared *s, int h, struct sl_plain *p, const struct iovec *v)
+// give copies as much to the program as it has room for. What stays behind counts against the window, which the engine tells then.
+static bool give(struct sl_plain *p, const struct iovec *v, const void *from, uint32_t n)
 {
-    if (v->iov_len < p->queued || !probe_copy(v->iov_base, frames(s, p) + p->data, p->queued))
-        return 0;
-    uint32_t ready = atomic_load_explicit(&s->words[h].ready, memory_order_relaxed);
-    atomic_store_explicit(&s->words[h].ready, ready & ~(uint32_t)(POLLIN | POLLRDNORM), memory_order_release);
-    p->read = p->queued;
-    return (ssize_t)p->read;
+    uint32_t k = v->iov_len < n ? (uint32_t)v->iov_len : n;
+    if (!probe_copy(v->iov_base, from, k))
+        return false;
+    p->read = k;
+    if (k < n)
+        p->most = 0;
+    return true;
+}
+
+// from_queue: what the engine has taken in already.
+static bool from_queue(struct sl_shared *s, int h, struct sl_plain *p, const struct iovec *v)
+{
+    if (!give(p, v, frames(s, p) + p->data, p->queued))
+        return false;
+    if (p->read == p->queued) {
+        uint32_t ready = atomic_load_explicit(&s->words[h].ready, memory_order_relaxed);
+        atomic_store_explicit(&s->words[h].ready, ready & ~(uint32_t)(POLLIN | POLLRDNORM), memory_order_release);
+    }
+    return true;
 }
 
 // from_ring: the packet that is next.
-static ssize_t from_ring(const struct sl_shared *s, struct sl_plain *p, const struct iovec *v)
+static bool from_ring(const struct sl_shared *s, struct sl_plain *p, const struct iovec *v)
 {
     const struct sl_ring *r = &s->rings[p->ring];
     sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed), cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
     sl_descs desc = atomic_load_explicit(&r->desc, memory_order_relaxed);
     if (!prod || !cons || !desc)
-        return 0;
+        return false;
     uint32_t at = atomic_load_explicit(cons, memory_order_relaxed);
     if (atomic_load_explicit(prod, memory_order_acquire) == at)
-        return 0;
+        return false;
     const struct sl_desc *d = &desc[at & atomic_load_explicit(&r->mask, memory_order_relaxed)];
     struct segment g;
-    if (d->options != 0 || !segment_read(p, (const uint8_t *)frames(s, p) + d->addr, d->len, &g))
-        return 0;
-    if (v->iov_len < g.len || !probe_copy(v->iov_base, g.payload, g.len))
-        return 0;
+    if (d->options != 0 || !segment_read(p, (const uint8_t *)frames(s, p) + d->addr, d->len, &g) || !give(p, v, g.payload, g.len))
+        return false;
     p->rcv_nxt += g.len;
     p->snd_una = g.ack;
     p->peer_window = g.window;
     p->ts_recent = g.tsval;
     p->taken = 1;
-    p->read = g.len;
-    return (ssize_t)g.len;
+    return true;
 }
 
 ssize_t plain_recv(struct sl_shared *s, int h, const struct iovec *v)
 {
-    struct sl_plain *p = take(s, h, SL_PLAIN_RECV | SL_PLAIN_QUEUED);
+    struct sl_plain *p = v->iov_len > 0 ? take(s, h, SL_PLAIN_RECV | SL_PLAIN_QUEUED) : NULL;
     if (!p)
         return 0;
     ssize_t n = 0;
     if (atomic_load_explicit(&s->plain_used, memory_order_relaxed) == 0) {
-        n = atomic_load_explicit(&p->grants, memory_order_relaxed) & SL_PLAIN_QUEUED ? from_queue(s, h, p, v) : from_ring(s, p, v);
-        if (n > 0) {
+        bool queued = atomic_load_explicit(&p->grants, memory_order_relaxed) & SL_PLAIN_QUEUED;
+        if (queued ? from_queue(s, h, p, v) : from_ring(s, p, v)) {
+            n = p->read;
             s->plain_reads++;
             note(s, h);
         }

@@ -8,8 +8,7 @@
 
 #include "engine.h"
 
-// plain_recv gives the program what waits for handle h, or the payload of the packet that is next in the ring, if it fits into v whole.
-// The number of octets; 0: not here, ask the engine.
+// plain_recv gives the program what waits for handle h, or the payload of the packet that is next in the ring, as much as v has room for. The number of octets; 0: not here, ask the engine.
 ssize_t plain_recv(struct sl_shared *s, int h, const struct iovec *v);
 // plain_send sends v as a segment of its own, if that can be done at once. False: not here.
 bool plain_send(struct sl_shared *s, int h, const struct iovec *v);

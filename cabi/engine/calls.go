@@ -279,9 +279,12 @@ func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
 		if kernelsOwn(level, name) {
 			return -int(unix.ENOPROTOOPT)
 		}
-		e.revoke(h)
+		had := e.revoke(h) // what packets look like may change
 		err := s.SetOption(now, level, name, val)
 		e.update(h)
+		if had {
+			e.grant(h, s)
+		}
 		return result(0, err)
 	})
 }
@@ -294,7 +297,6 @@ func (e *Engine) SLOption(h int32, level, name int, out []byte) int {
 		if s == nil {
 			return ret
 		}
-		e.revoke(h)
 		if level == unix.SOL_SOCKET && name == unix.SO_ERROR {
 			n := copy(out, errorValue(s.TakeError()))
 			e.update(h)

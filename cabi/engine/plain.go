@@ -74,10 +74,7 @@ func (e *Engine) grant(h int32, s *usock.Socket) {
 	if (k.sock != s || k.ifindex != says.Ifindex || k.queue != says.Queue) && !e.settleIn(h, s, says) {
 		return
 	}
-	p.RcvNxt, p.SndUna, p.SndNxt = uint32(says.RcvNxt), uint32(says.SndUna), uint32(says.SndNxt)
-	p.TSRecent, p.TSOffset = says.TSRecent, says.TSOffset
-	p.Window, p.PeerWindow, p.PeerScale = uint32(says.Window), says.PeerWindow, uint32(says.PeerScale)
-	p.Room, p.Most, p.At = uint32(says.Room), uint32(says.Most), uint64(says.SendAt)
+	p.tell(says)
 	grants := uint32(0)
 	if says.Room > 0 {
 		grants = plainRecv
@@ -90,6 +87,14 @@ func (e *Engine) grant(h int32, s *usock.Socket) {
 		grants |= plainSend
 	}
 	p.Grants.Store(grants)
+}
+
+// tell copies what differs from call to call.
+func (p *Plain) tell(says *ustack.Plain) {
+	p.RcvNxt, p.SndUna, p.SndNxt = uint32(says.RcvNxt), uint32(says.SndUna), uint32(says.SndNxt)
+	p.TSRecent, p.TSOffset = says.TSRecent, says.TSOffset
+	p.Window, p.PeerWindow, p.PeerScale = uint32(says.Window), says.PeerWindow, uint32(says.PeerScale)
+	p.Room, p.Most, p.At = uint32(says.Room), uint32(says.Most), uint64(says.SendAt)
 }
 
 // settleIn gives the slot of handle h to its connection, whoever had it.
@@ -135,10 +140,12 @@ func (k sink) Settled(s *usock.Socket) {
 }
 
 // revoke takes the slot from a handle, if it has it.
-func (e *Engine) revoke(h int32) {
-	if h >= 0 && e.plain.slots[h%plains].sock != nil && e.sh.Plain[h%plains].Handle.Load() == uint32(h)+1 {
-		e.free(int(h % plains))
+func (e *Engine) revoke(h int32) (had bool) {
+	if h < 0 || e.plain.slots[h%plains].sock == nil || e.sh.Plain[h%plains].Handle.Load() != uint32(h)+1 {
+		return false
 	}
+	e.free(int(h % plains))
+	return true
 }
 
 // revokeAll is for what may change any connection's packets.
