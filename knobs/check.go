@@ -78,7 +78,7 @@ func checkFast(v string) error {
 		switch name {
 		case "batch", "checksum", "cork", "peek", "plain", "prefetch", "tso":
 		default:
-			return fmt.Errorf("%q is none of batch, checksum, cork, peek, prefetch, tso", name)
+			return fmt.Errorf("%q is none of batch, checksum, cork, peek, plain, prefetch, tso", name)
 		}
 	}
 	return nil

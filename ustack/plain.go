@@ -104,7 +104,7 @@ func (s *Stack) Unframe(index uint32) { s.pool.At(index).Release() }
 // Roomy says that there is room for what others do early: frames for what is sent, no connection holding so much that the next
 // packet would be dropped, nothing that waits for a ring.
 func (s *Stack) Roomy() bool {
-	return s.pool.Available() >= s.pool.Len()/16 && s.pool.Received() <= s.pool.Len()/8 && len(s.blocked) == 0 && !s.unsent()
+	return s.pool.Available() >= s.pool.Len()/16 && s.pool.Received() <= s.pool.Len()/8 && s.blocked.n() == 0 && !s.unsent()
 }
 
 // TakeNext takes the one packet that is next on the connection's queue: those behind it may acknowledge what the stack has not been told of.
