@@ -140,6 +140,25 @@ chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerate
 crash: install-deps all ## Kill worker, program and broker at N random moments each, under load (N=500 SEED=1)
 	SLT_CRASH=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v -run TestCrashMatrix ./tests/chaos
 
+# The preload object under sanitizers, its engine beside it; undefined behaviour traps, as a host program has no runtime for reports.
+SAN := $(CURDIR)/$(BUILD)/sanitize
+.PHONY: sanitize
+sanitize: all ## Run random calls over the preload object built with UBSan and ASan, and Go's tests under -race (N=300)
+	mkdir -p $(SAN)/undefined $(SAN)/address
+	cp $(BUILD)/libsluice_engine.so $(SAN)/undefined/ && cp $(BUILD)/libsluice_engine.so $(SAN)/address/
+	$(CC) $(CFLAGS) -O1 -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared -o $(SAN)/undefined/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
+	$(CC) $(CFLAGS) -O1 -fsanitize=address -shared -o $(SAN)/address/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
+	SLT_DIFFER=$(call count,300) SLT_DIFFER_PRELOAD=$(SAN)/undefined/libsluice.so go test -count=1 -timeout 1h -v ./tests/differ
+	SLT_DIFFER=$(call count,300) SLT_DIFFER_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(SAN)/address/libsluice.so" \
+	  SLT_DIFFER_ENV=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allow_user_segv_handler=1 go test -count=1 -timeout 1h -v ./tests/differ
+	go test -race -count=1 -timeout 1h ./ustack/... ./fallback/... ./knobs/... ./broker/... ./cabi/engine
+
+FLOOD_RATE ?= 20000
+FLOOD_SLOW ?= 2000
+.PHONY: floods
+floods: install-deps all ## Attack nginx by the kernel and accelerated in turn, N rounds each, while clients are served (FLOOD_RATE packets/s, FLOOD_SLOW slow clients)
+	SLT_FLOODS=$(call count,3) SLT_FLOOD_RATE=$(FLOOD_RATE) SLT_FLOOD_SLOW=$(FLOOD_SLOW) go test -count=1 -timeout 2h -v ./tests/floods
+
 .PHONY: differ
 differ: all ## Run N random sequences of socket calls from SEED on, by the kernel and accelerated, and compare (N=5000 SEED=1)
 	SLT_DIFFER=$(call count,5000) SLT_DIFFER_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/differ

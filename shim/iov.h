@@ -29,8 +29,8 @@ static inline void iov_advance(struct iov_rest *r, size_t done)
 static inline int iov_view(const struct iov_rest *r, struct iovec *out, int max)
 {
     int n = r->n < max ? r->n : max;
-    memcpy(out, r->iov, (size_t)n * sizeof *out);
-    if (n > 0) {
+    if (n > 0) { // of no buffers the address may be NULL
+        memcpy(out, r->iov, (size_t)n * sizeof *out);
         out[0].iov_base = (char *)out[0].iov_base + r->skip;
         out[0].iov_len -= r->skip;
     }

@@ -143,7 +143,7 @@ INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n
     ssize_t r;
     handover_fd(in);
     handover_fd(out);
-    if (unmoved(in, false, &r) || unmoved(out, true, &r))
+    if (!ioff && !ooff && (unmoved(in, false, &r) || unmoved(out, true, &r))) // an offset is refused first
         return r;
     int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
     if (fd_kind(conn) == FD_KCONN)

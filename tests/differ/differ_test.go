@@ -38,11 +38,19 @@ func newRig(t *testing.T, accepted bool) *rig {
 	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-stringop-overread", "-Wno-nonnull", "-pthread", "-o", program}
 	out, err := exec.Command("gcc", append(args, sources...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	env := append(bed.Env(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so"))
+	env := append(bed.Env(), "LD_PRELOAD="+preload(t))
 	if !accepted {
 		env = append(env, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*")
 	}
 	return &rig{t, accepted, newSide(t, bed, program, "kernel", nil, nil), newSide(t, bed, program, "sluice", append(env, extra()...), nil)}
+}
+
+// preload is what is under test: another build of the preload object if one is named.
+func preload(t *testing.T) string {
+	if other := os.Getenv("SLT_DIFFER_PRELOAD"); other != "" {
+		return other
+	}
+	return testrig.Built(t, "libsluice.so")
 }
 
 // extra are more variables for the accelerated side, to look into one sequence.

@@ -1,0 +1,102 @@
+package floods
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+// attack is begun against an address, and ends with what it returns.
+type attack struct {
+	name  string
+	begin func(h *host, addr string, port int) (end func())
+}
+
+// forged sends packets of a kind.
+func forged(kind string) attack {
+	return attack{kind, func(h *host, _ string, port int) func() {
+		mac := net.HardwareAddr(h.rig.Server.MAC[:]).String()
+		p := testrig.Start(h.t, h.rig.Client, nil, h.flood, h.rig.Client.Device, mac, h.rig.Server.IPv4.String(), strconv.Itoa(port), kind, strconv.Itoa(h.rate))
+		return func() { p.Stop(syscall.SIGKILL) }
+	}}
+}
+
+// crowd keeps n connections and does something to each of them again and again, 500 a second in all.
+func crowd(name string, n int, first string, more string, prepare func(net.Conn)) attack {
+	return attack{name, func(h *host, addr string, _ int) func() {
+		stop, done := make(chan struct{}), sync.WaitGroup{}
+		done.Go(func() {
+			conns := make([]net.Conn, n)
+			defer func() {
+				for _, c := range conns {
+					if c != nil {
+						_ = c.(*net.TCPConn).SetLinger(0)
+						c.Close()
+					}
+				}
+			}()
+			for i := 0; ; i = (i + 1) % n {
+				select {
+				case <-stop:
+					return
+				case <-time.After(time.Second / 2000):
+				}
+				var err error
+				if conns[i] == nil {
+					if conns[i], err = dial(h.rig.Client, addr); err != nil {
+						conns[i] = nil
+						continue
+					}
+					prepare(conns[i])
+					_, err = conns[i].Write([]byte(first))
+				} else {
+					_ = conns[i].SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+					_, err = conns[i].Write([]byte(more))
+				}
+				if err != nil && !os.IsTimeout(err) {
+					conns[i].Close()
+					conns[i] = nil
+				}
+			}
+		})
+		return func() { close(stop); done.Wait() }
+	}}
+}
+
+// small lets a connection take in next to nothing.
+func small(c net.Conn) {
+	raw, err := c.(*net.TCPConn).SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUF, 1) })
+	}
+}
+
+func attacks(slow int) []attack {
+	return []attack{
+		{"none", func(*host, string, int) func() { return func() {} }},
+		forged("syn"), forged("ack"), forged("rst"), forged("fin"), forged("fragment"), forged("scan"),
+		crowd("tiny segments", 50, "GET / HTTP/1.1\r\nX: ", "a", func(net.Conn) {}),
+		crowd(fmt.Sprintf("slowloris, %d", slow), slow, "GET / HTTP/1.1\r\n", "X: y\r\n", func(net.Conn) {}),
+		crowd("closed windows", 300, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", small),
+	}
+}
+
+// rss is the resident memory of a process, in KiB.
+func rss(t *testing.T, pid int) (kib int) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var size, resident int
+	fmt.Sscan(string(status), &size, &resident)
+	return resident * os.Getpagesize() / 1024
+}
