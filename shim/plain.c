@@ -107,6 +107,17 @@ ssize_t plain_recv(struct sl_shared *s, int h, const struct iovec *v)
     return n;
 }
 
+bool plain_waits(const struct sl_shared *s, int h)
+{
+    const struct sl_plain *p = &s->plain[h % SL_PLAINS];
+    if (atomic_load_explicit(&p->handle, memory_order_relaxed) != (uint32_t)h + 1 || !(atomic_load_explicit(&p->grants, memory_order_acquire) & SL_PLAIN_RECV) ||
+        !atomic_load_explicit(&s->plain_on, memory_order_relaxed) || atomic_load_explicit(&s->plain_used, memory_order_relaxed) != 0)
+        return false;
+    const struct sl_ring *r = &s->rings[p->ring % SL_MAX_RINGS];
+    sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed), cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
+    return prod && cons && atomic_load_explicit(prod, memory_order_acquire) != atomic_load_explicit(cons, memory_order_relaxed);
+}
+
 // put: the segment into the frame, and the frame into the ring.
 static bool put(struct sl_shared *s, struct sl_plain *p, const struct iovec *v, uint64_t now)
 {

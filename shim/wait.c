@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "knobs.h"
+#include "plain.h"
 #include "real.h"
 #include "stage.h"
 #include "wait_run.h"
@@ -34,6 +35,8 @@ static bool over(const struct wait *w, int64_t now) { return w->deadline >= 0 &&
 // look lets the engine work if it should, then checks.
 static int look(struct wait *w, bool force)
 {
+    if (w->early && w->early(w))
+        return 1;
     engine_turn(w->shared, force);
     return w->check(w);
 }
@@ -178,6 +181,8 @@ static bool one_peek(struct wait *w)
     return (ready_bits(w->shared, o->handle) & o->events) != 0;
 }
 
+static bool one_early(struct wait *w) { return plain_waits(w->shared, ((struct wait_one *)w)->handle); }
+
 static int one_check(struct wait *w)
 {
     if (w->kernel < 0)
@@ -220,5 +225,7 @@ int wait_handle(int fd, int handle, uint32_t events, int64_t timeout_ns)
     fds[0] = (struct pollfd){ .fd = fd, .events = (short)events };
     o.wait.fds = fds;
     o.wait.nfds = fd_kind(fd) == FD_LISTENER;
+    if (events & POLLIN && o.wait.nfds == 0 && knobs.fast & FAST_PLAIN)
+        o.wait.early = one_early;
     return o.wait.shared ? wait_run(&o.wait) : 1;
 }

@@ -10,6 +10,8 @@ struct wait {
     int (*check)(struct wait *w);
     // peek: check may find something (cheap, no lock, no system call).
     bool (*peek)(struct wait *w);
+    // early: what is waited for may be had without the engine, so that it had better not work first. May be NULL.
+    bool (*early)(struct wait *w);
     // arm lists the frame with whatever must wake it. Under the ready lock.
     bool (*arm)(struct wait *w, struct frame *f);
 
