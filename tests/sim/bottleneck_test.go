@@ -32,7 +32,7 @@ func newBottleneck(t *testing.T, seed uint64, loss float64, algorithms ...string
 
 // newBottleneckOver is one over other links, with tcp_ecn at ecn.
 func newBottleneckOver(t *testing.T, seed uint64, links [2]Link, ecn int, algorithms ...string) *bottleneck {
-	b := &bottleneck{world: newWorld(t, config{seed: seed, link: links,
+	b := &bottleneck{world: newWorld(t, config{seed: seed, link: links, frames: 8192,
 		params: func(_ int, p *tcp.Params) { p.Congestion, p.ECN = algorithms[0], ecn }})}
 	l, err := b.host[1].Listen(b.now, netip.AddrPortFrom(b.host[1].addr, 80), 8)
 	require.NoError(t, err)

@@ -102,10 +102,12 @@ func (o *health) field(at int) uint32 { return binary.NativeEndian.Uint32(o.buf[
 // mostOut is how many segments may be in flight after new data has left. One ACK sets cwnd, and new data leaves while less is
 // in flight; a tail loss probe is one more. Of several ACKs in a batch each can have set another cwnd, of which the last alone
 // is told: a model may restore an earlier window and cut it again. And without SACK each duplicate lets a new segment go
-// that is in flight again with all others as soon as the next ACK shows where the duplicates came from.
+// that is in flight again with all others as soon as the next ACK shows where the duplicates came from. A probe of the MTU takes one
+// off cwnd when it leaves (RFC 4821 §7.5), so that cwnd may have been one more before (found by seed 9780).
 func (o *health) mostOut(was, is *vitals) uint32 {
 	most := max(was.cwnd, is.cwnd)
 	if is.in-was.in > 1 {
+		most++
 		if is.free {
 			most = max(most, is.peak)
 		}

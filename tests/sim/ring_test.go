@@ -45,7 +45,7 @@ func TestFramesGoneToAnother(t *testing.T) {
 	setInt(t, w, a, solSocket, soSndBuf, 1<<20)
 	h.nic.link.Loss = 1
 	for h.pool.Available() > 0 {
-		_, err := a.Send(w.now, [][]byte{make([]byte, 1000)}, 0)
+		_, err := a.SendStaged(w.now, make([]byte, 1000), false) // which must be taken, whatever a connection's share
 		require.NoError(t, err)
 	}
 	_, err := c.Send(w.now, [][]byte{[]byte("request")}, 0)

@@ -61,7 +61,7 @@ var spurious = hostile{name: "each timeout was spurious", ack: func(r *sendRig, 
 // play has the peer send rounds acknowledgments of n segments and returns how many records the sender looked at.
 func (h *hostile) play(t testing.TB, n, rounds int) (looked uint64) {
 	r := newSendRig(t, 100, func(r *sendRig) {
-		r.mem = NewSendMem(pbuf.New(make([]byte, (2*n+100)*4096), 4096))
+		r.mem = NewSendMem(pbuf.New(make([]byte, (5*n+100)*4096), 4096))
 	})
 	r.s.buf.size, r.s.buf.locked = 1<<30, true
 	r.s.setPeerWindow(r.s.una, 1<<30)

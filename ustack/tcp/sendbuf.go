@@ -71,13 +71,23 @@ func (s *sender) writable() bool {
 	return ok
 }
 
-// frames says whether a byte could be stored at all.
+// frames says whether a byte could be stored at all. Who only has his share already waits for the ACKs of it; if there is no frame at all
+// nobody's ACK need come.
 func (s *sender) frames() bool {
-	if s.mem.Pool.Available() > 0 {
+	if s.mayHold() {
 		return true
 	}
-	s.buf.starved = true
+	s.buf.starved = s.buf.starved || s.mem.Pool.Available() == 0
 	return false
+}
+
+// mayHold says whether the connection may take another frame for what it sends. Peers that never read must not have all of them, so
+// a connection's share shrinks with the cube of what is free: of N frames one alone may hold 0.23 N, each of a hundred 0.008 N. Once what is
+// free has come down to (2 N^2)^(1/3) it is for those that hold none. N is what is left beside the reserve and the receive rings.
+func (s *sender) mayHold() bool {
+	free, all := s.mem.Pool.Available(), s.mem.Pool.Len()*5/8
+	held := int(s.sb.out) + (s.unsent()+s.mss-1)/s.mss
+	return free > 0 && (held == 0 || held*2*all*all < free*free*free)
 }
 
 // space is about how many bytes write would take now.

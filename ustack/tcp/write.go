@@ -19,12 +19,9 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		s.took(t, done)
 	}
 	room := s.packetRoom()
-	for done < len(b) && (flags&writeWhole != 0 || room > 0 || s.mayQueue()) {
+	for done < len(b) && (flags&writeWhole != 0 || (room > 0 || s.mayQueue()) && s.mayHold()) {
 		r := s.newRec()
 		if r == nil {
-			if !s.buf.starved {
-				s.buf.starved, s.buf.look = true, now+ringRetry
-			}
 			break
 		}
 		n := r.fill(b[done:], limit)
@@ -42,6 +39,9 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 			r.flags |= recPSH
 			s.pushed = s.end
 		}
+	}
+	if done < len(b) && !s.buf.starved && s.mem.Pool.Available() == 0 {
+		s.buf.starved, s.buf.look = true, now+ringRetry
 	}
 	if done > 0 {
 		s.endWrite(flags, done == len(b))
