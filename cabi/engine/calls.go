@@ -28,7 +28,8 @@ func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
 	}()
 	now := nanotime()
 	e.sh.Crossings++
-	if h := e.sh.PlainUsed.Load(); h != 0 {
+	h := e.sh.PlainUsed.Load()
+	if e.plain.caught = h != 0; e.plain.caught {
 		e.catchUp(int32(h-1), now)
 	}
 	ret = call(now)

@@ -25,6 +25,7 @@ const noFrame = ^uint64(0)
 // plainCase is what the engine keeps beside the slots.
 type plainCase struct {
 	off    bool // SLUICE_FAST
+	caught bool // the present call was for something that was done early: there is no other reason to look around
 	slots  [plains]plainSlot
 	says   ustack.Plain
 	octets [1][]byte // what was sent early

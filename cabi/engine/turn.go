@@ -21,7 +21,7 @@ func (e *Engine) turn(now int64) int {
 	if e.plane != nil {
 		n = e.plane.stack.Poll(now, budget)
 	}
-	if n == 0 || now >= e.nextLook {
+	if n == 0 && !e.plain.caught || now >= e.nextLook {
 		e.nextLook = now + lookEvery
 		n += e.look(now)
 	}
