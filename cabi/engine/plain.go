@@ -39,14 +39,16 @@ type plainSlot struct {
 }
 
 // lockPlain keeps the C side out while the engine works. It holds the lock for less than two microseconds, unless its thread loses the
-// processor meanwhile.
+// processor meanwhile, perhaps to this one: then only sleep lets it go on, whatever the priorities.
 func (e *Engine) lockPlain() {
 	for i := 0; !e.sh.PlainLock.CompareAndSwap(0, 1); i++ {
-		if i > 64 {
-			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if i > 1000 {
+			_ = unix.Nanosleep(&plainPause, nil)
 		}
 	}
 }
+
+var plainPause = unix.Timespec{Nsec: 20_000}
 
 // openPlain says at the end of each call whether there is room for what is done early.
 func (e *Engine) openPlain() {
