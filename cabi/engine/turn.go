@@ -21,7 +21,11 @@ func (e *Engine) turn(now int64) int {
 	if e.plane != nil {
 		n = e.plane.stack.Poll(now, budget)
 	}
-	if n == 0 && !e.plain.caught || now >= e.nextLook {
+	due := e.nextLook
+	if e.plain.caught { // a look here stands between the next segment and a program that waits for it: no more than a hundredth of them
+		due += 3 * lookEvery
+	}
+	if n == 0 && !e.plain.caught || now >= due {
 		e.nextLook = now + lookEvery
 		n += e.look(now)
 	}
