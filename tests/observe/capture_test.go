@@ -190,7 +190,8 @@ func TestBpftraceSeesTheProbes(t *testing.T) {
 	s.do("accept l x")
 	probe := testrig.Start(t, nil, nil, "bpftrace", "-p", fmt.Sprint(s.Pid()), "-e",
 		`usdt:`+lib+`:sluice:recv /arg1 == 777/ { printf("received %d\n", arg1); exit(); }`)
-	testrig.Until(t, "bpftrace to attach", func() bool { return strings.Contains(probe.Output(), "Attaching 1 probe") })
+	// A probe has as many places as there are ways through the call.
+	testrig.Until(t, "bpftrace to attach", func() bool { return strings.Contains(probe.Output(), "Attaching ") })
 	testrig.Until(t, "the probe", func() bool {
 		c.do("send x 777")
 		s.do("recv x 777")
