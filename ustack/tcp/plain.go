@@ -33,12 +33,19 @@ func (c *Conn) Plain(p *Plain) bool {
 	}
 	*p = Plain{RcvNxt: c.rcvNxt, SndUna: s.una, SndNxt: s.nxt, TSRecent: c.paws.recent, TSOffset: s.tsOff,
 		Window: uint16(min(c.rcvWnd>>c.rcvScale, 65535)), PeerWindow: s.wnd, PeerScale: c.sndScale}
+	early := s.mayEarly()
 	if q := &c.rq; q.bytes == 0 {
 		p.Room = c.offered()
-	} else if q.head == q.tail {
-		p.Queued = q.head
+	} else {
+		if q.head == q.tail {
+			p.Queued = q.head
+		}
+		// What waits to be read may wait for long: the right edge stays where it was. Once that is half the window, the engine had better tell another.
+		left := c.offered()
+		p.Window = uint16(min((left+1<<c.rcvScale-1)>>c.rcvScale, 65535))
+		early = early && 2*left >= int(c.rcvWnd)
 	}
-	if s.mayEarly() {
+	if early {
 		p.Most = min(s.segGoal(), s.mss)
 		if s.pace.on && s.pace.left <= 0 {
 			p.SendAt = s.pace.next
