@@ -3,6 +3,7 @@ package engine
 import (
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack"
 	"github.com/sluice-net/sluice/ustack/pbuf"
 	"github.com/sluice-net/sluice/ustack/tcp"
@@ -83,7 +84,7 @@ func (e *Engine) grant(h int32, s *usock.Socket) {
 		grants = plainRecv
 	}
 	if b := says.Queued; b != nil && e.sh.Words[h].Ready.Load() == usock.PollIn|usock.PollRdNorm|usock.PollOut|usock.PollWrNorm {
-		p.Data, p.Queued = uint64(b.Index)*uint64(e.plane.frameSize())+uint64(b.Start), uint32(b.Len())
+		p.Data, p.Queued = uint64(b.Index)*efvi.FrameSize+uint64(b.Start), uint32(b.Len())
 		grants |= plainQueued
 	}
 	if says.Most > 0 && e.spare(p) {
@@ -128,7 +129,7 @@ func (e *Engine) spare(p *Plain) bool {
 	}
 	index, ok := e.plane.stack.Frame()
 	if ok {
-		p.Frame = uint64(index) * uint64(e.plane.frameSize())
+		p.Frame = uint64(index) * efvi.FrameSize
 	}
 	return ok
 }
@@ -167,7 +168,7 @@ func (e *Engine) free(i int) {
 	if e.plane != nil {
 		e.plane.stack.Watch(k.sock, false)
 		if p.Frame != noFrame {
-			e.plane.stack.Unframe(uint32(p.Frame / uint64(e.plane.frameSize())))
+			e.plane.stack.Unframe(uint32(p.Frame / efvi.FrameSize))
 		}
 	}
 	p.Frame = noFrame
@@ -182,14 +183,14 @@ func (e *Engine) catchUp(h int32, now int64) {
 	read, sent, taken := int(p.Read), int(p.Sent), p.Taken != 0
 	p.Read, p.Sent, p.Taken = 0, 0, 0
 	p.Grants.Store(0)
-	frame := uint32(p.Frame / uint64(e.plane.frameSize()))
+	frame := uint32(p.Frame / efvi.FrameSize)
 	if sent > 0 {
 		p.Frame = noFrame // the device's now
 		now = int64(p.SentAt)
 		k.vi.Resume()
 		st.Sent(s, frame, tcp.Seq(p.SndNxt), sent)
 		defer st.Unframe(frame) // not before its octets are copied
-		at := int(frame)*e.plane.frameSize() + pbuf.Headroom
+		at := int(frame)*efvi.FrameSize + pbuf.Headroom
 		e.plain.octets[0] = e.plane.mem.Bytes[at : at+sent]
 	}
 	if taken {

@@ -30,8 +30,6 @@ type plane struct {
 	detailed       int64 // when all counters were published last
 }
 
-func (p *plane) frameSize() int { return efvi.FrameSize }
-
 // metadata tells whether packets of a queue can have metadata: one that shares the registration of another socket is as that one.
 func (p *plane) metadata(l afxdp.Layout) bool {
 	if l.Shared {

@@ -36,6 +36,7 @@ func TestPlainCase(t *testing.T) {
 		}
 	}
 	x.finish(moving)
+	testrig.Until(t, "moves to be counted", func() bool { return r.plainCounts()["SluiceHandOvers"] > 0 })
 }
 
 // The same where packets get lost and overtaken, and no device finishes a checksum.
