@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,7 +31,7 @@ type netDevice struct {
 // Devices lists the devices of a namespace.
 func (kernel) Devices(ns int) (out []netDevice, err error) {
 	err = netns.Do(ns, func() error {
-		links, err := netlink.LinkList()
+		links, err := whole(netlink.LinkList)
 		if err != nil {
 			return fmt.Errorf("list devices: %w", err)
 		}
@@ -49,6 +50,19 @@ func (kernel) Devices(ns int) (out []netDevice, err error) {
 	return out, err
 }
 
+// whole asks for a list again while something changed in the middle of it: then it is not complete (NLM_F_DUMP_INTR of netlink(7)), and a
+// device would seem to have gone, or to have no address. After maxLooks it is taken as it is.
+func whole[T any](list func() ([]T, error)) (all []T, err error) {
+	for range maxLooks {
+		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
+	return all, nil
+}
+
+const maxLooks = 100
+
 func describe(l netlink.Link, sock int) (netDevice, error) {
 	a := l.Attrs()
 	n := netDevice{
@@ -57,7 +71,7 @@ func describe(l netlink.Link, sock int) (netDevice, error) {
 		Kind: l.Type(), Ethernet: a.EncapType == "ether",
 	}
 	copy(n.MAC[:], a.HardwareAddr)
-	addrs, err := netlink.AddrList(l, netlink.FAMILY_ALL)
+	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
 	if err != nil {
 		return n, err
 	}

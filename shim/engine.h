@@ -103,6 +103,8 @@ bool engine_need(void);
 // listener_need: fd names a listener f (FD_LISTENER, f->handle < 0) that is about to be polled or accepted from: puts it into the engine, if it
 // can be. True: f->handle is valid. Cheap when it has been refused.
 bool listener_need(int fd, struct file *f);
+// listener_retry: when a thread that waits for the refused listener f had better offer it again (ns), -1: with the next event.
+int64_t listener_retry(struct file *f);
 // file_settle: a call on f gave SL_MOVED (or words[handle].moved is set): makes every descriptor of f the kernel socket it became.
 void file_settle(struct file *f);
 

@@ -18,10 +18,21 @@ struct call {
     const struct timespec *ts; // epoll_pwait2's, if timed
     bool timed;
     const sigset_t *mask;
+    int64_t until; // ns, > 0: the kernel is waited for no longer than this, and then all is looked at again
 };
+
+// by_clock: in milliseconds, rounded up: what is waited for may be late, and not early.
+static int by_clock(const struct call *c)
+{
+    int64_t left = c->until - now_ns();
+    int64_t ms = left <= 0 ? 0 : left > INT_MAX * 1000000LL ? INT_MAX : (left + 999999) / 1000000;
+    return real.epoll_pwait(c->ep, c->ev, c->max, (int)ms, c->mask);
+}
 
 static int by_kernel(const struct call *c)
 {
+    if (c->until > 0)
+        return by_clock(c);
     if (c->timed)
         return real.epoll_pwait2(c->ep, c->ev, c->max, c->ts, c->mask);
     if (c->mask)
@@ -118,9 +129,13 @@ static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s
     return r < 0 ? (errno = -r, -1) : r;
 }
 
-// join puts listeners of the set that are not in the engine there, if they can be by now.
-static void join(struct ep_set *set)
+static int64_t earlier(int64_t a, int64_t b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
+
+// join puts listeners of the set that are not in the engine there, if they can be by now. Returns when to try again even if nothing
+// happens until then, -1: never.
+static int64_t join(struct ep_set *set)
 {
+    int64_t look = -1;
     ready_lock();
     int n = 0;
     struct { int fd; struct file *f; } todo[16];
@@ -132,8 +147,11 @@ static void join(struct ep_set *set)
         struct file *f = file_get(todo[i].fd);
         if (f && f == todo[i].f && f->kind == FD_LISTENER && (atomic_load(&f->handle) >= 0 || listener_need(todo[i].fd, f)))
             epoll_joined(todo[i].fd, f);
+        else if (f && f == todo[i].f)
+            look = earlier(look, listener_retry(f));
         file_put(f);
     }
+    return look;
 }
 
 // by_kernel_alone: the set has only kernel members now, or no engine runs. Members may come while we wait: the bell tells.
@@ -159,7 +177,29 @@ static int by_kernel_alone(const struct call *c, struct ep_set *set, bool *again
     return n;
 }
 
-static int wait_call(const struct call *c)
+// wait_for waits by the one or the other. While a listener is to be offered again, nobody may come to wake us: the other processes of
+// the server have the queues, and get all connections.
+static int wait_for(struct call *c, struct ep_set *set, int64_t deadline, int64_t look)
+{
+    int r = 0;
+    for (bool again = true; again;) {
+        struct sl_shared *s = shared();
+        if (look >= 0 || c->until > 0)
+            c->until = earlier(look, deadline);
+        again = false;
+        if (s && atomic_load(&set->active) > 0)
+            r = by_both(c, set, s, deadline);
+        else
+            r = by_kernel_alone(c, set, &again);
+        if (r == 0 && look >= 0 && earlier(look, deadline) == look) {
+            look = join(set);
+            again = true;
+        }
+    }
+    return r;
+}
+
+static int wait_call(struct call *c)
 {
     struct file *f;
     struct ep_set *set = set_of(c->ep, &f);
@@ -172,22 +212,12 @@ static int wait_call(const struct call *c)
     int bad = c->timed ? deadline_ts(c->ts, &deadline) : 0;
     if (!c->timed)
         deadline = deadline_ms(c->ms);
-    if (set->detached)
-        join(set);
+    int64_t look = set->detached ? join(set) : -1;
     if (set->foreign)
         epoll_adopt(set);
     if (set->holds_sets)
         nest_settle();
-    bool again = true;
-    int r = bad ? (errno = -bad, -1) : 0;
-    while (again && !bad) {
-        struct sl_shared *s = shared();
-        again = false;
-        if (s && (atomic_load(&set->active) > 0))
-            r = by_both(c, set, s, deadline);
-        else
-            r = by_kernel_alone(c, set, &again);
-    }
+    int r = bad ? (errno = -bad, -1) : wait_for(c, set, deadline, look);
     file_put(f);
     return r;
 }

@@ -106,10 +106,13 @@ void listeners_inherited(void)
         RAW(SYS_close, dir);
 }
 
+// RETRY_LONG is the longest pause, and the one for whose end nobody is woken: half a minute after the first refusal.
+#define RETRY_LONG 30000000000
+
 static void pause_listener(struct file *f)
 {
     int64_t pause = f->pause_ns ? f->pause_ns : 1000000000;
-    f->pause_ns = pause < 30000000000 ? 2 * pause : pause;
+    f->pause_ns = pause < RETRY_LONG ? 2 * pause : pause;
     atomic_store(&f->retry_ns, now_ns() + pause);
 }
 
@@ -151,6 +154,14 @@ bool listener_need(int fd, struct file *f)
     pthread_mutex_unlock(&need_lock);
     errno = saved;
     return atomic_load(&f->handle) >= 0;
+}
+
+int64_t listener_retry(struct file *f)
+{
+    pthread_mutex_lock(&need_lock);
+    int64_t at = f->kind == FD_LISTENER && f->pause_ns > 0 && f->pause_ns < RETRY_LONG ? atomic_load(&f->retry_ns) : -1;
+    pthread_mutex_unlock(&need_lock);
+    return at;
 }
 
 void listener_forked(void)

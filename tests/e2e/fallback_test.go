@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -52,6 +53,16 @@ func TestServesThroughTheKernel(t *testing.T) {
 			requireOneLine(t, x, c.why)
 		})
 	}
+}
+
+// Workers that were refused ask again though nobody connects to them: the one that got queues first would have all connections.
+func TestIdleWorkersAskAgain(t *testing.T) {
+	r := newRig(t, testbed.Config{Queues: 2})
+	r.Broker.Stop(syscall.SIGKILL)
+	x := r.nginx(append(r.Env(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so")), nil, workers(2))
+	testrig.Until(t, "both workers to ask", func() bool { return strings.Count(x.errorLog(), "sluice: ") == 2 })
+	r.StartBroker()
+	r.waitAccelerated(x)
 }
 
 // A device that is down takes no queue; what comes over others is served.
