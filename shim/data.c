@@ -3,6 +3,7 @@
 #include <limits.h>
 
 #include "conn_io.h"
+#include "iov.h"
 #include "kconn.h"
 #include "probe.h"
 
@@ -42,6 +43,9 @@ INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
     return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
 }
 
+// nothing: a vector without an octet. The kernel writes it without asking the socket (a write of nothing asks).
+static bool nothing(const struct iovec *v, int n) { return iov_total(v, n) == 0; }
+
 // nameless: TCP names no sender. An address without room is noticed after the octets were taken, as in the kernel.
 static ssize_t nameless(ssize_t r, socklen_t *len)
 {
@@ -77,6 +81,10 @@ INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
     struct file *f = conn_get_out(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.writev(fd, v, n);
+    if (f && nothing(v, n)) {
+        file_put(f);
+        return 0;
+    }
     return f ? conn_send(fd, f, v, n, 0) : kconn_send(fd, v, n, IO_READ);
 }
 
@@ -142,6 +150,10 @@ INTERPOSE ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int 
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.pwritev2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
+    if (f && off == -1 && nothing(v, n)) {
+        file_put(f);
+        return 0;
+    }
     if (how >= 0)
         return f ? conn_send(fd, f, v, n, how) : kconn_send(fd, v, n, how | IO_READ);
     file_put(f);

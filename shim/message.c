@@ -155,7 +155,7 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
         return real.recvmmsg(fd, m, n, flags, limit);
     int err = 0;
     socklen_t size = sizeof err;
-    if (n > 0 && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 && err != 0) // the kernel looks at the error before there is data
+    if (!(flags & MSG_ERRQUEUE) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 && err != 0) // the kernel looks at the error before all else
         return (int)raw_result(-err);
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;

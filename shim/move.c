@@ -85,13 +85,15 @@ static ssize_t send_file(struct job *j, size_t n)
 static ssize_t send_kernel(int out, int in, off_t *off, size_t n)
 {
     ssize_t r;
-    if (fd_kind(out) == FD_KCONN)
-        return KCONN(out, r, raw_result(RAW(SYS_sendfile, out, in, off, n))) ? r : sendfile(out, in, off, n);
+    int conn = fd_kind(in) == FD_KCONN ? in : out;
+    if (fd_kind(conn) == FD_KCONN)
+        return KCONN(conn, r, raw_result(RAW(SYS_sendfile, out, in, off, n))) ? r : sendfile(out, in, off, n);
     return real.sendfile(out, in, off, n);
 }
 
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
+    handover_fd(in); // the kernel sends from sockets, too, to pipes
     struct file *f = conn_get_out(out);
     if (!f)
         return send_kernel(out, in, off, n);
@@ -141,6 +143,8 @@ static bool unmoved(int fd, bool out, ssize_t *r)
 INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n, unsigned int flags)
 {
     ssize_t r;
+    if (n == 0 || flags & ~(unsigned)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+        return real.splice(in, ioff, out, ooff, n, flags); // which looks no further
     handover_fd(in);
     handover_fd(out);
     if (!ioff && !ooff && (unmoved(in, false, &r) || unmoved(out, true, &r))) // an offset is refused first

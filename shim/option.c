@@ -139,7 +139,8 @@ static bool ended(struct file *f)
     return s && h >= 0 && atomic_load(&s->words[h].ready) & POLLHUP;
 }
 
-// judged: what the kernel says to an option of a connection that has ended: a socket of no use takes it, as it makes no difference any more.
+// judged: what the kernel says to an option, asked of a socket of no use: of a connection that has ended it makes no difference any more, and a
+// value that is not there is nobody's.
 static int judged(int fd, int level, int name, const void *val, socklen_t len)
 {
     int domain = AF_INET;
@@ -153,25 +154,17 @@ static int judged(int fd, int level, int name, const void *val, socklen_t len)
     return (int)r;
 }
 
-// too_short: the kernel refuses such a length before it looks at the value.
-static bool too_short(int level, int name, socklen_t len)
-{
-    if ((int)len < 0)
-        return true;
-    if (level == IPPROTO_TCP && name == TCP_CONGESTION)
-        return len < 1;
-    return (level == SOL_SOCKET || level == IPPROTO_TCP) && len < sizeof(int);
-}
-
 INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen_t len)
 {
     char own[MOST];
     const void *val = given;
     struct file *f = conn_get_out(fd);
+    int r;
     if (f && !there(own, &val, len)) {
         stage_flush(f);
         file_put(f);
-        return (int)raw_result(too_short(level, name, len) ? -EINVAL : -EFAULT);
+        r = judged(fd, level, name, given, len); // which may find another mistake first
+        return (int)raw_result(r == 0 ? -EFAULT : r);
     }
     if (f) {
         if (level == IPPROTO_TCP && name == TCP_CORK && len >= sizeof(int) && val && cork_set(f, *(const int *)val)) {
@@ -179,7 +172,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
             return 0;
         }
         stage_flush(f);
-        int r = conn_set(fd, f, level, name, val, len);
+        r = conn_set(fd, f, level, name, val, len);
         if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && conn_handover(fd, f) == 0)
             r = SL_MOVED;
         if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && ended(f))
@@ -190,7 +183,6 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
         if (r != SL_MOVED)
             return (int)raw_result(r);
     }
-    int r;
     if (fd_kind(fd) == FD_KCONN) {
         if (!KCONN(fd, r, real.setsockopt(fd, level, name, given, len)))
             return setsockopt(fd, level, name, given, len); // it has come to the engine meanwhile

@@ -138,6 +138,14 @@ static bool put(struct sl_shared *s, struct sl_plain *p, const struct iovec *v, 
     return true;
 }
 
+// heard: no packet waits but the one that was taken. What has come since, a reset perhaps, counts before what is sent.
+static bool heard(const struct sl_shared *s, const struct sl_plain *p)
+{
+    const struct sl_ring *r = &s->rings[p->ring];
+    sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed), cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
+    return prod && cons && atomic_load_explicit(prod, memory_order_acquire) - atomic_load_explicit(cons, memory_order_relaxed) == p->taken;
+}
+
 bool plain_send(struct sl_shared *s, int h, const struct iovec *v)
 {
     struct sl_plain *p = take(s, h, SL_PLAIN_SEND);
@@ -146,7 +154,7 @@ bool plain_send(struct sl_shared *s, int h, const struct iovec *v)
     uint32_t used = atomic_load_explicit(&s->plain_used, memory_order_relaxed);
     bool sent = false;
     if ((used == 0 || (used == (uint32_t)h + 1 && p->sent == 0)) && v->iov_len > 0 && v->iov_len <= p->most && v->iov_len <= p->peer_window &&
-        p->snd_una == p->snd_nxt) {
+        p->snd_una == p->snd_nxt && heard(s, p)) {
         uint64_t now = (uint64_t)now_ns();
         if (now >= p->at_ns && put(s, p, v, now)) {
             p->sent = (uint32_t)v->iov_len;

@@ -26,7 +26,7 @@ type Plain struct {
 	Ifindex, Queue int // where its packets come in, and go out
 }
 
-// Settler is a Sink that is told when a watched socket has been looked at, after all that was due has left: what Plain said before is void.
+// Settler is a Sink that is told when a watched socket has been looked at, its end included, after all that was due has left: what Plain said before is void.
 type Settler interface {
 	Settled(s *usock.Socket)
 }

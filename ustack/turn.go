@@ -136,11 +136,14 @@ func (s *Stack) output(e *endpoint, now int64) {
 	}
 	if c.Closed() {
 		e.remove()
-		return
+	} else {
+		e.arm()
 	}
-	e.arm()
-	if e.flags&watched != 0 {
+	if e.flags&watched != 0 { // of its end, too: nobody may send for it any more
 		s.settler.Settled(&e.Socket)
+	}
+	if c.Closed() {
+		return
 	}
 	if s.pool.Available() == 0 && c.Poll()&usock.PollOut == 0 {
 		e.Short()

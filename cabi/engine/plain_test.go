@@ -128,13 +128,17 @@ type plainRig struct {
 
 	seq, ack, ts uint32 // the peer's next number, what it has of ours, its clock
 	read, heard  bytes.Buffer
+	told         int // how often Settled was
 }
+
+func (r *plainRig) Ready(*usock.Socket)   {}
+func (r *plainRig) Settled(*usock.Socket) { r.told++ }
 
 func newPlainRig(t *testing.T, seed uint64) *plainRig {
 	r := &plainRig{t: t, c: newCSide(t), rnd: rand.New(rand.NewPCG(seed, 1)), now: 1e9, seq: 1000, ts: 5000}
 	r.vi = &wireVI{mem: efvi.Memory{Bytes: make([]byte, 2048*efvi.FrameSize)}}
 	r.pool = pbuf.New(r.vi.mem.Bytes, efvi.FrameSize)
-	r.st = ustack.New(ustack.Config{Pool: r.pool, Rand: r.rnd.Uint64, Params: tcp.DefaultParams(), Routes: toward{ourAddr, [6]byte{2, 0, 0, 0, 0, 2}}})
+	r.st = ustack.New(ustack.Config{Pool: r.pool, Rand: r.rnd.Uint64, Params: tcp.DefaultParams(), Sink: r, Routes: toward{ourAddr, [6]byte{2, 0, 0, 0, 0, 2}}})
 	r.st.AddVI(r.vi)
 	l, err := r.st.Listen(r.now, netip.AddrPortFrom(ourAddr, 80), 8)
 	require.NoError(t, err)
@@ -383,4 +387,15 @@ func TestEarlyAndLate(t *testing.T) {
 	r.st.Poll(r.now, 512)
 	require.Equal(t, frames, r.pool.Free()+len(r.vi.posted), "frames")
 	require.Zero(t, r.st.Host().SendStats().RetransSegs)
+}
+
+// TestTheEndIsTold: what the slot says of a connection is void once the peer has reset it. (Else the next octets would seem to be sent.)
+func TestTheEndIsTold(t *testing.T) {
+	r := newPlainRig(t, 4)
+	require.NotNil(t, r.plain())
+	r.st.Watch(r.s, true)
+	r.vi.receive(r.packet(wire.RST|wire.ACK, r.stamps(), nil))
+	r.st.Poll(r.now, 64)
+	require.Equal(t, 1, r.told)
+	require.Nil(t, r.plain())
 }

@@ -31,21 +31,21 @@ func TestCrashMatrix(t *testing.T) {
 		n, err = strconv.Atoi(s)
 		require.NoError(t, err)
 	}
-	_, seed := wanted(t, 0)
+	_, seed := wanted(t)
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	h := newHost(t)
 	h.whole()
 	page, err := os.ReadFile(filepath.Join(h.site.Root(), "index.html"))
 	require.NoError(t, err)
 	aside := startBystander(t, h.rig)
-	l := startLoad(h.rig.Client, fmt.Sprintf("%s:%d", h.rig.Server.IPv4, webPort), page, 8)
+	l := startLoad(h.rig.Client, h.addr(), page, 8)
 	held := h.holdings()
 	t.Logf("the broker holds, while all is well: %v", held)
 	for i := range n {
 		for _, k := range rnd.Perm(len(killed)) {
 			name := killed[k]
 			where := fmt.Sprintf("seed %d, moment %d, %s", seed, i, name)
-			play(t, h, l, faultNamed(name), rnd, where)
+			h.die(l, named(name, h.wounds()), rnd, where)
 			h.backTo(held, where)
 		}
 	}
@@ -57,10 +57,24 @@ func TestCrashMatrix(t *testing.T) {
 		l.answered.Load(), l.excused.Load(), aside.count, aside.slowly, resent)
 }
 
-func faultNamed(name string) fault {
-	for _, f := range faults {
-		if f.name == name {
-			return f
+// die lets one thing go wrong, and waits until all is well again. The fault explains what happens until a moment after that.
+func (h *host) die(l *load, w wound, rnd *rand.Rand, where string) {
+	h.t.Helper()
+	time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
+	l.explain(w.breaks)
+	w.do(h.stand, rnd)
+	h.whole()
+	time.Sleep(100 * time.Millisecond)
+	l.explain(harmless)
+	require.Empty(h.t, l.unexplained(), where)
+	h.t.Log(where)
+}
+
+// named finds a fault among a program's own and those of all.
+func named(name string, own []wound) wound {
+	for _, w := range append(own, wounds...) {
+		if w.name == name {
+			return w
 		}
 	}
 	panic("no fault " + name)

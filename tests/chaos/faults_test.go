@@ -21,9 +21,11 @@ type fault struct {
 type harm int
 
 const (
-	harmless  harm = iota
-	openConns      // connections that were open may be reset or closed
-	allConns       // and new ones refused
+	harmless    harm = iota
+	openConns        // connections that were open may be reset or closed
+	allConns         // and new ones refused
+	unreachable      // and there is no way to the host
+	refused     = allConns
 )
 
 // faults of a web server. After each of them host.whole waits until it serves again as before.
@@ -44,11 +46,6 @@ var faults = []fault{
 		}
 		h.gone(all)
 		h.startNginx()
-	}},
-	{"kill the broker", harmless, func(h *host, rnd *rand.Rand) {
-		h.rig.Broker.Stop(syscall.SIGKILL)
-		time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
-		h.rig.StartBroker()
 	}},
 	{"kill the broker and a worker", openConns, func(h *host, rnd *rand.Rand) {
 		h.rig.Broker.Stop(syscall.SIGKILL)

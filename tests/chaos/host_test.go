@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/nginx"
 	"github.com/sluice-net/sluice/tests/testrig"
 )
@@ -20,28 +20,30 @@ const (
 	workers = 2
 )
 
-// host is a rig with an accelerated nginx.
+// host is an accelerated nginx.
 type host struct {
-	t    *testing.T
-	rig  *testrig.Rig
+	*stand
 	site nginx.Site
 	conf string
 	proc *testrig.Proc
 }
 
 func newHost(t *testing.T) *host {
-	h := &host{t: t, rig: testrig.New(t, testbed.Config{Queues: 4})}
+	h := &host{stand: newStand(t, webPort, 4)}
 	h.site = nginx.Site{Dir: filepath.Join(h.rig.Dir, "nginx"), Port: webPort, Backend: 1, Workers: workers}
 	var err error
 	h.conf, err = h.site.Write()
 	require.NoError(t, err)
+	require.NoError(t, h.site.File("big", 1<<20))
+	h.much = bytes.Repeat([]byte("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"), 4)
+	h.stand.pids = h.site.WorkerPids
 	h.startNginx()
 	return h
 }
 
 func (h *host) startNginx() {
 	old := h.site.Master()
-	h.proc = testrig.Start(h.t, h.rig.Server, append(h.rig.Env(), "SLUICE_LISTEN="+strconv.Itoa(webPort)),
+	h.proc = testrig.Start(h.t, h.rig.Server, h.env(),
 		testrig.Built(h.t, "sluice"), "run", "--", nginx.Path, "-c", h.conf)
 	testrig.Until(h.t, "nginx to start", func() bool { return h.site.Master() != old && len(h.site.WorkerPids()) == workers })
 	master := h.site.Master()

@@ -16,19 +16,13 @@ import (
 	"github.com/sluice-net/sluice/tests/testrig"
 )
 
-// More harms than a web server's: what new connections may be told.
-const (
-	refused     = allConns
-	unreachable = allConns + 1
-)
-
 // keepers write numbers that only grow, each to keys of its own, and know of each key what was acknowledged and what was tried.
 type keepers struct {
-	*store
-	now  atomic.Int32
-	stop chan struct{}
-	wg   sync.WaitGroup
-	all  []*keeper
+	store *store
+	now   atomic.Int32
+	stop  chan struct{}
+	wg    sync.WaitGroup
+	all   []*keeper
 
 	acknowledged, read, excused atomic.Int64
 	mu                          sync.Mutex
@@ -44,6 +38,8 @@ func startKeepers(s *store, n int) *keepers {
 	}
 	return k
 }
+
+func (k *keepers) explain(h harm) { k.now.Store(int32(h)) }
 
 func (k *keepers) end() []error {
 	close(k.stop)
@@ -67,7 +63,7 @@ func (k *keepers) fail(err error) {
 func (k *keepers) tour() {
 	for _, c := range k.all {
 		began := c.rounds.Load()
-		testrig.Until(k.t, "a keeper's requests", func() bool { return c.rounds.Load() > began+1 })
+		testrig.Until(k.store.t, "a keeper's requests", func() bool { return c.rounds.Load() > began+1 })
 	}
 }
 

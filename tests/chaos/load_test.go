@@ -101,7 +101,8 @@ func (l *load) judge(err error, h harm) {
 	switch {
 	case errors.Is(err, errIdle): // RFC 9112 §9.5: a kept connection may be closed between requests at any time
 	case h >= openConns && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
-	case h >= allConns && errors.Is(err, syscall.ECONNREFUSED):
+	case h >= allConns && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errStatus)):
+	case h >= unreachable && (errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)):
 	default:
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -112,6 +113,9 @@ func (l *load) judge(err error, h harm) {
 }
 
 var errIdle = errors.New("a kept connection was closed before a byte of the answer")
+
+// errStatus is what a server says that lacks something.
+var errStatus = errors.New("status")
 
 type client struct {
 	*load
@@ -169,6 +173,9 @@ func (c *client) answer() error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("answer's body: %w", err)
+	}
+	if resp.StatusCode >= 500 {
+		return fmt.Errorf("%w %d", errStatus, resp.StatusCode)
 	}
 	if resp.StatusCode != http.StatusOK || !bytes.Equal(body, c.page) {
 		return fmt.Errorf("status %d and %d octets that are not the page", resp.StatusCode, len(body))

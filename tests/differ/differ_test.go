@@ -23,26 +23,43 @@ const (
 	enough  = 20  // differences of one run
 )
 
+// way is how a sequence's connections are made, and who serves their other end on the accelerated path.
+type way struct {
+	accepted bool
+	both     bool // the other end, too, is accelerated
+}
+
 // rig is both paths of one way of making connections.
 type rig struct {
-	t              *testing.T
-	accepted       bool
+	t *testing.T
+	way
 	kernel, engine *side
 }
 
-func newRig(t *testing.T, accepted bool) *rig {
-	bed := testrig.New(t, testbed.Config{Queues: 1})
-	program := filepath.Join(bed.Dir, "differ")
+// executor compiles the program that executes sequences.
+func executor(t *testing.T) (program string) {
+	program = filepath.Join(t.TempDir(), "differ")
 	sources, err := filepath.Glob("prog/*.c")
 	require.NoError(t, err)
 	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-Wno-stringop-overread", "-Wno-nonnull", "-pthread", "-o", program}
 	out, err := exec.Command("gcc", append(args, sources...)...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
-	env := append(bed.Env(), "LD_PRELOAD="+preload(t))
-	if !accepted {
-		env = append(env, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*")
+	return program
+}
+
+func newRig(t *testing.T, w way, program string) *rig {
+	bed := testrig.New(t, testbed.Config{Queues: 1})
+	makes, takes := []string{"SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*"}, []string(nil)
+	if w.accepted {
+		makes, takes = takes, makes
 	}
-	return &rig{t, accepted, newSide(t, bed, program, "kernel", nil, nil), newSide(t, bed, program, "sluice", append(env, extra()...), nil)}
+	fast := append(bed.Env(), "LD_PRELOAD="+preload(t))
+	env := slices.Concat(fast, makes, extra())
+	var peersEnv []string
+	if w.both {
+		peersEnv = slices.Concat(fast, takes)
+	}
+	return &rig{t, w, newSide(t, bed, program, "kernel", nil, nil), newSide(t, bed, program, "sluice", env, peersEnv)}
 }
 
 // preload is what is under test: another build of the preload object if one is named.
@@ -163,50 +180,4 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	n, err := strconv.ParseUint(s, 10, 64)
 	require.NoError(t, err)
 	return n
-}
-
-// TestAccepted is of connections that a listener of the program's accepted.
-func TestAccepted(t *testing.T) { play(t, newRig(t, true)) }
-
-// TestConnected is of connections that the program made.
-func TestConnected(t *testing.T) { play(t, newRig(t, false)) }
-
-// kept are the sequences of files.
-func kept(t *testing.T, paths ...string) (all []sequence) {
-	for _, path := range paths {
-		text, err := os.ReadFile(path)
-		require.NoError(t, err)
-		q, err := parse(string(text))
-		require.NoError(t, err, path)
-		all = append(all, q...)
-	}
-	return all
-}
-
-// play plays the sequences that once differed, then random ones; or those of a file, to look at them.
-func play(t *testing.T, r *rig) {
-	if path := os.Getenv("SLT_DIFFER_FILE"); path != "" {
-		for _, q := range kept(t, path) {
-			q.accepted = r.accepted
-			t.Log(r.told(q))
-		}
-		return
-	}
-	files, err := filepath.Glob("testdata/*.txt")
-	require.NoError(t, err)
-	old := kept(t, files...)
-	for _, q := range old { // both ways, whichever differed
-		q.accepted = r.accepted
-		r.check("a kept one", q)
-	}
-	n, seed := number(t, "SLT_DIFFER", 60), number(t, "SLT_DIFFER_SEED", 1)
-	found := 0
-	for i := range n {
-		if !r.check(fmt.Sprintf("seed %d", seed+i), plan(seed+i, r.accepted)) {
-			if found++; found == enough {
-				t.Fatalf("enough after %d of %d", i+1, n)
-			}
-		}
-	}
-	t.Logf("%d kept and %d random sequences", len(old), n)
 }

@@ -1,0 +1,136 @@
+package chaos
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+const pairPort = 7000
+
+// twins are prog/pair.c at both ends, both accelerated: streams in both directions whose every octet is looked at.
+type twins struct {
+	*stand
+	program      string
+	server, call *testrig.Proc
+	now          harm
+	seen         int // lines of the caller that are judged
+	wrong        []error
+	excused      int
+}
+
+func newTwins(t *testing.T) *twins {
+	p := &twins{stand: newStand(t, pairPort, 1)}
+	p.program = filepath.Join(p.rig.Dir, "pair")
+	out, err := exec.Command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", p.program, "prog/pair.c").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	p.much = binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, 1), 1<<40)
+	p.stand.pids = func() []int { return []int{p.server.Pid(), p.call.Pid()} }
+	p.serve()
+	env := append(p.rig.Env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*", "SLUICE_LOG="+p.log)
+	p.call = testrig.Start(t, p.rig.Client, env, testrig.Built(t, "sluice"), "run", "--", p.program, "call", p.rig.Server.IPv4.String(), fmt.Sprint(pairPort), "4", fmt.Sprint(4<<20))
+	return p
+}
+
+func (p *twins) serve() {
+	p.server = testrig.Start(p.t, p.rig.Server, p.env(), testrig.Built(p.t, "sluice"), "run", "--", p.program, "serve", p.rig.Server.IPv4.String(), fmt.Sprint(pairPort))
+}
+
+// octets is how many the caller received so far, all of them right.
+func (p *twins) octets() (n uint64) {
+	text := p.call.Output()
+	if at := strings.LastIndex(text, "octets "); at >= 0 {
+		fmt.Sscan(text[at+len("octets "):], &n)
+	}
+	return n
+}
+
+func (p *twins) whole() {
+	p.t.Helper()
+	testrig.Until(p.t, "both ends to be accelerated", func() bool { return p.queued(p.pids()) })
+}
+
+// tour waits until the streams go on, and whoever waits for a reset has it.
+func (p *twins) tour() {
+	if p.now >= openConns {
+		time.Sleep(700 * time.Millisecond)
+	}
+	before := p.octets()
+	testrig.Until(p.t, "octets", func() bool { return p.octets() > before })
+}
+
+func (p *twins) explain(h harm) {
+	p.judge()
+	p.now = h
+}
+
+func (p *twins) unexplained() []error {
+	p.judge()
+	return p.wrong
+}
+
+// explains says from which harm on an error is one to be expected.
+var explains = map[string]harm{
+	"ECONNRESET": openConns, "EPIPE": openConns, "ECONNABORTED": openConns,
+	"ECONNREFUSED": allConns, "EMFILE": allConns, "ENOMEM": allConns, "ENOBUFS": allConns,
+	"EHOSTUNREACH": unreachable, "ENETUNREACH": unreachable,
+}
+
+func (p *twins) judge() {
+	lines := strings.Split(p.call.Output(), "\n")
+	for _, line := range lines[p.seen : len(lines)-1] {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] == "octets" {
+			continue
+		}
+		need, known := explains[words[len(words)-1]]
+		if words[0] == "error" && known && p.now >= need {
+			p.excused++
+		} else {
+			p.wrong = append(p.wrong, fmt.Errorf("when %d explained: %s", p.now, line))
+		}
+	}
+	p.seen = len(lines) - 1
+	if strings.Contains(p.server.Output(), "wrong") {
+		p.wrong = append(p.wrong, fmt.Errorf("the server got something wrong"))
+	}
+}
+
+func (p *twins) wounds() []wound {
+	return []wound{
+		{"kill the server", allConns, func(*stand, *rand.Rand) {
+			p.judge()
+			p.server.Stop(syscall.SIGKILL)
+			p.serve()
+		}},
+		{"stop and continue an end", harmless, func(_ *stand, rnd *rand.Rand) {
+			end := []*testrig.Proc{p.server, p.call}[rnd.IntN(2)]
+			end.Signal(syscall.SIGSTOP)
+			pause(rnd)
+			end.Signal(syscall.SIGCONT)
+		}},
+	}
+}
+
+// TestPair: whatever goes wrong, no octet is wrong, and no stream breaks without an explanation.
+func TestPair(t *testing.T) {
+	p := newTwins(t)
+	p.whole()
+	aside := startBystander(t, p.rig)
+	p.tour()
+	before := p.vitals()
+	rounds(t, pair, p.stand, p, p.wounds())
+	require.NoError(t, aside.end(), "a connection of the kernel's was disturbed")
+	p.noMoreThan(before)
+	t.Logf("%d octets received right, %d streams broke as explained; the bystander made %d ways, the longest %v", p.octets(), p.excused, aside.count, aside.slowly)
+}

@@ -1,0 +1,147 @@
+package chaos
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/path"
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+// stand is a rig with an accelerated program behind a link that can be made worse.
+type stand struct {
+	t    *testing.T
+	rig  *testrig.Rig
+	link *path.Path
+	log  string // a full disk's file, which everything logs to
+
+	port, queues int
+	much         []byte       // what makes the program send a lot to whoever asks
+	pids         func() []int // its accelerated processes
+}
+
+func newStand(t *testing.T, port, queues int) *stand {
+	s := &stand{t: t, port: port, queues: queues, rig: testrig.New(t, testbed.Config{Queues: queues, Middle: true})}
+	var err error
+	s.link, err = path.Start(s.rig.Bed, 1500)
+	require.NoError(t, err)
+	t.Cleanup(s.link.Close)
+	s.fullDisk()
+	return s
+}
+
+// fullDisk is where the programs' logs go to: nothing of them is ever written.
+func (s *stand) fullDisk() {
+	dir := filepath.Join(s.rig.Dir, "full")
+	require.NoError(s.t, os.Mkdir(dir, 0o755))
+	require.NoError(s.t, unix.Mount("none", dir, "tmpfs", 0, "size=8k"))
+	s.t.Cleanup(func() { require.NoError(s.t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	s.log = filepath.Join(dir, "log")
+	require.ErrorIs(s.t, os.WriteFile(s.log, make([]byte, 64<<10), 0o666), unix.ENOSPC)
+}
+
+// env makes a program's listener accelerated.
+func (s *stand) env() []string {
+	return append(s.rig.Env(), fmt.Sprintf("SLUICE_LISTEN=%d", s.port), "SLUICE_LOG="+s.log)
+}
+
+func (s *stand) addr() string { return fmt.Sprintf("%s:%d", s.rig.Server.IPv4, s.port) }
+
+// pid is one of the accelerated processes.
+func (s *stand) pid(rnd *rand.Rand) int {
+	all := s.pids()
+	require.NotEmpty(s.t, all)
+	return all[rnd.IntN(len(all))]
+}
+
+// queued says whether every process has queues.
+func (s *stand) queued(pids []int) bool {
+	st, err := testrig.QueryStatus(s.rig.Socket())
+	if err != nil {
+		return false
+	}
+	held := st.QueuesByPID()
+	for _, pid := range pids {
+		if held[pid] == 0 {
+			return false
+		}
+	}
+	return len(pids) > 0
+}
+
+func (s *stand) ip(args ...string) {
+	s.t.Helper()
+	out, err := s.rig.Server.Run("ip", args...)
+	require.NoError(s.t, err, out)
+}
+
+// worse makes the link bad for a while.
+func (s *stand) worse(rnd *rand.Rand, l path.Link) {
+	s.link.Set(l, l, rnd.Uint64())
+	time.Sleep(time.Duration(300+rnd.IntN(700)) * time.Millisecond)
+	s.link.Set(path.Link{}, path.Link{}, 0)
+}
+
+// Limits, by their names in /proc/PID/limits and to prlimit(1).
+type limited struct{ is, option string }
+
+var (
+	descriptorLimit = limited{"Max open files", "nofile"}
+	memoryLimit     = limited{"Max address space", "as"}
+)
+
+// limit lowers a limit of a process for a while, as the process' own user: a root without CAP_SYS_RESOURCE may not.
+func (s *stand) limit(rnd *rand.Rand, pid int, what limited, to uint64) {
+	s.t.Helper()
+	old := s.proc(pid, "limits", what.is)[0]
+	s.prlimit(pid, what, fmt.Sprint(to))
+	pause(rnd)
+	s.prlimit(pid, what, old)
+}
+
+// proc gives the words behind a name in a file of a process.
+func (s *stand) proc(pid int, file, name string) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, file))
+	require.NoError(s.t, err)
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, name); ok {
+			return strings.Fields(rest)
+		}
+	}
+	require.Fail(s.t, "nothing there", name)
+	return nil
+}
+
+func (s *stand) prlimit(pid int, what limited, soft string) {
+	s.t.Helper()
+	user := &syscall.Credential{NoSetGroups: true}
+	fmt.Sscan(s.proc(pid, "status", "Uid:")[0], &user.Uid)
+	fmt.Sscan(s.proc(pid, "status", "Gid:")[0], &user.Gid)
+	c := exec.Command("prlimit", "--pid", fmt.Sprint(pid), fmt.Sprintf("--%s=%s:", what.option, soft))
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	out, err := c.CombinedOutput()
+	require.NoError(s.t, err, "%s", out)
+}
+
+func pause(rnd *rand.Rand) { time.Sleep(time.Duration(50+rnd.IntN(400)) * time.Millisecond) }
+
+// statm is a process' memory, in bytes: what it has mapped, and what of it is there.
+func statm(t *testing.T, pid int) (size, resident uint64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	require.NoError(t, err)
+	_, err = fmt.Sscan(strings.TrimSpace(string(text)), &size, &resident)
+	require.NoError(t, err)
+	page := uint64(os.Getpagesize())
+	return size * page, resident * page
+}
