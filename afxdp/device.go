@@ -41,16 +41,20 @@ func Probe(ifindex int) (Device, error) {
 }
 
 // MaxMTU is the largest IP packet, in bytes, that fits a frame: the kernel keeps 256 bytes in front of
-// a received packet. Larger packets are lost, so a stack must not invite them.
-const MaxMTU = efvi.FrameSize - unix.XDP_PACKET_HEADROOM - ethernetHeader
+// a received packet. MaxPartsMTU is what the most frames of a packet hold, where the kernel spreads packets over several
+// (Layout.Parts). Larger packets are lost, so a stack must not invite them.
+const (
+	MaxMTU      = partSize - ethernetHeader
+	MaxPartsMTU = efvi.MaxParts*partSize - ethernetHeader
 
-const ethernetHeader = 14
+	partSize       = efvi.FrameSize - unix.XDP_PACKET_HEADROOM
+	ethernetHeader = 14
+)
 
-// Info describes one queue of the device, for Map. native says that XDP runs in the driver. The
-// MTU is MaxMTU if the device's is larger.
+// Info describes one queue of the device, for Map. native says that XDP runs in the driver.
 func (d Device) Info(queue int, l Layout, native bool) efvi.Info {
 	return efvi.Info{
-		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, Queues: d.Queues, MAC: d.MAC, MTU: min(d.MTU, MaxMTU),
+		Device: d.Name, Ifindex: d.Ifindex, Queue: queue, Queues: d.Queues, MAC: d.MAC, MTU: d.MTU,
 		ZeroCopy: l.ZeroCopy, Native: native,
 		PartialChecksum: PartialChecksum(d.Kind, d.Driver),
 	}

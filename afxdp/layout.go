@@ -20,8 +20,18 @@ type Layout struct {
 	// TxMetadata: the memory was registered with room for metadata in front of packets. Shared: another socket registered it.
 	TxMetadata bool `json:"tx_metadata,omitempty"`
 	Shared     bool `json:"shared,omitempty"`
+	// Parts: a packet may lie in several frames, both ways.
+	Parts bool `json:"parts,omitempty"`
 	// BusyPoll: the socket's calls poll the device.
 	BusyPoll bool `json:"busy_poll,omitempty"`
+}
+
+// MaxMTU is the largest MTU whose packets the queue takes, in bytes.
+func (l Layout) MaxMTU() int {
+	if l.Parts {
+		return MaxPartsMTU
+	}
+	return MaxMTU
 }
 
 // RingConfig is how a queue is opened. Every zero means the default.

@@ -2,6 +2,7 @@ package afxdp
 
 import (
 	"fmt"
+	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -73,11 +74,26 @@ func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
 		}
 	}
 	q.allowBatches(cfg)
-	if err := unix.Bind(q.fd, address(ifindex, queue, cfg)); err != nil {
+	if err := q.bind(ifindex, queue, cfg); err != nil {
 		return fmt.Errorf("bind: %w", err)
 	}
 	q.layout.BusyPoll = cfg.Busy.Usec > 0 && cfg.Busy.set(q.fd) == nil // a matter of speed only
 	return q.learn(cfg)
+}
+
+// bind asks for packets in several frames (Linux 6.6) where the device may have longer ones than a frame holds, and only there: a
+// driver may have zero-copy without it. A socket that shares memory takes them as the one it shares with does.
+func (q *Queue) bind(ifindex, queue int, cfg RingConfig) error {
+	a := address(ifindex, queue, cfg)
+	if l, err := net.InterfaceByIndex(ifindex); err == nil && l.MTU > MaxMTU && cfg.Share == 0 {
+		b := *a
+		b.Flags |= xdpUseSG
+		if unix.Bind(q.fd, &b) == nil {
+			q.layout.Parts = true
+			return nil
+		}
+	}
+	return unix.Bind(q.fd, a)
 }
 
 // register tells the kernel which memory frames lie in, with room for metadata in front of packets if the kernel knows that (Linux 6.8).

@@ -89,5 +89,8 @@ func (c *consumer[T]) pop() T {
 	return v
 }
 
+// back returns the n entries that were popped last, before release.
+func (c *consumer[T]) back(n int) { c.tail -= uint32(n) }
+
 // release gives the kernel the room of all that was popped.
 func (c *consumer[T]) release() { c.shared.Store(c.tail) }

@@ -29,10 +29,12 @@ type VI struct {
 var (
 	_ efvi.VI     = (*VI)(nil)
 	_ efvi.Summer = (*VI)(nil)
+
+	_ efvi.Gatherer = (*VI)(nil)
 )
 
 // Map maps the rings of the socket fd over mem, which must be the memory that the socket
-// registered. It needs no privilege. An MTU over MaxMTU becomes MaxMTU; info.TxChecksum stays if the device can do it. The VI owns fd from here on, unless Map fails.
+// registered. It needs no privilege. An MTU over l.MaxMTU becomes that; info.TxChecksum stays if the device can do it. The VI owns fd from here on, unless Map fails.
 func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
 		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
@@ -40,7 +42,7 @@ func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy, busy: l.BusyPoll, mem: mem}
 	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
 	v.info.TxChecksum = info.TxChecksum && l.TxMetadata && !l.ZeroCopy
-	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, MaxMTU)
+	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, l.MaxMTU())
 	err := errors.Join(
 		mapInto[uint64](v, "fill", unix.XDP_UMEM_PGOFF_FILL_RING, l.Fill, func(m mapping) { v.fill = newProducer[uint64](m) }),
 		mapInto[uint64](v, "completion", unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.Completion, func(m mapping) { v.comp = newConsumer[uint64](m) }),
@@ -122,16 +124,23 @@ func (v *VI) pollRX(ev []efvi.Event) int {
 	for i := range ev[:n] {
 		ev[i] = received(v.rx.pop())
 	}
+	// A packet whose end is not there, or has no room in ev, is left for the next call.
+	for n > 0 && ev[n-1].Kind == efvi.EventPart {
+		n--
+		v.rx.back(1)
+	}
 	v.rx.release()
 	return n
 }
 
-// received turns an RX descriptor into an event. Packets in several pieces are not asked for
-// (no XDP_USE_SG), so one would be a fault of the device.
+// received turns an RX descriptor into an event.
 func received(d desc) efvi.Event {
 	e := efvi.Event{Kind: efvi.EventRX, Frame: uint32(d.addr / efvi.FrameSize), Off: uint32(d.addr % efvi.FrameSize), Len: d.len}
-	if d.options&unix.XDP_PKT_CONTD != 0 || e.Len > efvi.FrameSize-e.Off {
+	if e.Len > efvi.FrameSize-e.Off {
 		return efvi.Event{Kind: efvi.EventDiscard, Frame: e.Frame}
+	}
+	if d.options&unix.XDP_PKT_CONTD != 0 {
+		e.Kind = efvi.EventPart
 	}
 	return e
 }
@@ -154,11 +163,36 @@ func (v *VI) SendSum(frame, off, n uint32, start, field uint16) bool {
 	if v.tx.room(1) == 0 {
 		return false
 	}
+	v.askSum(frame, off, start, field)
+	v.tx.push(desc{addr: uint64(frame)*efvi.FrameSize + uint64(off), len: n, options: unix.XDP_TX_METADATA})
+	return true
+}
+
+func (v *VI) askSum(frame, off uint32, start, field uint16) {
 	m, native := v.mem.Frame(frame)[off-efvi.SumRoom:off], binary.NativeEndian
 	native.PutUint64(m, unix.XDP_TXMD_FLAGS_CHECKSUM)
 	native.PutUint16(m[8:], start)
 	native.PutUint16(m[10:], field)
-	v.tx.push(desc{addr: uint64(frame)*efvi.FrameSize + uint64(off), len: n, options: unix.XDP_TX_METADATA})
+}
+
+// Gather is efvi.Gatherer.
+func (v *VI) Gather(parts []efvi.Part, start, field uint16) bool {
+	n := uint32(len(parts))
+	if v.tx.room(n) < n {
+		return false
+	}
+	options := uint32(0)
+	if field > 0 {
+		v.askSum(parts[0].Frame, parts[0].Off, start, field)
+		options = unix.XDP_TX_METADATA
+	}
+	for i, p := range parts {
+		if i < len(parts)-1 {
+			options |= unix.XDP_PKT_CONTD
+		}
+		v.tx.push(desc{addr: uint64(p.Frame)*efvi.FrameSize + uint64(p.Off), len: p.N, options: options})
+		options = 0
+	}
 	return true
 }
 

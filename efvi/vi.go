@@ -33,12 +33,38 @@ const (
 	EventTX
 	// EventDiscard: a posted frame came back without a packet that can be used.
 	EventDiscard
+	// EventPart: as EventRX, but the packet goes on in the frame of the next EventPart or EventRX, which is its end. Only a VI
+	// whose Info has an MTU above what a frame holds tells it.
+	EventPart
 )
 
-// Event tells that a frame changed hands. Off and Len are bytes, and only set for EventRX.
+// MaxParts is in how many frames a packet may lie.
+const MaxParts = 3
+
+// Event tells that a frame changed hands. Off and Len are bytes, and only set for EventRX and EventPart.
 type Event struct {
 	Kind            EventKind
 	Frame, Off, Len uint32
+}
+
+// Whole collects packets out of the events of a VI: Add returns one when it is complete, valid until the next call, and nil for every
+// other event.
+type Whole struct{ b []byte }
+
+// Add takes the next event.
+func (w *Whole) Add(m Memory, e Event) []byte {
+	switch {
+	case e.Kind == EventPart:
+		w.b = append(w.b, m.Data(e)...)
+		return nil
+	case e.Kind != EventRX:
+		return nil
+	case len(w.b) == 0:
+		return m.Data(e)
+	}
+	p := append(w.b, m.Data(e)...)
+	w.b = p[:0]
+	return p
 }
 
 // Info describes the queue behind a VI.
@@ -74,6 +100,16 @@ type Summer interface {
 	SendSum(frame, off, n uint32, start, field uint16) bool
 }
 
+// Part is n bytes at off in a frame.
+type Part struct{ Frame, Off, N uint32 }
+
+// Gatherer is a VI that sends packets of up to MaxParts frames, if its Info has an MTU above what a frame holds.
+type Gatherer interface {
+	// Gather is Send for a packet whose bytes lie in parts, one behind the other; each frame stays with the device until its own
+	// EventTX. In front of each part SumRoom bytes of its frame must be free. With field > 0 it is SendSum.
+	Gather(parts []Part, start, field uint16) bool
+}
+
 // VI is one receive and one transmit queue over a Memory.
 type VI interface {
 	// Info tells what the VI is bound to.
@@ -82,7 +118,8 @@ type VI interface {
 	// on, were taken; the others still belong to the caller.
 	Post(frames []uint32) int
 	// Poll writes what happened since the last call to ev, at most len(ev) events, and says
-	// how many. It never blocks and makes no system call.
+	// how many. It never blocks and makes no system call. The frames of one packet are told of by one call, for which ev
+	// should have room for 2*MaxParts events.
 	Poll(ev []Event) int
 	// Send queues n bytes at off in frame for transmission. The frame stays with the device
 	// until its EventTX. False means that the ring is full: the frame is still the caller's.

@@ -70,7 +70,7 @@ func (s *Stack) flowTo(now int64, local, remote netip.AddrPort) (f tcp.Flow, hop
 	if src.IsUnspecified() {
 		src = netip.Addr{}
 	}
-	if hop, err = s.routes.Route(remote.Addr(), src); err != nil {
+	if hop, err = s.way(remote.Addr(), src); err != nil {
 		return f, hop, tcp.ErrNetUnreach
 	}
 	if s.portFor(hop.Ifindex, nil) == nil {

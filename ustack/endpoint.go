@@ -162,7 +162,7 @@ func (e *endpoint) route() bool {
 		return true
 	}
 	f := &e.Conn().Flow
-	hop, err := e.st.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	hop, err := e.st.way(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
 		e.hopGen = 0
 		return false

@@ -24,7 +24,7 @@ func (s *Stack) foresee(p *port, ev []efvi.Event) {
 	}
 	for i := range ev {
 		s.rx.hash[i] = 0
-		if ev[i].Kind != efvi.EventRX {
+		if ev[i].Kind != efvi.EventRX && ev[i].Kind != efvi.EventPart {
 			continue
 		}
 		var k key

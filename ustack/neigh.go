@@ -53,7 +53,7 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 	q.stalled = false
 	for i := range q.ring[:q.n] {
 		w := &q.ring[i]
-		hop, err := s.routes.Route(w.flow.Remote.Addr(), w.flow.Local.Addr())
+		hop, err := s.way(w.flow.Remote.Addr(), w.flow.Local.Addr())
 		p := s.portFor(hop.Ifindex, nil)
 		switch {
 		case err != nil || p == nil || w.until <= now:

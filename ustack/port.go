@@ -16,6 +16,7 @@ type port struct {
 	posted int  // frames in its receive ring
 	ring   int  // how many it holds, once that is known
 	queued bool // frames were given to Send since the last Flush
+	parts  parts
 }
 
 // AddVI starts to use a virtual interface over the pool's memory.
@@ -71,6 +72,7 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 		}
 		s.ports[i] = nil
 		s.limbo[i] = true
+		p.parts.drop()
 		s.nports--
 		s.table.each(func(e *endpoint) {
 			if int(e.in) == p.slot+1 {

@@ -31,6 +31,17 @@ func (m *hops) shared(h Hop) *Hop {
 	return p
 }
 
+// way is the first hop to an address, with an MTU that our interfaces there can carry.
+func (s *Stack) way(dst, src netip.Addr) (Hop, error) {
+	hop, err := s.routes.Route(dst, src)
+	for _, p := range s.ports {
+		if p != nil && p.info.Ifindex == hop.Ifindex && p.info.MTU > 0 {
+			hop.MTU = min(hop.MTU, p.info.MTU)
+		}
+	}
+	return hop, err
+}
+
 // Router knows the kernel's routes and neighbours. None of its methods blocks.
 type Router interface {
 	// Route finds the first hop to dst; an invalid src lets it choose. It must not allocate for known destinations.

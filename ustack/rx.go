@@ -19,8 +19,9 @@ type rxState struct {
 	seg   tcp.Segment
 	flow  tcp.Flow
 	icmp  ip.Unreach
-	hash  [64]uint32 // by event: see foresee
-	port  *port      // where the packet came in
+	rest  []*pbuf.Buf // frames in which the packet goes on
+	hash  [64]uint32  // by event: see foresee
+	port  *port       // where the packet came in
 
 	waiting bool // the segment is for a flow in TIME-WAIT, or may be
 }
@@ -51,15 +52,19 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 	case efvi.EventDiscard:
 		p.posted--
 		s.giveBack(ev.Frame)
-	case efvi.EventRX:
+	case efvi.EventRX, efvi.EventPart:
 		p.posted--
 		s.rx.owner[ev.Frame] = 0
 		b := s.pool.At(ev.Frame)
 		b.Start, b.End = uint16(ev.Off), uint16(ev.Off+ev.Len)
 		b.MarkReceived()
-		s.cnt.RxPackets++
 		s.cnt.RxBytes += uint64(ev.Len)
 		s.rx.port = p
+		if p.parts.n > 0 || ev.Kind == efvi.EventPart {
+			s.part(p, b, ev.Kind == efvi.EventRX)
+			return
+		}
+		s.cnt.RxPackets++
 		s.packet(p, b)
 		b.Release()
 	}
@@ -68,7 +73,7 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 // packet takes one frame through Ethernet and IP.
 func (s *Stack) packet(p *port, b *pbuf.Buf) {
 	typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC, p.info.VLAN)
-	if !ok || !s.ip.Input(typ, data, &s.rx.pkt) {
+	if !ok || !s.ip.Input(typ, data, restLen(s.rx.rest), &s.rx.pkt) {
 		return
 	}
 	switch pkt := &s.rx.pkt; {
@@ -92,7 +97,7 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 		return
 	}
 	// "The TCP checksum is never optional. The sender MUST generate it [...] and the receiver MUST check it." RFC 9293 §3.1
-	if !wire.ChecksumOK(t, pkt.Pseudo, t.Checksum(), p.info.PartialChecksum) {
+	if !s.soundTCP(t, pkt, p.info.PartialChecksum) {
 		s.host.MIB.InErrs++
 		s.cnt.TCPInCsumErrors++
 		return
@@ -111,7 +116,11 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 		f := b.Bytes()
 		seg.Head, seg.LinkLen = f[:cap(f)-cap(seg.Payload)], cap(f)-cap(pkt.Raw)
 	}
-	if len(seg.Payload) > 0 {
+	seg.Rest, seg.More = nil, 0
+	if pkt.More > 0 {
+		s.rest(seg, pkt.More)
+	}
+	if seg.Size() > 0 {
 		s.payload(seg, b)
 	}
 	s.rx.flow = tcp.Flow{
@@ -154,7 +163,7 @@ func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
 		s.host.MIB.RcvPruned++
 	}
 	s.cnt.RxPayloadDrops++
-	seg.Payload, seg.Buf = nil, nil
+	seg.Payload, seg.Buf, seg.Rest, seg.More = nil, nil, nil, 0
 	seg.Flags &^= wire.FIN | wire.PSH
 }
 
@@ -200,7 +209,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 // listen gives a segment to a listener, and the connection that came of it its place.
 func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
 	f := &s.rx.flow
-	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	hop, err := s.way(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
 		s.ip.Counters.OutNoRoutes++
 		return

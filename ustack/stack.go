@@ -143,7 +143,7 @@ func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, er
 	if s.table.find(&k) != nil {
 		return nil, tcp.ErrInUse
 	}
-	hop, err := s.routes.Route(snap.Flow.Remote.Addr(), snap.Flow.Local.Addr())
+	hop, err := s.way(snap.Flow.Remote.Addr(), snap.Flow.Local.Addr())
 	if err != nil {
 		return nil, tcp.ErrNetUnreach
 	}

@@ -71,7 +71,7 @@ func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
 	if h.Flags.Any(wire.RST) && !s.rx.waiting && s.reg != nil && s.reg.Stray(f) {
 		return true
 	}
-	hop, err := s.routes.Route(f.Remote.Addr(), f.Local.Addr())
+	hop, err := s.way(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
 		s.ip.Counters.OutNoRoutes++
 		return true

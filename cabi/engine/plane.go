@@ -26,17 +26,20 @@ type plane struct {
 	stack          *ustack.Stack
 	lanes          []*lane
 	txMetadata     bool // the memory's first registration allows for metadata
+	parts          bool // and its packets may lie in several frames
 	counters       counters
 	detailed       int64 // when all counters were published last
 }
 
-// metadata tells whether packets of a queue can have metadata: one that shares the registration of another socket is as that one.
-func (p *plane) metadata(l afxdp.Layout) bool {
+// inherit fills in what a queue has from the socket whose registration of the memory it shares: metadata of packets, and packets in
+// several frames.
+func (p *plane) inherit(l *afxdp.Layout) {
 	if l.Shared {
-		return p.txMetadata
+		l.TxMetadata, l.Parts = p.txMetadata, p.parts
+		return
 	}
-	p.txMetadata = l.TxMetadata && (p.txMetadata || len(p.lanes) == 0)
-	return l.TxMetadata
+	first := len(p.lanes) == 0
+	p.txMetadata, p.parts = l.TxMetadata && (p.txMetadata || first), l.Parts && (p.parts || first)
 }
 
 // lane is one leased queue.
@@ -167,7 +170,7 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 		l.ring, err = e.freeRing()
 	}
 	if err == nil {
-		layout.TxMetadata = e.plane.metadata(layout)
+		e.plane.inherit(&layout)
 		info.TxChecksum = e.boot.fast("checksum")
 		l.vi, err = afxdp.Map(fd, layout, e.plane.mem, info)
 	}

@@ -17,7 +17,7 @@ type Config struct {
 	Seed    uint64
 	Drop    float64
 	Dup     float64
-	Corrupt float64 // one bit of the packet, anywhere
+	Corrupt float64 // one bit of the packet, anywhere in its first frame
 	Reorder float64 // the packet is held back by Hold more than others
 	Delay   int64   // of every packet
 	Jitter  int64   // at most that much more, evenly spread: with it, packets overtake each other
@@ -38,6 +38,7 @@ type VI struct {
 	ticks  int64
 	held   []held // by time due, then by arrival
 	spares []uint32
+	parts  []efvi.Event // of a packet whose end has not come
 	n      Counters
 }
 
@@ -49,7 +50,7 @@ type held struct {
 
 const (
 	maxHeld   = 4096 // events on the way; more wait in the wrapped VI
-	maxSpares = 8    // frames kept to hold duplicates
+	maxSpares = 9    // frames kept to hold duplicates
 	batch     = 64
 )
 
@@ -65,6 +66,7 @@ func New(vi efvi.VI, mem efvi.Memory, cfg Config) *VI {
 		rng:    rand.New(rand.NewPCG(cfg.Seed, 0x736c75696365)),
 		held:   make([]held, 0, maxHeld+2*batch),
 		spares: make([]uint32, 0, maxSpares),
+		parts:  make([]efvi.Event, 0, efvi.MaxParts),
 	}
 }
 
@@ -118,22 +120,36 @@ func (v *VI) now() int64 {
 
 // take decides about one event.
 func (v *VI) take(now int64, e efvi.Event) {
-	if e.Kind != efvi.EventRX {
+	switch e.Kind {
+	case efvi.EventRX, efvi.EventPart:
+		if v.parts = append(v.parts, e); e.Kind == efvi.EventRX {
+			v.packet(now, v.parts)
+			v.parts = v.parts[:0]
+		}
+	default:
 		v.hold(now, e)
-		return
 	}
+}
+
+// packet decides about a packet, by the events that tell of it.
+func (v *VI) packet(now int64, parts []efvi.Event) {
 	if v.chance(v.cfg.Drop) {
 		v.n.Dropped++
-		v.hold(now, efvi.Event{Kind: efvi.EventDiscard, Frame: e.Frame})
+		for _, e := range parts {
+			v.hold(now, efvi.Event{Kind: efvi.EventDiscard, Frame: e.Frame})
+		}
 		return
 	}
-	if v.chance(v.cfg.Dup) && len(v.spares) > 0 {
+	if v.chance(v.cfg.Dup) && len(v.spares) >= len(parts) {
 		v.n.Duplicated++
-		v.hold(v.due(now), v.duplicate(e))
+		due := v.due(now)
+		for _, e := range parts {
+			v.hold(due, v.duplicate(e))
+		}
 	}
-	if v.chance(v.cfg.Corrupt) && e.Len > 0 {
+	if v.chance(v.cfg.Corrupt) && parts[0].Len > 0 {
 		v.n.Corrupted++
-		v.mem.Data(e)[v.rng.IntN(int(e.Len))] ^= 1 << v.rng.IntN(8)
+		v.mem.Data(parts[0])[v.rng.IntN(int(parts[0].Len))] ^= 1 << v.rng.IntN(8)
 	}
 	due := v.due(now)
 	if v.chance(v.cfg.Reorder) {
@@ -141,7 +157,9 @@ func (v *VI) take(now int64, e efvi.Event) {
 		due += v.cfg.Hold
 	}
 	v.n.Passed++
-	v.hold(due, e)
+	for _, e := range parts {
+		v.hold(due, e)
+	}
 }
 
 // chance draws even if p is 0, so that one fault more does not change where the others fall.

@@ -92,17 +92,21 @@ func (v *VI) Flush() error {
 }
 
 func (v *VI) receive(b []byte) {
-	if len(b) > efvi.FrameSize-Headroom {
+	const most = efvi.FrameSize - Headroom
+	parts := max((len(b)+most-1)/most, 1)
+	if parts > efvi.MaxParts || parts > v.posted.len() || parts > v.events.room() {
 		v.dropped++
 		return
 	}
-	frame, ok := v.posted.pop()
-	if !ok {
-		v.dropped++
-		return
+	for e := (efvi.Event{Kind: efvi.EventPart, Off: Headroom}); parts > 0; parts-- {
+		if parts == 1 {
+			e.Kind = efvi.EventRX
+		}
+		e.Frame, _ = v.posted.pop()
+		e.Len = uint32(copy(v.mem.Frame(e.Frame)[Headroom:], b))
+		b = b[e.Len:]
+		v.events.push(e)
 	}
-	n := copy(v.mem.Frame(frame)[Headroom:], b)
-	v.events.push(efvi.Event{Kind: efvi.EventRX, Frame: frame, Off: Headroom, Len: uint32(n)})
 }
 
 // Dropped counts packets that found no posted frame here, or did not fit one.

@@ -9,6 +9,7 @@ type queue[T any] struct {
 func newQueue[T any](size int) queue[T] { return queue[T]{entries: make([]T, size)} }
 
 func (q *queue[T]) len() int   { return int(q.head - q.tail) }
+func (q *queue[T]) room() int  { return len(q.entries) - q.len() }
 func (q *queue[T]) full() bool { return q.len() == len(q.entries) }
 
 func (q *queue[T]) push(v T) bool {

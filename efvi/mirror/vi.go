@@ -10,6 +10,7 @@ type VI struct {
 	clock          func() int64
 	ifindex, queue uint32
 	whole          []byte // a packet whose sum the device is to finish, with the sum
+	in             efvi.Whole
 }
 
 var (
@@ -30,14 +31,15 @@ func (v *VI) Poll(ev []efvi.Event) int {
 	n := v.VI.Poll(ev)
 	var now int64
 	for _, e := range ev[:n] {
-		if e.Kind != efvi.EventRX {
+		p := v.in.Add(v.mem, e)
+		if p == nil {
 			continue
 		}
 		if now == 0 {
 			now = v.clock()
 		}
 		for _, w := range v.to {
-			w.Put(now, Inbound, v.ifindex, v.queue, v.mem.Data(e))
+			w.Put(now, Inbound, v.ifindex, v.queue, p)
 		}
 	}
 	return n

@@ -13,6 +13,7 @@ type VI struct {
 	mem   efvi.Memory
 	out   *Writer
 	clock func() int64
+	in    efvi.Whole
 }
 
 var _ efvi.VI = (*VI)(nil)
@@ -32,13 +33,14 @@ func (v *VI) Poll(ev []efvi.Event) int {
 	n := v.VI.Poll(ev)
 	var now int64
 	for _, e := range ev[:n] {
-		if e.Kind != efvi.EventRX {
+		p := v.in.Add(v.mem, e)
+		if p == nil {
 			continue
 		}
 		if now == 0 {
 			now = v.clock()
 		}
-		v.out.Packet(now, Inbound, v.mem.Data(e))
+		v.out.Packet(now, Inbound, p)
 	}
 	v.out.Flush()
 	return n

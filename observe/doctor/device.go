@@ -11,6 +11,7 @@ import (
 	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/observe/ask"
 )
 
@@ -77,9 +78,11 @@ func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
 	} else {
 		r.add(Note, about, "", "what its driver can do is not known: %v", err)
 	}
-	if a.MTU > afxdp.MaxMTU {
-		r.add(Note, about, fmt.Sprintf("ip link set %s mtu %d, or less", a.Name, afxdp.MaxMTU),
-			"the MTU is more than a frame holds: peers are told a smaller segment size")
+	if a.MTU > afxdp.MaxPartsMTU {
+		r.add(Note, about, fmt.Sprintf("ip link set %s mtu %d, or less", a.Name, afxdp.MaxPartsMTU),
+			"the MTU is more than %d frames hold: peers are told a smaller segment size", efvi.MaxParts)
+	} else if a.MTU > afxdp.MaxMTU {
+		r.add(Good, about, "", "packets of that MTU lie in up to %d frames each, if the kernel can (\"packets in several buffers\")", efvi.MaxParts)
 	}
 	d, held := ours[a.Index]
 	switch {

@@ -104,19 +104,41 @@ func (p *Port) Transmit(t testing.TB, queue, slot int, packet []byte) {
 	require.NoError(t, p.VIs[queue].Flush())
 }
 
+// TransmitParts sends one packet by as many frames of the sending half as it needs, or more: first bytes lie in the first one, 0 for as
+// many as fit.
+func (p *Port) TransmitParts(t testing.TB, queue int, packet []byte, first int) {
+	t.Helper()
+	if first == 0 {
+		first = efvi.FrameSize - efvi.SumRoom
+	}
+	var parts []efvi.Part
+	for frame := p.First(queue) + Half; len(packet) > 0; frame++ {
+		n := copy(p.Memory.Frame(frame)[efvi.SumRoom:], packet[:min(first, len(packet))])
+		parts = append(parts, efvi.Part{Frame: frame, Off: efvi.SumRoom, N: uint32(n)})
+		packet, first = packet[n:], efvi.FrameSize
+	}
+	require.True(t, p.VIs[queue].Gather(parts, 0, 0))
+	require.NoError(t, p.VIs[queue].Flush())
+}
+
 // Received collects the packets that came to a queue since the last call, and posts their frames
 // again.
 func (p *Port) Received(queue int) [][]byte {
 	var ev [64]efvi.Event
 	var out [][]byte
+	var whole []byte
 	for {
 		n := p.VIs[queue].Poll(ev[:])
 		if n == 0 {
 			return out
 		}
 		for _, e := range ev[:n] {
-			if e.Kind == efvi.EventRX {
-				out = append(out, append([]byte(nil), p.Memory.Data(e)...))
+			switch e.Kind {
+			case efvi.EventPart:
+				whole = append(whole, p.Memory.Data(e)...)
+			case efvi.EventRX:
+				out = append(out, append(whole, p.Memory.Data(e)...))
+				whole = nil
 			}
 			if e.Kind != efvi.EventTX {
 				p.VIs[queue].Post([]uint32{e.Frame})

@@ -70,7 +70,7 @@ var cells = []struct {
 	size int
 }{
 	{1500, false, 0, size}, {1500, true, 0, size}, {1280, true, 0, size / 4}, {576, false, 0, size / 8}, {3000, false, 0, size},
-	{1500, false, 0.01, size / 8}, {1500, true, 0.05, size / 32},
+	{1500, false, 0.01, size / 8}, {1500, true, 0.05, size / 32}, {9000, false, 0, size}, {9000, true, 0.01, size / 4},
 }
 
 func each(t *testing.T, f func(t *testing.T, r *rig, to netip.Addr, data []byte)) {

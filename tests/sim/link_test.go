@@ -70,6 +70,7 @@ type nic struct {
 	deaf   bool                          // what arrives is lost
 	bursts int                           // segments that came in bursts
 	intake func(data []byte)             // takes what arrives in the stack's place
+	parts  bool                          // packets arrive in several frames
 }
 
 func (n *nic) Info() efvi.Info { return n.info }
@@ -196,18 +197,43 @@ func (n *nic) arrive(p packet) {
 		}
 		return
 	}
-	if len(n.posted) == 0 || n.deaf {
+	cuts := n.cuts(&p)
+	if len(n.posted) < len(cuts) || n.deaf {
 		n.w.dropped++
 		return
 	}
 	if n.w.watch != nil && p.seg != nil {
 		n.w.watch.arrived(n.w.now, n.side, p.seg)
 	}
-	f := n.posted[0]
-	n.posted = append(n.posted[:0], n.posted[1:]...)
-	const headroom = 256
-	size := copy(n.mem[f*efvi.FrameSize+headroom:(f+1)*efvi.FrameSize], p.data)
-	n.events = append(n.events, efvi.Event{Kind: efvi.EventRX, Frame: f, Off: headroom, Len: uint32(size)})
+	for i, data := range cuts {
+		e := efvi.Event{Kind: efvi.EventPart, Frame: n.posted[i], Off: headroom, Len: uint32(len(data))}
+		if i == len(cuts)-1 {
+			e.Kind = efvi.EventRX
+		}
+		copy(n.mem[e.Frame*efvi.FrameSize+headroom:(e.Frame+1)*efvi.FrameSize], data)
+		n.events = append(n.events, e)
+	}
+	n.posted = append(n.posted[:0], n.posted[len(cuts):]...)
+}
+
+const headroom = 256
+
+// cuts are the pieces of a packet as they come in frames: as much as a frame holds, or less, as of a device that takes headers apart.
+func (n *nic) cuts(p *packet) (out [][]byte) {
+	const most = efvi.FrameSize - headroom
+	left, lot := p.data, int(p.seq*0x9e3779b97f4a7c15>>40)
+	if n.parts {
+		for _, size := range []int{14 + 60 + 60 + lot%400, lot % 1999} { // the headers lie in the first one
+			if len(left) <= size || len(left)-size > most*(efvi.MaxParts-1-len(out)) {
+				break
+			}
+			out, left = append(out, left[:size]), left[size:]
+		}
+	}
+	for ; len(left) > most; left = left[most:] {
+		out = append(out, left[:most])
+	}
+	return append(out, left)
 }
 
 func (w *world) put(p packet) {

@@ -16,6 +16,7 @@ type plan struct {
 	Frames  int // in each host's pool
 	Backlog int
 	Bursts  bool  `json:",omitempty"` // the devices take them
+	Parts   bool  `json:",omitempty"` // packets arrive in several frames even if one would hold them
 	Slow    int64 `json:",omitempty"` // ns before the program accepts what waits
 	Traits  [2]traits
 	Link    [2]Link
@@ -93,6 +94,9 @@ func drawPlan(seed uint64) *plan {
 		Backlog: pick(d, 0, 1, 8, 128)}
 	if p.V6 {
 		p.MTU = max(p.MTU, 1280)
+	}
+	if jumbo := (dice{rand.New(rand.NewPCG(seed, 78))}); jumbo.one(6) { // dice of its own: other seeds stay what they were
+		p.MTU, p.Parts = pick(jumbo, p.MTU, 4500, 9000, 9000), jumbo.one(2)
 	}
 	if d.one(4) {
 		p.Slow = max(d.time(3*second), ms) // less would be a step for each microsecond

@@ -93,6 +93,9 @@ func plainer(p *plan) (out []func(*plan)) {
 	if p.V6 {
 		out = append(out, func(q *plan) { q.V6 = false })
 	}
+	if p.Parts {
+		out = append(out, func(q *plan) { q.Parts = false })
+	}
 	if p.MTU != 1500 {
 		out = append(out, func(q *plan) { q.MTU = 1500 })
 	}

@@ -88,6 +88,7 @@ type config struct {
 	mtu    int // default 1500
 	vlan   [2]uint16
 	bursts bool
+	parts  bool
 	params func(host int, p *tcp.Params)
 }
 
@@ -107,7 +108,7 @@ func newWorld(t testing.TB, c config) *world {
 		mem := frameMemory(c.frames * efvi.FrameSize)
 		h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
 		h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
-		h.nic = &nic{w: w, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
+		h.nic = &nic{w: w, parts: c.parts, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
 		if c.bursts {
 			h.nic.info.MaxBurst = 60_000
 		}

@@ -30,7 +30,7 @@ func FuzzInput(f *testing.F) {
 		}
 		var l Layer
 		var p Packet
-		if !l.Input(typ, b, &p) {
+		if !l.Input(typ, b, 0, &p) {
 			return
 		}
 		if len(p.Raw) > len(b) || len(p.Payload) > len(p.Raw) || p.Src.Is4() == v6 {

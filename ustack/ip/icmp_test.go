@@ -38,7 +38,7 @@ func read(t *testing.T, v6 bool, b []byte) (*Layer, Unreach, bool) {
 	if v6 {
 		typ = wire.TypeIPv6
 	}
-	require.True(t, l.Input(typ, b, &p))
+	require.True(t, l.Input(typ, b, 0, &p))
 	ok := l.Error(&p, &u)
 	return &l, u, ok
 }

@@ -27,23 +27,25 @@ type Packet struct {
 	Proto    uint8
 	ECN      uint8
 	TTL      uint8  // or hop limit
-	Pseudo   uint16 // sum of the pseudo-header of Payload, see wire.ChecksumOK
+	Pseudo   uint16 // sum of the pseudo-header of Payload and what follows it, see wire.ChecksumOK
+	More     int    // bytes that follow Payload, in other frames
 	Payload  []byte
-	Raw      []byte // the whole packet
+	Raw      []byte // the whole packet, as far as it lies in one frame
 }
 
-// Input checks a packet of that EtherType and fills p; false when it is dropped (and counted).
-func (l *Layer) Input(typ uint16, b []byte, p *Packet) bool {
+// Input checks a packet of that EtherType, of which more bytes lie elsewhere than in b, and fills p; false when it is dropped (and
+// counted).
+func (l *Layer) Input(typ uint16, b []byte, more int, p *Packet) bool {
 	l.Counters.InReceives++
-	l.Counters.InOctets += uint64(len(b))
+	l.Counters.InOctets += uint64(len(b) + more)
 	if typ == wire.TypeIPv4 {
-		return l.input4(b, p)
+		return l.input4(b, more, p)
 	}
-	return l.input6(b, p)
+	return l.input6(b, more, p)
 }
 
-func (l *Layer) input4(b []byte, p *Packet) bool {
-	h, err := wire.ParseIPv4(b)
+func (l *Layer) input4(b []byte, more int, p *Packet) bool {
+	h, err := wire.ParseIPv4Part(b, more)
 	if err != nil {
 		l.refuse(err)
 		return false
@@ -58,19 +60,19 @@ func (l *Layer) input4(b []byte, p *Packet) bool {
 		l.Counters.InHdrErrors++
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, TTL: h.TTL(), Payload: h.Payload(), Raw: h}
-	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, TTL: h.TTL(), Payload: h.Payload(), Raw: h, More: h.TotalLen() - len(h)}
+	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload)+p.More)
 	return l.addresses(p)
 }
 
-func (l *Layer) input6(b []byte, p *Packet) bool {
-	h, err := wire.ParseIPv6(b)
+func (l *Layer) input6(b []byte, more int, p *Packet) bool {
+	h, err := wire.ParseIPv6Part(b, more)
 	if err != nil {
 		l.refuse(err)
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, TTL: h.HopLimit(), Payload: h.Payload(), Raw: h}
-	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload))
+	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, TTL: h.HopLimit(), Payload: h.Payload(), Raw: h, More: h.TotalLen() - len(h)}
+	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload)+p.More)
 	return l.addresses(p)
 }
 

@@ -30,7 +30,7 @@ func TestWhatPutWritesInputReads(t *testing.T) {
 	}{{peer4, us4, wire.TypeIPv4}, {peer6, us6, wire.TypeIPv6}} {
 		var l Layer
 		var p Packet
-		require.True(t, l.Input(c.typ, append(packet(c.src, c.dst, wire.ProtoTCP, []byte("payload")), 0, 0), &p))
+		require.True(t, l.Input(c.typ, append(packet(c.src, c.dst, wire.ProtoTCP, []byte("payload")), 0, 0), 0, &p))
 		require.Equal(t, c.src, p.Src)
 		require.Equal(t, c.dst, p.Dst)
 		require.Equal(t, "payload", string(p.Payload), "Ethernet padding is cut off")
@@ -71,7 +71,7 @@ func TestInputRefuses(t *testing.T) {
 	} {
 		var l Layer
 		var p Packet
-		require.False(t, l.Input(c.typ, c.b, &p), c.name)
+		require.False(t, l.Input(c.typ, c.b, 0, &p), c.name)
 		c.want.InReceives, c.want.InOctets = 1, uint64(len(c.b))
 		require.Equal(t, c.want, l.Counters, c.name)
 	}
@@ -81,5 +81,5 @@ func TestInputDoesNotAllocate(t *testing.T) {
 	var l Layer
 	var p Packet
 	b := packet(peer4, us4, wire.ProtoTCP, make([]byte, 100))
-	require.Zero(t, testing.AllocsPerRun(100, func() { l.Input(wire.TypeIPv4, b, &p) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { l.Input(wire.TypeIPv4, b, 0, &p) }))
 }

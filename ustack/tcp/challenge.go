@@ -8,7 +8,7 @@ const answerEvery = 500 * millisecond
 // mayAnswer limits answers to unacceptable segments to one in 500 ms for each connection, so that two ends that disagree
 // don't answer each other for ever. Segments with data are never part of such a loop.
 func (c *Conn) mayAnswer(now int64, s *Segment, skipped *uint64) bool {
-	if len(s.Payload) > 0 && !s.Flags.Any(wire.SYN) {
+	if s.Size() > 0 && !s.Flags.Any(wire.SYN) {
 		return true
 	}
 	if c.oowAt != 0 && now-c.oowAt < answerEvery {

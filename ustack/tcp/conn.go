@@ -227,9 +227,5 @@ func (f *Flow) iplen() int {
 	return 40
 }
 
-// frame payload limits: a frame that is sent keeps pbuf.Headroom in front; one that is received loses XDP's headroom
-// and the headers.
-const (
-	maxSendPayload = 4096 - pbuf.Headroom
-	maxRecvPayload = 3744
-)
+// maxSendPayload is what a frame holds: one that is sent keeps pbuf.Headroom in front.
+const maxSendPayload = 4096 - pbuf.Headroom

@@ -60,14 +60,14 @@ func (c *Conn) received(now int64, s *Segment) {
 		c.quickAcks(maxQuick) // the sender begins again after an idle time
 	}
 	a.lastData = now
-	if len(s.Payload) >= 128 {
+	if s.Size() >= 128 {
 		c.growWindow()
 	}
 }
 
 // measureMSS follows the size of the peer's segments, as tcp_measure_rcv_mss.
 func (c *Conn) measureMSS(s *Segment) {
-	a, n := &c.ack, uint16(len(s.Payload))
+	a, n := &c.ack, uint16(s.Size())
 	if n >= a.rcvMSS {
 		a.rcvMSS = min(n, max(c.advMSS, a.rcvMSS))
 		if s.Flags.Any(pshFlag) {

@@ -60,9 +60,9 @@ func (c *Conn) start(now int64, iss Seq, tsOff uint32) {
 }
 
 // mssToTell is our MSS option: "The MSS value to be sent in an MSS Option should be equal to the effective MTU minus the fixed
-// IP and TCP headers." RFC 9293 §3.7.1, as far as one frame holds it, or TCP_MAXSEG.
+// IP and TCP headers." RFC 9293 §3.7.1, or TCP_MAXSEG.
 func (c *Conn) mssToTell() uint16 {
-	n := min(int(c.mtu)-c.Flow.iplen()-20, maxRecvPayload)
+	n := int(c.mtu) - c.Flow.iplen() - 20
 	if c.opt.MaxSeg > 0 {
 		n = min(n, c.opt.MaxSeg)
 	}

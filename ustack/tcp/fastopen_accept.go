@@ -60,7 +60,7 @@ func (l *Listener) fastOpen(now int64, s *Segment, r *halfOpen) (bool, fastCooki
 	if c.n == 0 {
 		mib.TCPFastOpenCookieReqd++
 	}
-	if bits&fastServer == 0 || len(s.Payload) == 0 && c.n < 0 || l.fastLimit() == 0 {
+	if bits&fastServer == 0 || s.Size() == 0 && c.n < 0 || l.fastLimit() == 0 {
 		return false, noCookie
 	}
 	if !l.fast.room(now, l.fastLimit()) {
@@ -119,11 +119,11 @@ func (l *Listener) open(now int64, r *halfOpen, s *Segment, cookie fastCookie) *
 
 // takeSYNData queues what came with a SYN or SYN-ACK, whose number RCV.NXT is past.
 func (c *Conn) takeSYNData(s *Segment) {
-	if len(s.Payload) == 0 || !c.enqueue(s.Buf, s.Payload) {
+	if s.Size() == 0 || !c.enqueueFrom(s, 0) {
 		return
 	}
 	c.dataIn++
-	c.advance(len(s.Payload))
+	c.advance(s.Size())
 	c.rcvWup = c.rcvNxt
 	c.set(flagSYNData)
 }

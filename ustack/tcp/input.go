@@ -9,7 +9,7 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 		return // the peer sends it again
 	}
 	c.segsIn++
-	if len(s.Payload) > 0 {
+	if s.Size() > 0 {
 		c.dataIn++
 	}
 	c.Ifindex, c.Queue = int32(s.Ifindex), int32(s.Queue)
@@ -201,7 +201,7 @@ func (c *Conn) rcvText(now int64, s *Segment, out Out) {
 			return
 		}
 	}
-	if c.shut&shutRecv != 0 && c.state != Established && s.len() > 0 && s.Seq.Add(len(s.Payload)).GT(c.rcvNxt) {
+	if c.shut&shutRecv != 0 && c.state != Established && s.len() > 0 && s.Seq.Add(s.Size()).GT(c.rcvNxt) {
 		// "if new data is received after CLOSE is called, its TCP SHOULD send a RST to show that data was lost" RFC 1122
 		// §4.2.2.13. Data behind the peer's FIN is the same to the kernel.
 		c.h.MIB.TCPAbortOnData++
@@ -227,7 +227,7 @@ func (c *Conn) rcvECN(s *Segment) {
 	}
 	if s.Flags.Any(wire.CWR) {
 		c.clear(flagDemand)
-		if len(s.Payload) > 0 {
+		if s.Size() > 0 {
 			c.ack.pending |= ackNow
 		}
 	}

@@ -128,7 +128,7 @@ func (l *Listener) child(now int64, r *halfOpen, s *Segment) *Conn {
 func (l *Listener) admit(now int64, c *Conn, s *Segment, out Out) {
 	l.done.push(c)
 	c.segsIn = 2 // the SYN and this ACK, as the kernel counts
-	if len(s.Payload) > 0 {
+	if s.Size() > 0 {
 		c.dataIn = 1
 	}
 	syn := s.Flags

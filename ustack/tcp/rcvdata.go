@@ -11,7 +11,7 @@ func (c *Conn) rcvData(now int64, s *Segment) {
 		c.h.MIB.DelayedACKLost++
 		c.setDSACK(s.Seq, s.end())
 		c.outOfWindow()
-	case s.Seq.GT(c.rcvNxt) && s.Seq.GEQ(edge), c.offered() == 0 && len(s.Payload) > 0: // a zero-window probe, for instance
+	case s.Seq.GT(c.rcvNxt) && s.Seq.GEQ(edge), c.offered() == 0 && s.Size() > 0: // a zero-window probe, for instance
 		c.h.MIB.TCPZeroWindowDrop++
 		c.outOfWindow()
 	case s.Seq.GT(c.rcvNxt):
@@ -29,13 +29,14 @@ func (c *Conn) outOfWindow() {
 
 // rcvInOrder takes a segment that begins at RCV.NXT or before.
 func (c *Conn) rcvInOrder(now int64, s *Segment) {
-	p := s.Payload
-	if old := c.rcvNxt.Sub(s.Seq); old > 0 {
+	old := c.rcvNxt.Sub(s.Seq)
+	if old > 0 {
 		c.setDSACK(s.Seq, c.rcvNxt)
-		p = p[min(old, len(p)):]
+		old = min(old, s.Size())
 	}
-	if len(p) > 0 {
-		if c.starved() && c.rq.bytes > 0 || !c.enqueue(s.Buf, p) {
+	n := s.Size() - old
+	if n > 0 {
+		if c.starved() && c.rq.bytes > 0 || !c.enqueueFrom(s, old) {
 			c.h.MIB.TCPRcvQDrop++ // as if lost; what is queued must be read first
 			c.ack.pending |= ackScheduled | ackNow
 			if c.readable() {
@@ -43,11 +44,11 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 			}
 			return
 		}
-		c.advance(len(p))
+		c.advance(n)
 		c.received(now, s)
 	}
 	if s.Flags.Any(wire.FIN) {
-		if len(p) == 0 && c.offered() == 0 { // into a closed window: a peer that does so may repeat it quickly
+		if n == 0 && c.offered() == 0 { // into a closed window: a peer that does so may repeat it quickly
 			c.ack.pending |= ackNow
 		}
 		c.rcvFIN(now)
@@ -73,9 +74,9 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 // out-of-order segment arrives" RFC 5681 §3.2.
 func (c *Conn) rcvAhead(now int64, s *Segment) {
 	c.ack.pending |= ackScheduled
-	if len(s.Payload) > 0 {
+	if s.Size() > 0 {
 		c.measureMSS(s)
-		if c.queueOOO(s.Buf, s.Payload, s.Seq) && c.is(flagSACK) { // who doesn't SACK needs duplicate ACKs: the same window
+		if c.queueAhead(s) && c.is(flagSACK) { // who doesn't SACK needs duplicate ACKs: the same window
 			c.growWindow()
 		}
 		if c.Owner != nil { // a program has it

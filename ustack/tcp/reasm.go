@@ -57,6 +57,24 @@ func (c *Conn) freeReassembly() {
 	}
 }
 
+// queueAhead keeps the payload of a segment above rcvNxt, and says whether any of it was kept.
+func (c *Conn) queueAhead(s *Segment) bool {
+	kept := (len(s.Payload) > 0 || s.More == 0) && c.queueOOO(s.Buf, s.Payload, s.Seq)
+	in, queued, dropped, seq := c.oooIn, c.h.MIB.TCPOFOQueue, c.h.MIB.TCPOFODrop, s.Seq.Add(len(s.Payload))
+	for _, b := range s.Rest {
+		n, known := b.Len(), c.dsack
+		kept = c.queueOOO(b, b.Bytes(), seq) || kept
+		if d := &c.dsack; *d != known && known.due && known.right == d.left {
+			d.left = known.left
+		}
+		seq = seq.Add(n)
+	}
+	if s.More > 0 { // one segment, counted already
+		c.oooIn, c.h.MIB.TCPOFOQueue, c.h.MIB.TCPOFODrop = in, queued, dropped
+	}
+	return kept
+}
+
 // queueOOO keeps data [seq, seq+len(p)) above rcvNxt, and says whether any of it was kept.
 func (c *Conn) queueOOO(b *pbuf.Buf, p []byte, seq Seq) bool {
 	if c.ooo == nil {

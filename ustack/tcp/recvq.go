@@ -137,6 +137,23 @@ func (c *Conn) enqueue(b *pbuf.Buf, p []byte) bool {
 	return true
 }
 
+// enqueueFrom is enqueue of a segment's payload from octet at on.
+func (c *Conn) enqueueFrom(s *Segment, at int) bool {
+	if at < len(s.Payload) && !c.enqueue(s.Buf, s.Payload[at:]) {
+		return false
+	}
+	at = max(at-len(s.Payload), 0)
+	for _, b := range s.Rest { // each has a frame: this cannot fail
+		if n := b.Len(); at < n {
+			c.enqueue(b, b.Bytes()[at:])
+			at = 0
+		} else {
+			at -= n
+		}
+	}
+	return true
+}
+
 // crowded says whether the connection holds more frames than its receive buffer pays for. A buffer of n bytes offers
 // half of it as window (see window.go), and full frames are about a third full.
 func (c *Conn) crowded() bool {

@@ -22,6 +22,9 @@ type Segment struct {
 	// Buf is the frame that holds Payload: Buf.Bytes() is Payload. A connection that keeps the frame takes its own
 	// reference. With a nil Buf the payload is copied.
 	Buf *pbuf.Buf
+	// Rest are the frames in which the payload goes on, More bytes in all, which are all of their valid bytes.
+	Rest []*pbuf.Buf
+	More int
 	// Head is what lies in front of Payload in the frame, LinkLen bytes of it the link layer's. Of a SYN only.
 	Head    []byte
 	LinkLen int
@@ -30,10 +33,28 @@ type Segment struct {
 	Ifindex, Queue int
 }
 
+// Size is the length of the payload.
+func (s *Segment) Size() int { return len(s.Payload) + s.More }
+
+// at is the octet of the payload at that offset, which is below Size.
+func (s *Segment) at(off int) byte {
+	if off < len(s.Payload) {
+		return s.Payload[off]
+	}
+	off -= len(s.Payload)
+	for _, b := range s.Rest {
+		if off < b.Len() {
+			return b.Bytes()[off]
+		}
+		off -= b.Len()
+	}
+	return 0
+}
+
 // len is the segment's length in sequence space: "SEG.LEN = the number of octets occupied by the data in the segment
 // (counting SYN and FIN)" RFC 9293 §3.3.1.
 func (s *Segment) len() int {
-	n := len(s.Payload)
+	n := s.Size()
 	if s.Flags.Any(wire.SYN) {
 		n++
 	}

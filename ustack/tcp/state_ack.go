@@ -32,12 +32,12 @@ func (c *Conn) ackFinWait1(now int64, s *Segment, out Out) {
 		c.wake(true, true) // a lingering close waits for this
 		return
 	}
-	end := s.Seq.Add(len(s.Payload))
+	end := s.Seq.Add(s.Size())
 	switch {
 	case c.opt.Linger2 < 0:
 		c.h.MIB.TCPAbortOnLinger++
 		c.done(now)
-	case len(s.Payload) > 0 && end.GT(c.rcvNxt):
+	case s.Size() > 0 && end.GT(c.rcvNxt):
 		c.h.MIB.TCPAbortOnData++
 		Reset(c.h, &c.Flow, s, out)
 		c.done(now)

@@ -30,8 +30,8 @@ func (c *Conn) rcvUrgent(s *Segment) {
 	if c.urg.have != urgNotYet {
 		return
 	}
-	if at := c.urg.seq.Sub(s.Seq); at >= 0 && at < len(s.Payload) {
-		c.urg.have, c.urg.byte = urgValid, s.Payload[at]
+	if at := c.urg.seq.Sub(s.Seq); at >= 0 && at < s.Size() {
+		c.urg.have, c.urg.byte = urgValid, s.at(at)
 		c.wake(true, false)
 	}
 }

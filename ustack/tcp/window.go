@@ -196,7 +196,7 @@ func (c *Conn) growBuffer(copied int) {
 func (c *Conn) measureRTT(now int64, s *Segment) {
 	w := &c.win
 	if c.is(flagTS) && s.Opts.TSEcr != 0 {
-		if s.Opts.TSEcr != w.rttTS && len(s.Payload) >= int(c.ack.rcvMSS) {
+		if s.Opts.TSEcr != w.rttTS && s.Size() >= int(c.ack.rcvMSS) {
 			w.rttTS = s.Opts.TSEcr
 			if d := int32(c.tsNow(now) - s.Opts.TSEcr); d >= 0 && d < 1<<20 {
 				c.sampleRTT(max(int64(d), 1)*1e6, false)

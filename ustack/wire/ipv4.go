@@ -9,7 +9,10 @@ const IPv4Len = 20
 type IPv4 []byte
 
 // ParseIPv4 checks version, lengths and header checksum (RFC 1122 §3.2.1).
-func ParseIPv4(b []byte) (IPv4, error) {
+func ParseIPv4(b []byte) (IPv4, error) { return ParseIPv4Part(b, 0) }
+
+// ParseIPv4Part is ParseIPv4 of the beginning of a packet, its whole header at least, of which up to more bytes lie elsewhere.
+func ParseIPv4Part(b []byte, more int) (IPv4, error) {
 	if len(b) < IPv4Len {
 		return nil, ErrShort
 	}
@@ -20,18 +23,21 @@ func ParseIPv4(b []byte) (IPv4, error) {
 	if hdr < IPv4Len || total < hdr {
 		return nil, ErrHeader
 	}
-	if total > len(b) {
+	if total > len(b)+more || hdr > len(b) {
 		return nil, ErrShort
 	}
 	// "A host MUST verify the IP header checksum on every received datagram" RFC 1122 §3.2.1.2
 	if Sum(b[:hdr]) != 0xffff {
 		return nil, ErrChecksum
 	}
-	return IPv4(b[:total]), nil
+	return IPv4(b[:min(total, len(b))]), nil
 }
 
 // HeaderLen is the length of the header with its options.
 func (p IPv4) HeaderLen() int { return int(p[0]&15) * 4 }
+
+// TotalLen is the length of the whole packet.
+func (p IPv4) TotalLen() int { return int(be.Uint16(p[2:])) }
 
 // TOS is DSCP and ECN.
 func (p IPv4) TOS() uint8 { return p[1] }

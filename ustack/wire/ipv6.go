@@ -9,7 +9,10 @@ const IPv6Len = 40
 type IPv6 []byte
 
 // ParseIPv6 checks version and lengths. A jumbogram (payload length 0) is refused as too short for any upper layer.
-func ParseIPv6(b []byte) (IPv6, error) {
+func ParseIPv6(b []byte) (IPv6, error) { return ParseIPv6Part(b, 0) }
+
+// ParseIPv6Part is ParseIPv6 of the beginning of a packet, its whole header at least, of which up to more bytes lie elsewhere.
+func ParseIPv6Part(b []byte, more int) (IPv6, error) {
 	if len(b) < IPv6Len {
 		return nil, ErrShort
 	}
@@ -17,11 +20,14 @@ func ParseIPv6(b []byte) (IPv6, error) {
 		return nil, ErrVersion
 	}
 	total := IPv6Len + int(be.Uint16(b[4:]))
-	if total > len(b) {
+	if total > len(b)+more {
 		return nil, ErrShort
 	}
-	return IPv6(b[:total]), nil
+	return IPv6(b[:min(total, len(b))]), nil
 }
+
+// TotalLen is the length of the whole packet.
+func (p IPv6) TotalLen() int { return IPv6Len + int(be.Uint16(p[4:])) }
 
 // TrafficClass is DSCP and ECN.
 func (p IPv6) TrafficClass() uint8 { return p[0]<<4 | p[1]>>4 }

@@ -1,0 +1,95 @@
+package ustack
+
+import (
+	"math/bits"
+
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/ustack/ip"
+	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/wire"
+)
+
+// A packet that is longer than a frame lies in several. All headers are in the first one; the others hold nothing but payload, and go to
+// the receive queue as they are:
+//
+//	EventPart                          EventPart        EventRX
+//	| Ethernet | IP | TCP | payload  | payload        | payload |
+//	                       Payload     Rest[0]          Rest[1]
+
+// parts are the frames of a packet whose end has not come yet.
+type parts struct {
+	b [efvi.MaxParts]*pbuf.Buf
+	n int // that have come; those beyond the array are lost, and with them the packet
+}
+
+// part takes the next frame of a packet, and the packet with the last one.
+func (s *Stack) part(p *port, b *pbuf.Buf, last bool) {
+	q := &p.parts
+	if q.n < len(q.b) {
+		q.b[q.n] = b
+	} else {
+		b.Release()
+	}
+	q.n++
+	if !last {
+		return
+	}
+	if q.n <= len(q.b) {
+		s.cnt.RxPackets++
+		s.rx.rest = q.b[1:q.n]
+		s.packet(p, q.b[0])
+		s.rx.rest = nil
+	}
+	q.drop()
+}
+
+// drop lets go of the frames.
+func (q *parts) drop() {
+	for i := range min(q.n, len(q.b)) {
+		q.b[i].Release()
+		q.b[i] = nil
+	}
+	q.n = 0
+}
+
+// restLen is how many bytes lie in frames.
+func restLen(rest []*pbuf.Buf) (n int) {
+	for _, b := range rest {
+		n += b.Len()
+	}
+	return n
+}
+
+// rest gives a segment the first n bytes that lie in the packet's further frames: behind them there may be padding.
+func (s *Stack) rest(seg *tcp.Segment, n int) {
+	seg.More = n
+	for i, b := range s.rx.rest {
+		b.End = min(b.End, b.Start+uint16(n))
+		if n -= b.Len(); n == 0 {
+			seg.Rest = s.rx.rest[:i+1]
+			return
+		}
+	}
+}
+
+// soundTCP is wire.ChecksumOK for a segment that may go on in further frames.
+func (s *Stack) soundTCP(t wire.TCP, pkt *ip.Packet, partial bool) bool {
+	if pkt.More == 0 {
+		return wire.ChecksumOK(t, pkt.Pseudo, t.Checksum(), partial)
+	}
+	if partial && t.Checksum() == pkt.Pseudo {
+		return true
+	}
+	sum, at, left := wire.Add(pkt.Pseudo, wire.Sum(t)), len(t), pkt.More
+	for _, b := range s.rx.rest {
+		p := b.Bytes()
+		p = p[:min(len(p), left)]
+		part := wire.Sum(p)
+		if at&1 != 0 { // it begins in the middle of a 16-bit word: RFC 1071 §2(B), swapped bytes
+			part = bits.ReverseBytes16(part)
+		}
+		sum, at, left = wire.Add(sum, part), at+len(p), left-len(p)
+	}
+	return sum == 0xffff
+}
