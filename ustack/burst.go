@@ -23,7 +23,9 @@ type burst struct {
 	size    int        // bytes of each but the last
 	n       int        // of all
 	count   int        // segments
-	sent    int        // of these, those that left one by one
+	sent    int        // of these, those that left one by one, with
+	left    int        // so many pieces
+	pieces  int        // of payload: a segment may lie in several frames
 	bufs    [burstMost]*pbuf.Buf
 	payload [burstMost][]byte
 	front   [pbuf.Headroom]byte
@@ -31,7 +33,7 @@ type burst struct {
 }
 
 const (
-	burstMost  = 64 // segments, at most
+	burstMost  = 64 // pieces, at most
 	burstLeast = 3  // fewer go by the ring: there they share a kick with what else is sent
 )
 
@@ -47,10 +49,10 @@ func (s *Stack) joins(e *endpoint, p *port, h *tcp.Header, b *pbuf.Buf, off, n i
 		if !fit || h.Flags.Any(wire.PSH) { // nothing follows it
 			return false, true
 		}
-		k.e, k.port, k.head, k.size, k.n, k.count, k.sent = e, p, *h, n, 0, 0, 0
+		k.e, k.port, k.head, k.size, k.n, k.count, k.sent, k.pieces, k.left = e, p, *h, n, 0, 0, 0, 0, 0
 	}
 	k.add(h, b, off, n)
-	if k.psh || n < k.size || k.count == burstMost || k.n+k.size > p.info.MaxBurst {
+	if k.psh || n < k.size || k.pieces > burstMost-efvi.MaxParts || k.n+k.size > p.info.MaxBurst {
 		s.endBurst() // or the next segment's, or the turn's
 	}
 	return true, true
@@ -59,7 +61,7 @@ func (s *Stack) joins(e *endpoint, p *port, h *tcp.Header, b *pbuf.Buf, off, n i
 // goesOn says whether the segment differs from those before in what a burst allows only.
 func (k *burst) goesOn(e *endpoint, p *port, h *tcp.Header, n int) bool {
 	first := &k.head
-	return k.e == e && k.port == p && k.sent == 0 && k.count < burstMost && h.Seq == k.next && n <= k.size && !k.psh &&
+	return k.e == e && k.port == p && k.sent == 0 && k.pieces <= burstMost-efvi.MaxParts && h.Seq == k.next && n <= k.size && !k.psh &&
 		k.n == k.count*k.size && k.n+n <= p.info.MaxBurst &&
 		h.Ack == first.Ack && h.Wnd == first.Wnd && h.ECT == first.ECT &&
 		h.Opts.Set == first.Opts.Set && h.Opts.TSVal == first.Opts.TSVal && h.Opts.TSEcr == first.Opts.TSEcr
@@ -67,9 +69,14 @@ func (k *burst) goesOn(e *endpoint, p *port, h *tcp.Header, n int) bool {
 
 // add keeps the frame as it is until the burst has left.
 func (k *burst) add(h *tcp.Header, b *pbuf.Buf, off, n int) {
-	b.Ref()
-	b.InFlight = true
-	k.bufs[k.count], k.payload[k.count] = b, b.Frame()[off:off+n]
+	for left := n; left > 0; b, off = b.Next, pbuf.Headroom {
+		b.Ref()
+		b.InFlight = true
+		p := b.Frame()[off:]
+		k.bufs[k.pieces], k.payload[k.pieces] = b, p[:min(left, len(p))]
+		left -= len(k.payload[k.pieces])
+		k.pieces++
+	}
 	k.count++
 	k.n += n
 	k.next = h.Seq.Add(n)
@@ -83,7 +90,7 @@ func (s *Stack) endBurst() bool {
 	case k.e == nil:
 		return true
 	case s.ports[k.port.slot] != k.port: // taken away: lost, as packets are
-		k.drop(k.sent)
+		k.drop(k.left)
 	case k.sent == 0 && k.count >= burstLeast && s.sendBurst():
 		k.drop(0)
 	case !s.sendEach():
@@ -93,9 +100,9 @@ func (s *Stack) endBurst() bool {
 	return true
 }
 
-// drop lets go of the frames from the i-th on.
+// drop lets go of the pieces from the i-th on.
 func (k *burst) drop(i int) {
-	for _, b := range k.bufs[i:k.count] {
+	for _, b := range k.bufs[i:k.pieces] {
 		b.InFlight = false
 		b.Release()
 	}
@@ -120,7 +127,7 @@ func (s *Stack) sendBurst() bool {
 		eh.Type = wire.TypeIPv4
 	}
 	eh.Put(k.front[at:])
-	k.out = efvi.Burst{Head: k.front[at:], IP: wire.EthernetLen, TCP: tcpAt - at, Payload: k.payload[:k.count], Size: k.size}
+	k.out = efvi.Burst{Head: k.front[at:], IP: wire.EthernetLen, TCP: tcpAt - at, Payload: k.payload[:k.pieces], Size: k.size}
 	if !k.port.burster.Burst(&k.out) {
 		k.head.Flags &^= wire.PSH
 		return false
@@ -130,11 +137,19 @@ func (s *Stack) sendBurst() bool {
 	return true
 }
 
+func flying(bufs []*pbuf.Buf, on bool) {
+	for _, b := range bufs {
+		b.InFlight = on
+	}
+}
+
 // sendEach sends the segments one by one; what finds no room stays.
 func (s *Stack) sendEach() bool {
 	k := &s.burst
 	for ; k.sent < k.count; k.sent++ {
-		b, p := k.bufs[k.sent], k.payload[k.sent]
+		b, p := k.bufs[k.left], k.payload[k.left]
+		size := min(k.size, k.n-k.sent*k.size)
+		of := k.bufs[k.left : k.left+tcp.PayloadFrames(s.pool.FrameSize()-cap(p), size)]
 		k.one = k.head
 		k.one.Seq = k.head.Seq.Add(k.sent * k.size)
 		if k.psh && k.sent == k.count-1 {
@@ -142,21 +157,24 @@ func (s *Stack) sendEach() bool {
 		}
 		o := packetOut{
 			flow: &k.e.Conn().Flow, head: &k.one, ip: k.e.IP(), hop: k.e.hop, port: k.port, leave: k.port.sums != nil && k.e.hop.Resolved,
-			buf: b, off: s.pool.FrameSize() - cap(p), n: len(p),
+			buf: b, off: s.pool.FrameSize() - cap(p), n: size,
 		}
-		b.InFlight = false
+		o.spread(s.pool.FrameSize())
+		flying(of, false)
 		if !s.frameFor(&o) {
-			b.InFlight = true
+			flying(of, true)
 			return false
 		}
 		if !s.send(&o) {
 			s.cnt.TxRingFull++
-			o.buf.InFlight = false
-			o.buf.Release()
-			b.InFlight = true
+			o.drop()
+			flying(of, true)
 			return false
 		}
-		b.Release()
+		for _, b := range of {
+			b.Release()
+		}
+		k.left += len(of)
 	}
 	return true
 }

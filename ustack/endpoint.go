@@ -15,7 +15,7 @@ type endpoint struct {
 	in    uint8         // 1 + slot of the port where its last packet came in, 0 none: answers leave by the same queue
 	told  tcp.Condition // to the registry
 
-	hopGen uint32 // Router generation that hop is of, its lower half; 0: none yet
+	hopGen uint32 // Stack.wayGen that hop is of; 0: none yet
 	hop    *Hop   // shared with others of the same way; nil: none yet
 
 	conn tcp.Conn // of no use to a listener
@@ -157,7 +157,7 @@ func (e *endpoint) deadline() int64 {
 
 // route makes sure that hop is of the router's present generation; false: there is no way now.
 func (e *endpoint) route() bool {
-	gen := uint32(e.st.routes.Generation())
+	gen := e.st.wayGen()
 	if e.hopGen == gen && e.hopGen != 0 {
 		return true
 	}
@@ -173,5 +173,5 @@ func (e *endpoint) route() bool {
 }
 
 func (e *endpoint) setHop(h Hop) {
-	e.hop, e.hopGen = e.st.hops.shared(h), uint32(e.st.routes.Generation())
+	e.hop, e.hopGen = e.st.hops.shared(h), e.st.wayGen()
 }

@@ -62,7 +62,7 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 			if err == nil && p != nil {
 				s.failed(now, &w.flow)
 			}
-		case hop.Resolved && s.transmit(p, &hop, w.buf, w.at, w.end, 0):
+		case hop.Resolved && s.transmit(&packetOut{port: p, hop: &hop, buf: w.buf, off: w.end}, w.at, 0):
 		default:
 			q.stalled = q.stalled || hop.Resolved
 			q.ring[keep] = *w

@@ -2,6 +2,7 @@ package ustack
 
 import (
 	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/ustack/pbuf"
 )
 
 // port is a VI and what the stack knows about the frames it has.
@@ -10,7 +11,8 @@ type port struct {
 	sums efvi.Summer // nil: checksums are ours
 	info efvi.Info
 
-	burster efvi.Burster // vi, if it takes bursts
+	gatherer efvi.Gatherer // nil: a packet lies in one frame
+	burster  efvi.Burster  // vi, if it takes bursts
 
 	slot   int
 	posted int  // frames in its receive ring
@@ -36,6 +38,7 @@ func (s *Stack) AddVI(vi efvi.VI) {
 		s.limbo = append(s.limbo, false)
 	}
 	s.leaveSums()
+	s.portGen++
 	if s.rx.owner == nil {
 		s.rx.owner = make([]uint16, s.pool.Len())
 	}
@@ -46,6 +49,9 @@ func (s *Stack) AddVI(vi efvi.VI) {
 // use sends and receives by vi from now on, and finds out what it can do.
 func (p *port) use(vi efvi.VI) {
 	p.vi, p.sums, p.burster = vi, nil, nil
+	if p.gatherer, _ = vi.(efvi.Gatherer); p.gatherer == nil {
+		p.info.MTU = min(p.info.MTU, efvi.FrameSize-pbuf.Headroom)
+	}
 	if p.info.TxChecksum {
 		p.sums, _ = vi.(efvi.Summer)
 	}
@@ -81,6 +87,7 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 		})
 		s.hasRoom()
 		s.leaveSums()
+		s.portGen++
 		return i
 	}
 	return -1

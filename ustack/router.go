@@ -42,6 +42,9 @@ func (s *Stack) way(dst, src netip.Addr) (Hop, error) {
 	return hop, err
 }
 
+// wayGen changes whenever an answer of way may have become wrong.
+func (s *Stack) wayGen() uint32 { return uint32(s.routes.Generation()) + s.portGen }
+
 // Router knows the kernel's routes and neighbours. None of its methods blocks.
 type Router interface {
 	// Route finds the first hop to dst; an invalid src lets it choose. It must not allocate for known destinations.

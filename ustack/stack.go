@@ -13,6 +13,7 @@ package ustack
 import (
 	"net/netip"
 
+	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack/eth"
 	"github.com/sluice-net/sluice/ustack/ip"
 	"github.com/sluice-net/sluice/ustack/pbuf"
@@ -81,6 +82,9 @@ type Stack struct {
 	ports  []*port // by VI; a closed one's place is nil
 	limbo  []bool  // its place waits for Reclaim
 	nports int
+
+	portGen uint32 // changes with ports
+
 	table  table // connections
 	lists  listeners
 	timers timers
@@ -100,6 +104,8 @@ type Stack struct {
 	now  int64
 	rx   rxState
 	txIP ip.Header
+
+	txParts [efvi.MaxParts]efvi.Part
 
 	burst burst
 

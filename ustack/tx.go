@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-net/sluice/ustack/wire"
 )
 
-// packetOut is one packet on its way out: the payload lies in buf.Frame()[off:off+n], headers go in front of it.
+// packetOut is one packet on its way out: the payload lies in buf.Frame()[off:off+n], headers go in front of it, and more bytes of it
+// in rest and the frames linked to that.
 type packetOut struct {
 	flow   *tcp.Flow
 	head   *tcp.Header
@@ -16,7 +17,9 @@ type packetOut struct {
 	hop    *Hop
 	port   *port
 	buf    *pbuf.Buf
+	rest   *pbuf.Buf
 	off, n int
+	more   int
 	sum    uint16 // of the payload, if it is us who needs it
 	leave  bool   // the device finishes the checksum
 }
@@ -54,6 +57,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		return joined || s.block(e)
 	}
 	o := packetOut{flow: &c.Flow, head: h, ip: e.IP(), hop: e.hop, port: p, buf: payload, off: off, n: n, leave: p.sums != nil && e.hop.Resolved}
+	o.spread(s.pool.FrameSize())
 	if !s.frameFor(&o) {
 		return s.block(e)
 	}
@@ -61,8 +65,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		return true
 	}
 	s.cnt.TxRingFull++
-	o.buf.InFlight = false
-	o.buf.Release()
+	o.drop()
 	return s.block(e)
 }
 
@@ -89,8 +92,7 @@ func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
 		return false
 	}
 	if !s.send(&o) {
-		o.buf.InFlight = false
-		o.buf.Release()
+		o.drop()
 		return false
 	}
 	return true
@@ -101,11 +103,15 @@ var plainIP = usock.DefaultIPOptions()
 // frameFor settles which frame carries a packet and takes a reference for the device. Frames come from the reserve:
 // ACKs and retransmissions are what gives frames back.
 func (s *Stack) frameFor(o *packetOut) bool {
+	if o.more > 0 && o.restInFlight() {
+		return false
+	}
 	if b := o.buf; b != nil && o.off == int(b.Start) && !b.InFlight {
 		b.Ref()
 		if !o.leave {
 			o.sum = payloadSum(b, o.off, o.n)
 		}
+		o.takeRest()
 		return true
 	}
 	b := s.pool.GetReserved()
@@ -119,6 +125,7 @@ func (s *Stack) frameFor(o *packetOut) bool {
 		o.sum = wire.CopySum(b.Bytes(), o.buf.Frame()[o.off:o.off+o.n])
 	}
 	o.buf, o.off = b, pbuf.Headroom
+	o.takeRest()
 	return true
 }
 
@@ -136,11 +143,11 @@ func (s *Stack) send(o *packetOut) bool {
 	ipl := ip.HeaderLen(o.flow.Local.Addr())
 	frame := o.buf.Frame()
 	at := o.off - hdr - ipl - wire.EthernetLen
-	pseudo := s.ip.Put(frame[at+wire.EthernetLen:], s.ipHeader(o), hdr+o.n)
+	pseudo := s.ip.Put(frame[at+wire.EthernetLen:], s.ipHeader(o), hdr+o.n+o.more)
 	t.Put(frame[o.off-hdr:])
 	if o.leave {
 		wire.PutTCPPartial(frame[o.off-hdr:], pseudo)
-		return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n, wire.EthernetLen+ipl)
+		return s.transmit(o, at, wire.EthernetLen+ipl)
 	}
 	wire.PutTCPChecksum(frame[o.off-hdr:], hdr, pseudo, o.sum)
 	if !o.hop.Resolved {
@@ -148,7 +155,7 @@ func (s *Stack) send(o *packetOut) bool {
 		s.wait.add(s, waiting{buf: o.buf, at: at, end: o.off + o.n, flow: *o.flow})
 		return true
 	}
-	return s.transmit(o.port, o.hop, o.buf, at, o.off+o.n, 0)
+	return s.transmit(o, at, 0)
 }
 
 func tcpFields(o *packetOut) wire.TCPFields {
@@ -180,9 +187,10 @@ func ttl(v int16) uint8 {
 	return uint8(v)
 }
 
-// transmit puts the Ethernet header in front and queues the frame; the reference the caller holds becomes the device's. The
-// device finishes the checksum of what begins sumAt bytes behind at, unless that is 0.
-func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) bool {
+// transmit puts the Ethernet header in front of what begins at at and queues the frames; the references the caller holds become the
+// device's. The device finishes the checksum of what begins sumAt bytes behind at, unless that is 0.
+func (s *Stack) transmit(o *packetOut, at, sumAt int) bool {
+	p, hop, b, end := o.port, o.hop, o.buf, o.off+o.n
 	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, VLAN: p.info.VLAN, Type: wire.TypeIPv6}
 	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
 		eh.Type = wire.TypeIPv4
@@ -194,7 +202,11 @@ func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) boo
 		}
 	}
 	eh.Put(b.Frame()[at:])
-	if sumAt > 0 {
+	if o.more > 0 {
+		if !s.gather(o, at, end, sumAt) {
+			return false
+		}
+	} else if sumAt > 0 {
 		if !p.sums.SendSum(b.Index, uint32(at), uint32(end-at), uint16(sumAt), wire.TCPChecksumAt) {
 			return false
 		}
@@ -205,7 +217,7 @@ func (s *Stack) transmit(p *port, hop *Hop, b *pbuf.Buf, at, end, sumAt int) boo
 	p.queued = true
 	s.rx.owner[b.Index] = uint16(p.slot + 1)
 	s.cnt.TxPackets++
-	s.cnt.TxBytes += uint64(end - at)
+	s.cnt.TxBytes += uint64(end - at + o.more)
 	return true
 }
 

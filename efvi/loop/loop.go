@@ -20,11 +20,15 @@ type VI struct {
 	peer    *VI
 	posted  queue[uint32]
 	tx      queue[efvi.Event]
+	whole   []byte // of a packet in several frames
 	events  queue[efvi.Event]
 	dropped uint64
 }
 
-var _ efvi.VI = (*VI)(nil)
+var (
+	_ efvi.VI       = (*VI)(nil)
+	_ efvi.Gatherer = (*VI)(nil)
+)
 
 // New makes a pair over two memories, which may be the same one.
 func New(a, b efvi.Memory, cfg Config) (*VI, *VI) {
@@ -77,6 +81,21 @@ func (v *VI) Send(frame, off, n uint32) bool {
 	return v.tx.push(efvi.Event{Kind: efvi.EventTX, Frame: frame, Off: off, Len: n})
 }
 
+// Gather is efvi.Gatherer, without checksums.
+func (v *VI) Gather(parts []efvi.Part, _, _ uint16) bool {
+	if v.tx.room() < len(parts) {
+		return false
+	}
+	for i, p := range parts {
+		e := efvi.Event{Kind: efvi.EventPart, Frame: p.Frame, Off: p.Off, Len: p.N}
+		if i == len(parts)-1 {
+			e.Kind = efvi.EventTX
+		}
+		v.tx.push(e)
+	}
+	return true
+}
+
 // Flush carries what is queued over to the peer. Without a posted frame at the peer a packet is
 // lost, as on a wire. It returns efvi.ErrBusy when an event ring is full.
 func (v *VI) Flush() error {
@@ -85,7 +104,10 @@ func (v *VI) Flush() error {
 			return efvi.ErrBusy
 		}
 		e, _ := v.tx.pop()
-		v.peer.receive(v.mem.Data(e))
+		if v.whole = append(v.whole, v.mem.Data(e)...); e.Kind == efvi.EventTX {
+			v.peer.receive(v.whole)
+			v.whole = v.whole[:0]
+		}
 		v.events.push(efvi.Event{Kind: efvi.EventTX, Frame: e.Frame})
 	}
 	return nil

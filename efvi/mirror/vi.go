@@ -17,6 +17,8 @@ var (
 	_ efvi.VI      = (*VI)(nil)
 	_ efvi.Summer  = (*VI)(nil)
 	_ efvi.Burster = (*VI)(nil)
+
+	_ efvi.Gatherer = (*VI)(nil)
 )
 
 // Wrap shows the packets of vi, whose frames lie in mem, to all of to. clock tells the time in nanoseconds since 1970: packets that came
@@ -61,6 +63,22 @@ func (v *VI) SendSum(frame, off, n uint32, start, field uint16) bool {
 	}
 	v.whole = append(v.whole[:0], v.mem.Frame(frame)[off:off+n]...)
 	finish(v.whole, int(start), int(start)+int(field))
+	v.sent(v.whole)
+	return true
+}
+
+// Gather shows the packet as Send and SendSum do; the wrapped VI must be an efvi.Gatherer.
+func (v *VI) Gather(parts []efvi.Part, start, field uint16) bool {
+	if !v.VI.(efvi.Gatherer).Gather(parts, start, field) {
+		return false
+	}
+	v.whole = v.whole[:0]
+	for _, p := range parts {
+		v.whole = append(v.whole, v.mem.Frame(p.Frame)[p.Off:p.Off+p.N]...)
+	}
+	if field > 0 {
+		finish(v.whole, int(start), int(start)+int(field))
+	}
 	v.sent(v.whole)
 	return true
 }

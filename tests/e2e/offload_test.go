@@ -79,13 +79,15 @@ func (r *rig) waitReady(t *testing.T, p *testrig.Proc) {
 	})
 }
 
-// traffic is what came in by the client's device.
+// traffic is what passed the client's device.
 type traffic struct{ packets, bytes uint64 }
 
-func (r *rig) received() (n traffic) {
+func (r *rig) received() traffic { return r.traffic("RX:") }
+
+func (r *rig) traffic(way string) (n traffic) {
 	r.T.Helper()
 	out := testrig.Run(r.T, r.Client, "ip", "-s", "link", "show", "dev", r.Client.Device)
-	_, rest, ok := strings.Cut(out, "RX:")
+	_, rest, ok := strings.Cut(out, way)
 	require.True(r.T, ok, out)
 	_, rest, _ = strings.Cut(rest, "\n")
 	_, err := fmt.Sscan(rest, &n.bytes, &n.packets)

@@ -29,7 +29,7 @@ func (n *nic) Burst(b *efvi.Burst) bool {
 			p.n = cut(b, at, size, p.data[:])
 			continue
 		}
-		data := make([]byte, 4096)
+		data := make([]byte, 16<<10)
 		data = data[:cut(b, at, size, data)]
 		if n.tap != nil {
 			n.tap(n.w.now, data)

@@ -47,8 +47,10 @@ func fuzzInput(t *testing.T, in []byte) {
 		if fix&4 != 0 && len(frame) >= 54 { // numbers of the open connection, so that the window test is passed
 			copy(frame[34:38], []byte{40000 >> 8, 40000 & 255, 0, 80})
 		}
+		h.nic.knife = int(fix >> 3) // several frames, anywhere in the headers too
 		w.inject(frame)
 		w.run(10 * ms)
+		h.nic.knife = 0
 	}
 	w.run(second)
 	a.Abort(w.now)

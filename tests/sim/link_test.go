@@ -71,6 +71,7 @@ type nic struct {
 	bursts int                           // segments that came in bursts
 	intake func(data []byte)             // takes what arrives in the stack's place
 	parts  bool                          // packets arrive in several frames
+	knife  int                           // not 0: so does everything, cut behind as many times four bytes, and as many more
 }
 
 func (n *nic) Info() efvi.Info { return n.info }
@@ -97,24 +98,45 @@ func (n *nic) Send(frame, off, size uint32) bool {
 	return true
 }
 
+// Gather is efvi.Gatherer.
+func (n *nic) Gather(parts []efvi.Part, _, _ uint16) bool {
+	if len(n.tx)+len(parts) > 128 || n.stuck {
+		return false
+	}
+	for i, p := range parts {
+		e := efvi.Event{Kind: efvi.EventPart, Frame: p.Frame, Off: p.Off, Len: p.N}
+		if i == len(parts)-1 {
+			e.Kind = efvi.EventTX
+		}
+		n.tx = append(n.tx, e)
+	}
+	return true
+}
+
 func (n *nic) Flush() error {
 	if n.stuck {
 		return nil
 	}
+	var whole []byte
 	for _, t := range n.tx {
 		if n.pipe != nil {
 			n.pipe = append(n.pipe, slot{})
 			p := &n.pipe[len(n.pipe)-1]
+			p.goesOn = t.Kind == efvi.EventPart
 			p.n = copy(p.data[:], n.mem[t.Frame*efvi.FrameSize+t.Off:][:t.Len])
 			n.events = append(n.events, efvi.Event{Kind: efvi.EventTX, Frame: t.Frame})
 			continue
 		}
-		data := append([]byte(nil), n.mem[t.Frame*efvi.FrameSize+t.Off:][:t.Len]...)
+		n.events = append(n.events, efvi.Event{Kind: efvi.EventTX, Frame: t.Frame})
+		data := append(whole, n.mem[t.Frame*efvi.FrameSize+t.Off:][:t.Len]...)
+		if whole = data; t.Kind == efvi.EventPart {
+			continue
+		}
+		whole = nil
 		if n.tap != nil {
 			n.tap(n.w.now, data)
 		}
 		n.transmit(data)
-		n.events = append(n.events, efvi.Event{Kind: efvi.EventTX, Frame: t.Frame})
 	}
 	n.tx = n.tx[:0]
 	return nil
@@ -222,8 +244,12 @@ const headroom = 256
 func (n *nic) cuts(p *packet) (out [][]byte) {
 	const most = efvi.FrameSize - headroom
 	left, lot := p.data, int(p.seq*0x9e3779b97f4a7c15>>40)
-	if n.parts {
-		for _, size := range []int{14 + 60 + 60 + lot%400, lot % 1999} { // the headers lie in the first one
+	sizes := [...]int{14 + 60 + 60 + lot%400, lot % 1999} // the headers lie in the first one
+	if n.knife > 0 {
+		sizes = [...]int{4 * n.knife, n.knife}
+	}
+	if n.parts || n.knife > 0 {
+		for _, size := range sizes {
 			if len(left) <= size || len(left)-size > most*(efvi.MaxParts-1-len(out)) {
 				break
 			}

@@ -36,6 +36,11 @@ func FuzzInput(f *testing.F) {
 		if len(p.Raw) > len(b) || len(p.Payload) > len(p.Raw) || p.Src.Is4() == v6 {
 			t.Fatalf("%d bytes of payload in a packet of %d in %d", len(p.Payload), len(p.Raw), len(b))
 		}
+		cut := max(len(b)*3/4, min(len(b), 60)) // the same packet in two frames
+		var q Packet
+		if !l.Input(typ, b[:cut], len(b)-cut, &q) || len(q.Payload)+q.More != len(p.Payload) || q.Pseudo != p.Pseudo || q.More > len(b)-cut {
+			t.Fatalf("cut at %d: %+v instead of %+v", cut, q, p)
+		}
 		if p.Proto != wire.ProtoICMP && p.Proto != wire.ProtoICMPv6 {
 			return
 		}

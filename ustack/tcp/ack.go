@@ -216,10 +216,9 @@ func (s *sender) cutHead(r *txRec, out *ackOut) {
 		return
 	}
 	n = min(n, int(r.n))
-	r.seq, r.off, r.n = r.seq.Add(n), r.off+uint16(n), r.n-uint16(n)
+	r.skip(n)
 	s.q.charge -= n
 	out.acked += n
-	r.buf.SumEnd = 0
 }
 
 // afterClean draws the conclusions: round-trip time, losses, window, timer.

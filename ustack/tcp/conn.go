@@ -226,6 +226,3 @@ func (f *Flow) iplen() int {
 	}
 	return 40
 }
-
-// maxSendPayload is what a frame holds: one that is sent keeps pbuf.Headroom in front.
-const maxSendPayload = 4096 - pbuf.Headroom

@@ -79,7 +79,7 @@ func (c *Conn) mss() int {
 	if c.is(flagTS) {
 		n -= 12
 	}
-	return min(max(n, 28), maxSendPayload)
+	return min(max(n, 28), maxPayload)
 }
 
 // syncMSS tells the sender about a change of path, options or TCP_MAXSEG.

@@ -40,7 +40,7 @@ func (s *sender) nextLost(now int64) (txSeg, bool) {
 
 // again prepares a record for its retransmission.
 func (s *sender) again(now int64, r *txRec) (txSeg, bool) {
-	if r.buf != nil && r.buf.InFlight {
+	if r.inFlight() {
 		s.tmr.retry = now + ringRetry // its last transmission still waits in a ring
 		return txSeg{}, false
 	}

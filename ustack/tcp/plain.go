@@ -46,7 +46,7 @@ func (c *Conn) Plain(p *Plain) bool {
 		early = early && 2*left >= int(c.rcvWnd)
 	}
 	if early {
-		p.Most = min(s.segGoal(), s.mss)
+		p.Most = min(s.segGoal(), s.mss, onePayload)
 		if s.pace.on && s.pace.left <= 0 {
 			p.SendAt = s.pace.next
 		}

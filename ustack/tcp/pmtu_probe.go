@@ -53,17 +53,15 @@ func (s *sender) merge(n int) bool {
 		}
 		have += int(r.n)
 	}
-	f := s.mem.Pool.Get()
-	if f == nil {
+	if int(first.n) > n || s.mem.Pool.Available() < PayloadFrames(pbuf.Headroom, n) { // or a record of a time when the MSS was larger
 		return false
 	}
-	x := txRec{buf: f, off: pbuf.Headroom}
-	x.fill(first.payload(), n)
+	x := txRec{buf: s.mem.Pool.Get(), off: pbuf.Headroom}
+	s.mem.copyAll(&x, first, n)
 	for int(x.n) < n {
 		r := first.next
-		took := x.fill(r.payload(), n)
-		if took < int(r.n) {
-			r.trim(took)
+		if took := s.mem.copyAll(&x, r, n); took < int(r.n) {
+			r.skip(took)
 			break
 		}
 		first.flags |= r.flags & recPSH
@@ -71,22 +69,17 @@ func (s *sender) merge(n int) bool {
 		s.q.charge -= r.cost() - int(r.n)
 		s.mem.recycle(r)
 	}
-	if int(first.n) > n { // a record of a time when the MSS was larger
-		f.Release()
-		return false
-	}
-	first.buf.Release()
-	first.buf, first.off, first.n = f, x.off, x.n
+	first.release()
+	first.buf, first.off, first.n = x.buf, x.off, x.n
 	return true
 }
 
-// payload are the record's bytes.
-func (r *txRec) payload() []byte { return r.buf.Frame()[r.off : r.off+r.n] }
-
-// trim drops the first n bytes of a record that was never sent.
-func (r *txRec) trim(n int) {
-	r.seq, r.off, r.n = r.seq.Add(n), r.off+uint16(n), r.n-uint16(n)
-	r.buf.SumEnd = 0 // its frame starts where it did: it is copied when it is sent
+// copyAll copies the payload of r behind that of x, up to n bytes in all, and says how much that was.
+func (m *SendMem) copyAll(x, r *txRec, n int) (took int) {
+	for took < int(r.n) && int(x.n) < n {
+		took += m.fill(x, r.piece(took), n)
+	}
+	return took
 }
 
 // remove takes a record that was never sent, and is not the first of those, out of the queue.

@@ -66,7 +66,7 @@ func TestProbeCarriesTheData(t *testing.T) {
 	r.write(30_000)
 	s, ok := r.s.next(r.now)
 	require.True(t, ok && s.mtu)
-	data := s.buf.Frame()[s.off : s.off+s.n]
+	data := bytesOf(s.buf, s.off, s.n)
 	for i := range 100 {
 		require.Equal(t, byte(i), data[11*i], "write %d", i)
 		require.Equal(t, byte(i), data[11*i+5])

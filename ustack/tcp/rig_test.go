@@ -95,7 +95,7 @@ func (r *rig) Segment(c *Conn, h *Header, payload *pbuf.Buf, off, n int) bool {
 	}
 	s := sentSeg{h: *h}
 	if payload != nil {
-		s.data = append([]byte(nil), payload.Frame()[off:off+n]...)
+		s.data = bytesOf(payload, off, n)
 	}
 	r.out = append(r.out, s)
 	return true

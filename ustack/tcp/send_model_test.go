@@ -130,7 +130,7 @@ func (m *model) transmit(t *txSeg) {
 	var data []byte
 	if t.buf != nil {
 		require.False(m.t, t.buf.InFlight && t.off == int(t.buf.Start), "what is not at the frame's start is copied")
-		data = append(data, t.buf.Frame()[t.off:t.off+t.n]...)
+		data = bytesOf(t.buf, t.off, t.n)
 	}
 	if t.buf != nil && t.buf.SumEnd == uint16(t.off+t.n) && t.buf.Start == uint16(t.off) {
 		require.Equal(m.t, wire.Sum(data), t.buf.Sum, "the sum kept beside the payload")
@@ -138,6 +138,9 @@ func (m *model) transmit(t *txSeg) {
 	fin, ts := t.fin, m.s.tsNow(m.now)
 	if t.buf != nil && m.rng.IntN(4) == 0 { // the frame stays in the ring for a while
 		buf := t.buf
+		for range m.rng.IntN(PayloadFrames(t.off, t.n)) { // or another one of it
+			buf = buf.Next
+		}
 		buf.InFlight = true
 		buf.Ref()
 		m.at(m.rng.Int64N(3e6), func() { buf.InFlight = false; buf.Release() })
@@ -271,7 +274,7 @@ func newModel(t testing.TB, seed uint64) *model {
 	p.Retries2 = 60 // with half of everything lost, fifteen can fail
 	p.Congestion = []string{"cubic", "reno", "bbr", "bbr3"}[rng.IntN(4)]
 	p.MTUProbing, p.MTUProbeFloor = rng.IntN(3), 300 // every step counts all records again
-	m.s.init(m.now, p, m.mem, Seq(rng.Uint32()), []int{536, 1448, 3968}[rng.IntN(3)])
+	m.s.init(m.now, p, m.mem, Seq(rng.Uint32()), []int{536, 1448, 3968, 8948}[rng.IntN(4)])
 	m.s.sackOK, m.s.tsOK = rng.IntN(4) != 0, rng.IntN(4) != 0
 	m.s.setNoDelay(rng.IntN(2) == 0)
 	m.s.skipSYN(m.now)

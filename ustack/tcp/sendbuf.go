@@ -3,6 +3,8 @@ package tcp
 import (
 	"math"
 	"math/bits"
+
+	"github.com/sluice-net/sluice/ustack/pbuf"
 )
 
 // sendBuffer bounds what the program may queue, as Linux' sk_sndbuf does: it grows with cwnd up to tcp_wmem[2] unless
@@ -86,7 +88,7 @@ func (s *sender) frames() bool {
 // free has come down to (2 N^2)^(1/3) it is for those that hold none. N is what is left beside the reserve and the receive rings.
 func (s *sender) mayHold() bool {
 	free, all := s.mem.Pool.Available(), s.mem.Pool.Len()*5/8
-	held := int(s.sb.out) + (s.unsent()+s.mss-1)/s.mss
+	held := (int(s.sb.out) + (s.unsent()+s.mss-1)/s.mss) * PayloadFrames(pbuf.Headroom, s.mss)
 	return free > 0 && (held == 0 || held*2*all*all < free*free*free)
 }
 

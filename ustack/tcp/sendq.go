@@ -1,14 +1,6 @@
 package tcp
 
-import (
-	"math/bits"
-
-	"github.com/sluice-net/sluice/ustack/pbuf"
-	"github.com/sluice-net/sluice/ustack/wire"
-)
-
-// maxPayload is how many bytes one frame carries behind its headroom.
-const maxPayload = 4096 - pbuf.Headroom
+import "github.com/sluice-net/sluice/ustack/pbuf"
 
 // recFlags is what is known about a record.
 type recFlags uint16
@@ -30,8 +22,8 @@ const (
 	recPacket                       // the first of what Linux would hold in one packet: it costs packetCharge
 )
 
-// txRec describes one segment of the queue: what it carries, when it left and what became of it. The frame of the
-// record is the only copy of its bytes until they are acknowledged.
+// txRec describes one segment of the queue: what it carries, when it left and what became of it. The frames of the
+// record (payload.go) are the only copy of its bytes until they are acknowledged.
 //
 // tnext and tprev are its neighbours in the list that its fate puts it in: in flight, it is in order of transmission;
 // lost and not sent again, in the list of those that wait for it; delivered by SACK, tnext is a later record of the same
@@ -203,71 +195,26 @@ func (m *SendMem) rec() *txRec {
 
 // recycle takes a record and its frame back.
 func (m *SendMem) recycle(r *txRec) {
-	if r.buf != nil {
-		r.buf.Release()
-	}
+	r.release()
 	*r = txRec{next: m.free}
 	m.free = r
 }
 
-// fill copies as much of b as fits behind the record's payload, up to limit bytes of payload in all, and keeps the
-// checksum of the payload, which is summed on the way.
-func (r *txRec) fill(b []byte, limit int) int {
-	n := min(limit-int(r.n), len(b), pbuf.Headroom+maxPayload-int(r.off+r.n))
-	if n <= 0 {
-		return 0
-	}
-	f := r.buf
-	at := int(r.off + r.n)
-	if f.Unsummed() {
-		copy(f.Frame()[at:at+n], b[:n])
-		if r.n == 0 {
-			f.Start = r.off
-		}
-		r.n += uint16(n)
-		f.End, f.SumEnd = r.off+r.n, 0
-		return n
-	}
-	sum := wire.CopySum(f.Frame()[at:at+n], b[:n])
-	if r.n&1 != 0 { // the piece begins in the middle of a 16-bit word: RFC 1071 §2(B), swapped bytes
-		sum = bits.ReverseBytes16(sum)
-	}
-	if r.n == 0 {
-		f.Start, f.Sum = r.off, sum
-	} else if f.SumEnd != 0 {
-		f.Sum = wire.Add(f.Sum, sum)
-	}
-	r.n += uint16(n)
-	f.End = r.off + r.n
-	if r.n == uint16(n) || f.SumEnd != 0 {
-		f.SumEnd = f.End
-	}
-	return n
-}
-
-// split cuts r so that it keeps at bytes of payload; the rest moves to a new record behind it, with its own frame,
-// because the headers of the rest need room where the first part lies. When no frame is left both share the one: then
+// split cuts r so that it keeps at bytes of payload; the rest moves to a new record behind it, with its own frames,
+// because the headers of the rest need room where the first part lies. When no frame is left both share one: then
 // the rest is copied each time it is sent, since it does not lie where its frame starts.
 func (s *sender) split(r *txRec, at int) {
-	var f *pbuf.Buf
-	if at < int(r.n) {
-		f = s.mem.Pool.Get()
-	}
 	x := s.mem.rec()
 	links := *x
 	*x = *r
 	x.next, x.prev, x.tnext, x.tprev = links.next, links.prev, nil, nil
 	x.seq = r.seq.Add(at)
-	if at == int(r.n) { // the FIN alone
-		x.buf, x.off, x.n = nil, 0, 0
-	} else if f == nil {
-		r.buf.Ref()
-		x.off, x.n = r.off+uint16(at), r.n-uint16(at)
-	} else {
-		x.buf, x.off, x.n = f, pbuf.Headroom, 0
-		src := r.payload()[at:]
-		x.fill(src, len(src))
-		r.buf.End = r.off + uint16(at)
+	x.n -= uint16(at)
+	x.buf = nil
+	if x.n == 0 { // the FIN alone
+		x.off = 0
+	} else if !s.mem.moveEnd(r, x, at) {
+		r.shareEnd(x, at)
 	}
 	r.n = uint16(at)
 	r.buf.SumEnd = 0

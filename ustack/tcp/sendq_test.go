@@ -143,7 +143,7 @@ func TestSmallerMSSWithoutFrames(t *testing.T) {
 	at := 0
 	for s, ok := r.s.next(r.now); ok; s, ok = r.s.next(r.now) {
 		require.LessOrEqual(t, s.n, 400)
-		got := s.buf.Frame()[s.off : s.off+s.n]
+		got := bytesOf(s.buf, s.off, s.n)
 		require.Equal(t, data[at:at+s.n], got)
 		require.True(t, s.buf.SumEnd == 0 || s.buf.Sum == wire.Sum(got))
 		r.s.sent(r.now, &s)

@@ -15,8 +15,10 @@ func (s *sender) snapshot() sendState {
 	st := sendState{ISS: s.iss, Una: s.una, Nxt: s.nxt, End: s.end, Wnd: s.wnd, MaxWnd: s.maxWnd, WL1: s.wl1,
 		MSS: s.mss, FINQueued: s.finQueued, FINSent: s.finSent()}
 	for r := s.q.head; r != nil; r = r.next {
-		if r.buf != nil {
-			st.Data = append(st.Data, r.buf.Frame()[r.off:r.off+r.n]...)
+		for at := 0; at < int(r.n); {
+			p := r.piece(at)
+			st.Data = append(st.Data, p...)
+			at += len(p)
 		}
 	}
 	return st
@@ -40,7 +42,7 @@ func (s *sender) restore(now int64, st *sendState) bool {
 		if rest := st.Nxt.Sub(r.seq); rest > 0 { // a record lies on one side of nxt
 			limit = min(limit, rest)
 		}
-		n := r.fill(data, limit)
+		n := s.mem.fill(r, data, limit)
 		s.q.push(r)
 		s.beginPacket(r)
 		s.took(r, n)

@@ -13,7 +13,7 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 	limit := s.segGoal()
 	done := 0
 	if t := s.q.tail; t != nil && t.flags&(recSent|recFIN|recSYN|recEOR) == 0 && s.q.charge < s.buf.size {
-		if done = t.fill(b, limit); done > 0 {
+		if done = s.mem.fill(t, b, limit); done > 0 {
 			t.flags &^= recPSH // it moves to the new end
 		}
 		s.took(t, done)
@@ -24,7 +24,7 @@ func (s *sender) write(now int64, b []byte, flags int) int {
 		if r == nil {
 			break
 		}
-		n := r.fill(b[done:], limit)
+		n := s.mem.fill(r, b[done:], limit)
 		s.nagle.push = false // TCP_NODELAY and uncorking let go what was queued then, not what comes later
 		if s.q.push(r); s.q.head == r {
 			s.chrono.start(now, chronoBusy)
