@@ -63,6 +63,11 @@ TURNS ?= 50000
 turns: all ## Make TURNS outgoing connections in turn, by the kernel and by the engine
 	SLT_TURNS=$(TURNS) go test -count=1 -timeout 120m -v -run TestConnectionsInTurn ./tests/shim
 
+SECONDS_OF_STRESS := $(if $(filter command environment,$(firstword $(origin SECONDS))),$(SECONDS),600)
+.PHONY: stress
+stress: all ## Open, duplicate and close descriptors by many threads for SECONDS (600), and look that no octet goes astray
+	SLT_STRESS=$(SECONDS_OF_STRESS) go test -count=1 -timeout 24h -v -run TestDescriptorReuse ./tests/shim
+
 # N as given, else the target's own default.
 count = $(if $(filter command environment,$(firstword $(origin N))),$(N),$(1))
 moves: all ## Hand live connections over and back N times under load and loss

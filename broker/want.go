@@ -16,6 +16,10 @@ func opWant(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	b.mu.Lock()
 	owner := b.clientOf(r.Pid, r.Token)
+	if owner == nil && r.Token != "" { // of a channel before this one: it proves nothing
+		r.Token = ""
+		owner = b.clientOf(r.Pid, "")
+	}
 	b.mu.Unlock()
 	if owner == nil {
 		return nil, nil, refuse("want: process %d is no client here (any more)", r.Pid)

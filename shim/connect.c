@@ -107,7 +107,7 @@ static int dissolve(int fd, struct file *f, const struct sockaddr *sa, socklen_t
 // selected: *fresh tells that nothing was set or bound on fd, which is of sa's family.
 static bool selected(int fd, const struct sockaddr *sa, socklen_t n, bool *fresh)
 {
-    if (!knobs.on || knobs.connect.n == 0 || n < sizeof sa->sa_family || n > sizeof(struct sockaddr_storage) || !probe_there(sa, n)
+    if (!knobs.on || knobs.connect.n == 0 || fd <= 2 /* libc's streams use these unseen */ || n < sizeof sa->sa_family || n > sizeof(struct sockaddr_storage) || !probe_there(sa, n)
         || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
         return false;
     *fresh = fresh_take(fd, sa->sa_family);

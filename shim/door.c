@@ -62,14 +62,14 @@ static void take_fd(struct channel *c, struct msghdr *m)
             memcpy(&c->got, CMSG_DATA(h), sizeof(int));
 }
 
-// ask waits up to 3 s for the reply to request id: true if it is no refusal.
+// ask waits for the reply to request id: true if it is no refusal. A broker that ended is noticed at once; a busy machine takes its time.
 static bool ask(struct channel *c, const char *line, const char *id)
 {
     if (!send_with(c->fd, line, -1))
         return false;
     for (;;) {
         struct pollfd p = { .fd = c->fd, .events = POLLIN };
-        struct timespec limit = { 3, 0 };
+        struct timespec limit = { 20, 0 };
         if (RAW(SYS_ppoll, &p, 1, &limit, NULL, 0) <= 0)
             return false;
         char control[256];
@@ -101,6 +101,29 @@ static bool channel_open(struct channel *c)
     return false;
 }
 
+// The processes whose connections this one may have inherited, the last ones first to go.
+#define ANCESTORS 8
+static struct ancestor {
+    int pid;
+    char token[32];
+} ancestors[ANCESTORS];
+static unsigned ancestor_next;
+
+void door_remember(int owner, const char *token)
+{
+    struct ancestor *a = &ancestors[ancestor_next++ % ANCESTORS];
+    a->pid = owner;
+    memcpy(a->token, token, sizeof a->token - 1);
+}
+
+static const char *token_of(int owner)
+{
+    for (int i = 0; i < ANCESTORS; i++)
+        if (ancestors[i].pid == owner)
+            return ancestors[i].token;
+    return "";
+}
+
 int door_want(int owner, int handle)
 {
     struct channel c;
@@ -109,7 +132,8 @@ int door_want(int owner, int handle)
         return -1;
     struct text t = TEXT_INIT;
     text_num(text_add(&t, "{\"id\":2,\"op\":\"want\",\"body\":{\"pid\":"), owner);
-    text_add(text_num(text_add(&t, ",\"handle\":"), handle), "}}");
+    text_num(text_add(&t, ",\"handle\":"), handle);
+    text_add(text_add(text_add(&t, ",\"token\":\""), token_of(owner)), "\"}}");
     bool ok = ask(&c, t.s, "\"id\":2");
     if (!ok)
         log_line(LOG_INFO, c.reply);

@@ -7,5 +7,7 @@ int door_fd(void);    // -1: none
 
 // door_want asks for the connection that handle is in process owner: a kernel socket, close-on-exec, or -1.
 int door_want(int owner, int handle);
+// door_remember, in a forked child: process owner, whose child this is, is known to the broker by that token.
+void door_remember(int owner, const char *token);
 
 #endif

@@ -164,6 +164,8 @@ void engine_forked(void)
     signals_forked();
     own_forked(memory);
     notes_forked();
+    if (memory)
+        door_remember(engine_pid, memory->token); // before the copies of its files are marked as inherited
     memory = NULL; // the parent's, as it was
     start_retry_ns = 0, start_pause_ns = 1000000000;
 }

@@ -143,3 +143,17 @@ INTERPOSE int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *fa, i
     handover_fd(fd);
     return real.posix_spawn_file_actions_adddup2(fa, fd, to);
 }
+
+// libc starts the shell of these two itself.
+INTERPOSE int system(const char *line)
+{
+    if (line)
+        handover_inherited();
+    return real.system(line);
+}
+
+INTERPOSE FILE *popen(const char *line, const char *mode)
+{
+    handover_inherited();
+    return real.popen(line, mode);
+}

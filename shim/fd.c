@@ -6,6 +6,7 @@
 
 #include "fresh.h"
 #include "kconn.h"
+#include "listener.h"
 #include "ours.h"
 #include "raw.h"
 
@@ -67,7 +68,7 @@ static int dup_of(int old, int fd, bool held)
     if (held)
         fd_unhold(old);
     fd_forget(was, fd);
-    return fd;
+    return standard(fd);
 }
 
 INTERPOSE int dup(int fd)
@@ -91,7 +92,7 @@ static int dup_onto(int fd, int to, int flags)
     if (held)
         fd_unhold(fd);
     fd_forget(was, to);
-    return r;
+    return standard(r);
 }
 
 INTERPOSE int dup2(int fd, int to)
@@ -120,7 +121,7 @@ INTERPOSE int dup3(int fd, int to, int flags)
 static int status_flags(int fd, struct file *f)
 {
     int r = real.fcntl(fd, F_GETFL, NULL);
-    return r < 0 ? r : (r & ~O_NONBLOCK) | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0);
+    return r < 0 ? r : (r & ~(O_NONBLOCK | O_APPEND)) | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0);
 }
 
 // file_fcntl serves what concerns the open file. False: the kernel's turn.
@@ -140,8 +141,8 @@ static bool file_fcntl(int fd, struct file *f, int cmd, void *arg, int *ret)
         return false;
     atomic_store(&f->nonblock, (v & O_NONBLOCK) != 0);
     *ret = 0;
-    if (f->kind == FD_LISTENER) // its kernel side must not block while the engine has it
-        *ret = (int)raw_result(RAW(SYS_fcntl, fd, F_SETFL, atomic_load(&f->handle) >= 0 ? v | O_NONBLOCK : v));
+    if (f->kind == FD_LISTENER)
+        *ret = (int)raw_result(RAW(SYS_fcntl, fd, F_SETFL, atomic_load(&f->handle) >= 0 ? listener_flags(v) : v));
     return true;
 }
 

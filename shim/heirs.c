@@ -1,13 +1,14 @@
-// For each fork that hands connections down there is a pipe. The child keeps its writing end (hidden, as all of ours) and writes the
-// number of each connection that it closes; the end of the pipe means that the child, and whoever it forked, is gone or runs
+// For each fork that hands connections down there is a pair of sockets. The child keeps one (hidden, as all of ours) and writes the
+// number of each connection that it closes; the end of what comes means that the child, and whoever it forked, is gone or runs
 // another program. A thread of the parent reads. Until then the parent's file holds a reference, so closing it there does not end
-// the connection, and its number in the engine stays its own.
+// the connection, and its number in the engine stays its own. A parent that ends first leaves what it has to its children, the same way.
 #include "heirs.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "engine.h"
+#include "legacy.h"
 #include "log.h"
 #include "ours.h"
 #include "own.h"
@@ -19,11 +20,12 @@
 static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER; // one fork at a time
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;    // of the list; held over a fork that has heirs
 static struct file *list;             // files with heirs
-static _Atomic int reader[FORKS];     // the parent's ends of the pipes, + 1
+static _Atomic int reader[FORKS];     // the parent's ends of the pairs, + 1
 static _Atomic int watch = -1;        // epoll set of them
-static _Atomic int will = -1;         // in a child: its writing end
+static _Atomic int will = -1;         // in a child: its end
+static int will_of;                   // and whose child it is
 static bool silent;                   // in a child: it forked itself, so closing here says nothing about the others
-static int next[2] = { -1, -1 };      // the pipe of the fork under way
+static int next[2] = { -1, -1 };      // the pair of the fork under way
 static int next_bit;
 
 // drop: fork bit's heirs are done with one connection, or (handle < 0) with all. The last one's end may close it.
@@ -125,20 +127,13 @@ static void hand_down(int fd, struct file *f, void *arg)
     (void)arg;
     uint64_t bit = 1ull << next_bit;
     if (f->kind == FD_KCONN && RAW(SYS_fcntl, fd, F_GETFD) == 0)
-        atomic_store(&f->pinned, true); // a program that the child starts has it, after the pipe's end
+        atomic_store(&f->pinned, true); // a program that the child starts has it, after the end
     if (!handed_down(f) || atomic_load(&f->heirs) & bit)
         return;
     if (atomic_fetch_or(&f->heirs, bit) == 0) {
         file_hold(f);
         f->heir_next = list, list = f;
     }
-}
-
-static void give_away(int fd, struct file *f, void *arg)
-{
-    (void)arg;
-    if (f->kind == FD_CONN || f->kind == FD_KCONN)
-        handover_for_good(fd);
 }
 
 void heirs_prepare(void)
@@ -152,9 +147,9 @@ void heirs_prepare(void)
     if (conns == 0)
         return;
     next_bit = free_bit();
-    if (next_bit < 0 || !reader_start() || RAW(SYS_pipe2, next, O_CLOEXEC | O_NONBLOCK) < 0) {
+    if (next_bit < 0 || !reader_start() || RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, next) < 0) {
         next[0] = -1;
-        fd_each(NULL, give_away, NULL); // too many children: then the kernel keeps the connections for all
+        handover_all(); // too many children: then the kernel keeps the connections for all
         return;
     }
     next[0] = own_move(next[0], NULL);
@@ -195,7 +190,7 @@ void heirs_child(void)
     if (next[0] >= 0) {
         own_drop(next[0]);
         if (atomic_load(&will) < 0)
-            own_add(next[1], &will); // else both stay open until the end
+            own_add(next[1], &will), will_of = engine_pid; // else both stay open until the end
     }
     next[0] = next[1] = -1;
     if (atomic_load(&fd_files) != 0)
@@ -212,6 +207,28 @@ void heirs_child(void)
 void heirs_release(struct file *f)
 {
     int fd = atomic_load(&will);
-    if (fd >= 0 && !silent)
-        RAW(SYS_write, fd, &f->foreign, sizeof f->foreign);
+    if (fd < 0 || silent || RAW(SYS_sendto, fd, &f->foreign, sizeof f->foreign, MSG_NOSIGNAL) >= 0)
+        return;
+    int kernel = heirs_inherit(f); // the parent is gone: what it left is closed here
+    if (kernel >= 0)
+        RAW(SYS_close, kernel);
+}
+
+void heirs_leave(void)
+{
+    pthread_mutex_lock(&lock);
+    for (struct file *f = list; f; f = f->heir_next)
+        file_settle(f); // one that only the children have open
+    for (int bit = 0; bit < FORKS; bit++)
+        for (struct file *f = list; f && atomic_load(&reader[bit]); f = f->heir_next)
+            if (atomic_load(&f->heirs) & 1ull << bit && f->kept >= 0)
+                legacy_give(atomic_load(&reader[bit]) - 1, atomic_load(&f->handle), f->kept);
+    legacy_done();
+    pthread_mutex_unlock(&lock);
+}
+
+int heirs_inherit(struct file *f)
+{
+    int fd = atomic_load(&will);
+    return fd >= 0 && f->owner == will_of ? legacy_take(fd, f->foreign) : -1;
 }

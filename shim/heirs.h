@@ -12,4 +12,9 @@ void heirs_child(void);   // and in the child, after its files were marked as in
 // heirs_release, in a child: the last descriptor of inherited file f was closed, and the connection was never used here.
 void heirs_release(struct file *f);
 
+// heirs_leave: the process ends, its connections are the kernel's: children that have some of them in common get them.
+void heirs_leave(void);
+// heirs_inherit, in a child whose parent is gone: the kernel socket that it left of f; -1: none.
+int heirs_inherit(struct file *f);
+
 #endif

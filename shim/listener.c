@@ -57,7 +57,7 @@ static void become(int fd, int backlog)
     f->backlog = backlog;
     f->inet6 = option(fd, SOL_SOCKET, SO_DOMAIN) == AF_INET6;
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
-    atomic_store(&f->nonblock, flags >= 0 && (flags & O_NONBLOCK));
+    atomic_store(&f->nonblock, flags >= 0 && (flags & (O_NONBLOCK | O_APPEND)) == O_NONBLOCK);
     atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
     atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
     f->inq = tcp_inq(fd);
@@ -116,7 +116,7 @@ static void pause_listener(struct file *f)
     atomic_store(&f->retry_ns, now_ns() + pause);
 }
 
-// enter puts a candidate into the engine. The kernel's listener must not block from then on: accept asks it second.
+// enter puts a candidate into the engine.
 static void enter(int fd, struct file *f)
 {
     if (kernels_own(fd) || !engine_need()) {
@@ -124,7 +124,7 @@ static void enter(int fd, struct file *f)
         return;
     }
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
-    RAW(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
+    RAW(SYS_fcntl, fd, F_SETFL, listener_flags(flags));
     int h = ENGINE(sl_listen, fd, f->backlog);
     PROBE(listen, fd, h);
     if (h >= 0) {
@@ -132,8 +132,7 @@ static void enter(int fd, struct file *f)
         epoll_fd_taken(fd, f);
         return;
     }
-    if (!atomic_load(&f->nonblock))
-        RAW(SYS_fcntl, fd, F_SETFL, flags & ~O_NONBLOCK);
+    RAW(SYS_fcntl, fd, F_SETFL, flags);
     pause_listener(f);
 }
 
@@ -162,6 +161,24 @@ int64_t listener_retry(struct file *f)
     int64_t at = f->kind == FD_LISTENER && f->pause_ns > 0 && f->pause_ns < RETRY_LONG ? atomic_load(&f->retry_ns) : -1;
     pthread_mutex_unlock(&need_lock);
     return at;
+}
+
+void listener_give(int fd)
+{
+    struct file *f = fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
+    if (f && !atomic_load(&f->nonblock)) {
+        pthread_mutex_lock(&need_lock);
+        atomic_store(&f->retry_ns, INT64_MAX), f->pause_ns = 0; // never again
+        int h = atomic_load(&f->handle);
+        if (h >= 0 && shared()) {
+            epoll_fd_moved(fd, f);
+            file_set_handle(f, -1);
+            ENGINE(sl_close, h);
+            RAW(SYS_fcntl, fd, F_SETFL, RAW(SYS_fcntl, fd, F_GETFL) & ~(O_NONBLOCK | O_APPEND));
+        }
+        pthread_mutex_unlock(&need_lock);
+    }
+    file_put(f);
 }
 
 void listener_forked(void)

@@ -76,6 +76,7 @@ static void sent_fds(const struct msghdr *m)
             int fd;
             memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
             fresh_end(fd);
+            listener_give(fd);
             handover_for_good(fd);
         }
     }

@@ -157,6 +157,13 @@ void handover_for_good(int fd)
     kconn_pin(fd);
 }
 
+void handover_to_libc(int fd)
+{
+    handover_for_good(fd);
+    if (fd_kind(fd) == FD_KCONN)
+        fd_drop(fd);
+}
+
 static void handover_open(int fd, struct file *f, void *arg)
 {
     (void)arg;
@@ -168,6 +175,19 @@ void handover_inherited(void)
 {
     if (atomic_load(&fd_files) != 0)
         fd_each(NULL, handover_open, NULL);
+}
+
+static void handover_any(int fd, struct file *f, void *arg)
+{
+    (void)arg;
+    if (f->kind == FD_CONN || f->kind == FD_KCONN)
+        handover_for_good(fd);
+}
+
+void handover_all(void)
+{
+    if (atomic_load(&fd_files) != 0)
+        fd_each(NULL, handover_any, NULL);
 }
 
 struct file *conn_bind(int fd, int h, bool nonblock)
@@ -191,6 +211,8 @@ void file_adopt(struct file *f)
     if (!f->settled) {
         f->settled = true;
         int kernel = door_want(f->owner, f->foreign);
+        if (kernel < 0)
+            kernel = heirs_inherit(f);
         if (kernel < 0) {
             log_line(LOG_ERROR, "an inherited connection could not be fetched from the process that has it");
             kernel = gone_socket();

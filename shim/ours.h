@@ -24,8 +24,19 @@ int conn_handover(int fd, struct file *f);
 int handover_fd(int fd);
 // handover_for_good: and it must not come back to the engine.
 void handover_for_good(int fd);
+// handover_to_libc: and libc may read, write and close it unseen: nothing is known of fd from now on.
+void handover_to_libc(int fd);
+// standard: fd, which the program just got: what is 0, 1 or 2 may be a stream's (printf), which libc serves inside itself.
+static inline int standard(int fd)
+{
+    if (__builtin_expect(fd >= 0 && fd <= 2, 0))
+        handover_to_libc(fd);
+    return fd;
+}
 // handover_inherited hands over every connection that has a descriptor without FD_CLOEXEC: another program is about to get it.
 void handover_inherited(void);
+// handover_all hands over every connection, for good.
+void handover_all(void);
 
 // conn_bind: a new file for engine handle h under descriptor fd. NULL: out of memory (the handle is closed).
 struct file *conn_bind(int fd, int h, bool nonblock);

@@ -2,6 +2,13 @@
 #ifndef SLUICE_PROCESS_H
 #define SLUICE_PROCESS_H
 
+#include <stdbool.h>
+
+bool process_ours(void);           // something is selected: what follows is to be called around every fork
+void process_forking(void);        // before, in the parent
+void process_forked_parent(void);  // after it, in the parent
+void process_forked(void);         // and in the child
+bool fork_by_number(long nr, const long *a, long *ret); // fork.c: syscall() forks; false: it does not
 void process_leave(void);   // the process (or its program: exec) ends: what is open is given to the kernel
 void engine_forked(void);   // engine_load.c, in a forked child
 void listener_forked(void); // listener.c

@@ -158,7 +158,7 @@ INTERPOSE int accept4(int fd, struct sockaddr *sa, socklen_t *n, int flags)
     listener_need(fd, f);
     int r = accept_on(fd, f, sa, n, flags);
     file_put(f);
-    return r;
+    return standard(r);
 }
 
 INTERPOSE int accept(int fd, struct sockaddr *sa, socklen_t *n)

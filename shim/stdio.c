@@ -8,7 +8,7 @@ extern void __chk_fail(void) __attribute__((noreturn));
 
 INTERPOSE FILE *fdopen(int fd, const char *mode)
 {
-    handover_for_good(fd);
+    handover_to_libc(fd);
     return real.fdopen(fd, mode);
 }
 

@@ -72,7 +72,11 @@ static bool by_name(long nr, const long *a, long *ret)
 // matters: may this number concern us at all? If nothing is ours, only calls that could change that or name a hidden descriptor.
 static bool matters(long nr)
 {
-    return atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || nr == SYS_listen || nr == SYS_connect || nr == SYS_close
+    bool forks = nr == SYS_clone || nr == SYS_clone3;
+#ifdef SYS_fork
+    forks = forks || nr == SYS_fork;
+#endif
+    return forks || atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || nr == SYS_listen || nr == SYS_connect || nr == SYS_close
         || nr == SYS_close_range || nr == SYS_dup3 || atomic_load_explicit(&fresh_some, memory_order_relaxed);
 }
 
@@ -85,7 +89,7 @@ INTERPOSE long syscall(long nr, ...)
         a[i] = va_arg(ap, long);
     va_end(ap);
     if (matters(nr)) {
-        if (by_name(nr, a, &ret))
+        if (by_name(nr, a, &ret) || fork_by_number(nr, a, &ret))
             return ret;
         if (nr == SYS_exit_group)
             process_leave();

@@ -30,7 +30,6 @@ var errNoBroker = errors.New("no broker")
 // link is the engine's private channel to the broker.
 type link struct {
 	client *proto.Client // nil: none now
-	token  string
 	lostAt int64 // when the broker went away; 0: it is there, or never was
 	retry  int64 // when to try again
 }
@@ -65,7 +64,11 @@ func (e *Engine) hello(door int) error {
 		e.hangUp()
 		return err
 	}
-	e.link = link{client: c, token: w.Token}
+	e.link = link{client: c}
+	if len(w.Token) < len(e.sh.Token) {
+		e.sh.Token = [len(e.sh.Token)]byte{}
+		copy(e.sh.Token[:], w.Token)
+	}
 	return nil
 }
 

@@ -106,6 +106,8 @@ type Shared struct {
 	_                             uint32
 	PlainReads, PlainSends        uint64
 	Plain                         [plains]Plain
+
+	Token [32]byte
 }
 
 // changed lists a handle for the C side, unless it is listed already.

@@ -53,12 +53,12 @@ func outputOf(t *testing.T, c *exec.Cmd, start func(*exec.Cmd) error, env ...str
 	t.Helper()
 	c.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}, env...)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its children end with it
-	c.WaitDelay = time.Second
+	c.WaitDelay = 15 * time.Second
 	var buf bytes.Buffer
 	c.Stdout, c.Stderr = &buf, &buf
 	require.NoError(t, start(c))
 	defer func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }()
-	timer := time.AfterFunc(30*time.Second, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
+	timer := time.AfterFunc(2*time.Minute, func() { _ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL) })
 	defer timer.Stop()
 	err, out := c.Wait(), buf.String()
 	require.NoError(t, err, "%s %s\n%s", env, c.Path, out)

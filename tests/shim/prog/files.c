@@ -21,6 +21,51 @@ static void expect(const char *name, size_t n)
     free(b);
 }
 
+#define BULK (3 << 20)
+
+static char octet(long i) { return (char)(i * 7 + (i >> 12)); }
+
+static void *feed(void *to)
+{
+    static char b[50000];
+    for (long at = 0; at < BULK;) {
+        long n = BULK - at < (long)sizeof b ? BULK - at : (long)sizeof b;
+        for (long i = 0; i < n; i++)
+            b[i] = octet(at + i);
+        must(write(*(int *)to, b, (size_t)n) == n, "feed");
+        at += n;
+    }
+    shutdown(*(int *)to, SHUT_WR);
+    return NULL;
+}
+
+static void *check(void *from)
+{
+    static char b[50000];
+    long good = 0;
+    for (ssize_t n; (n = read(*(int *)from, b, sizeof b)) > 0;)
+        for (ssize_t i = 0; i < n && b[i] == octet(good); i++)
+            good++;
+    show("spliced", "%ld", good);
+    return NULL;
+}
+
+// proxy passes a stream on from one connection to another by splice. The first octets were received, and sent, before.
+static void proxy(int p[2])
+{
+    int to, other, from = pair(l, port, &other), out = pair(l, port, &to);
+    pthread_t t, u;
+    char b[5000];
+    pthread_create(&t, NULL, feed, &other), pthread_create(&u, NULL, check, &to);
+    must(recv(from, b, sizeof b, MSG_WAITALL) == sizeof b && write(out, b, sizeof b) == sizeof b, "by hand");
+    for (ssize_t n, m; (n = splice(from, NULL, p[1], NULL, 60000, 0)) > 0;)
+        for (; n > 0; n -= m)
+            must((m = splice(p[0], NULL, out, NULL, (size_t)n, SPLICE_F_MORE)) > 0, "splice");
+    close(out);
+    pthread_join(t, NULL), pthread_join(u, NULL);
+    close(from), close(to), close(other);
+}
+
 int main(void)
 {
     char path[] = "/tmp/slt-filesXXXXXX";
@@ -58,5 +103,6 @@ int main(void)
     must(write(peer, "back", 4) == 4, "back");
     result("splice in", splice(fd, NULL, p[1], NULL, 100, 0));
     result("pipe", read(p[0], b, 100));
+    proxy(p);
     return 0;
 }
