@@ -135,7 +135,9 @@ func (s *sender) sent(now int64, t *txSeg) {
 	r := t.rec
 	switch {
 	case r == nil:
-		s.probe.due = false
+		if s.probe.due = false; s.probe.stuck {
+			s.probe.stuck, s.probe.tries = false, 1
+		}
 		return
 	case t.rexmit:
 		s.sentAgain(now, r)

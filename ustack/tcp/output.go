@@ -20,6 +20,7 @@ func (c *Conn) Output(now int64, out Out) {
 	c.snd.train = train{}
 	for t, ok := c.snd.next(now); ok; t, ok = c.snd.next(now) {
 		if !c.sendSegment(now, &t, out) {
+			c.snd.refused(now, &t)
 			return
 		}
 		c.snd.sent(now, &t)

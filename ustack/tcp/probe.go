@@ -8,6 +8,7 @@ type prober struct {
 	due   bool  // one should leave now
 	back  uint8 // doublings of the interval
 	tries uint8 // probes without any answer
+	stuck bool  // no device took what was to leave
 	since int64 // when the window was found closed first
 }
 
@@ -70,22 +71,53 @@ func (s *sender) onProbeTimer(now int64) error {
 		s.mem.Stats.AbortOnTimeout++
 		return ErrTimeout
 	}
-	limit := s.p.Retries2
-	if s.orphan {
-		limit = s.orphanRetries(s.probeWhen() < s.rtoMax())
-	}
-	if int(s.probe.tries) >= limit {
+	if s.probeVain(now) {
 		s.mem.Stats.AbortOnTimeout++
 		return ErrTimeout
 	}
 	s.probe.due = true
-	s.probe.tries++
-	if s.probe.back < 63 && int(s.probe.back) < s.p.Retries2 {
-		s.probe.back++
+	s.probe.tries += min(1, 255-s.probe.tries)
+	at := now + stuckProbe
+	if !s.probe.stuck {
+		if s.probe.back < 63 && int(s.probe.back) < s.p.Retries2 {
+			s.probe.back++
+		}
+		at = now + s.probeWhen()
 	}
-	s.tmr.set(timerProbe, s.clampProbe(now, now+s.probeWhen()))
+	s.tmr.set(timerProbe, s.clampProbe(now, at))
 	s.mem.Stats.WinProbes++
 	return nil
+}
+
+// probeVain says whether there were probes enough. What no device takes is no silence of the peer's: it is not counted, but an orphan, which
+// nobody else would end, gets no more time than its retransmissions would.
+func (s *sender) probeVain(now int64) bool {
+	limit := s.p.Retries2
+	if s.orphan {
+		limit = s.orphanRetries(s.probeWhen() < s.rtoMax())
+	}
+	if s.probe.stuck {
+		return s.orphan && now-s.probe.since >= modelTimeout(limit, s.rtoMin(), s.rtoMax())
+	}
+	return int(s.probe.tries) >= limit
+}
+
+// stuckProbe is how often what no device takes is tried: Linux' TCP_RESOURCE_PROBE_INTERVAL.
+const stuckProbe = 500e6
+
+// refused tells that next's segment did not go out: a ring or the pool has no room. It leaves as soon as there is some; a timer
+// watches meanwhile if nothing else would. A SYN counts as sent, and lost, after a second, so that a connect ends.
+func (s *sender) refused(now int64, t *txSeg) {
+	switch {
+	case s.sb.out > 0 || s.synackOut:
+	case t.syn && now-s.lastSent >= initialRTO:
+		s.sent(now, t)
+	case t.syn:
+		s.tmr.retry = s.lastSent + initialRTO
+	default:
+		s.probe.stuck = true
+		s.armProbe(now)
+	}
 }
 
 // nextProbe is as much of the next segment as the window allows, or a bare probe.

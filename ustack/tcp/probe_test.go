@@ -2,6 +2,7 @@ package tcp
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -144,4 +145,96 @@ func TestZeroWindowWithDataOutNeverGivesUp(t *testing.T) {
 		r.after(10 * ms)
 		r.ackWith(1, wnd(0))
 	}
+}
+
+// What no device takes is tried each half second, as packetdrill's user-timeout-probe.pkt has it of the kernel, and leaves when there is room.
+func TestDeviceThatTakesNothing(t *testing.T) {
+	traces(t, Established, []trace{
+		{name: "TCP_USER_TIMEOUT ends it", script: `
+			setsockopt TCP_USER_TIMEOUT 3000
+			write 24
+			> P. 1:25(24) ack 1
+			+.1 < . 1:1(0) ack 25
+			device full
+			write 24
+			+3.25 write 24
+			+.1 error ETIMEDOUT
+			state CLOSED`},
+		{name: "the time begins with the first attempt of the timer, after one timeout", script: `
+			setsockopt TCP_USER_TIMEOUT 1200
+			device full
+			write 24
+			+1.499 state ESTABLISHED
+			+.001 error ETIMEDOUT`},
+		{name: "a zero window that nobody is asked about", script: `
+			setsockopt TCP_USER_TIMEOUT 1200
+			< . 1:1(0) ack 1 win 0
+			device full
+			write 24
+			+1.499 state ESTABLISHED
+			+.001 error ETIMEDOUT`},
+		{name: "without it nothing ends it, and it leaves as soon as there is room", script: `
+			device full
+			write 24
+			+100 write 24
+			device empty
+			> P. 1:49(48) ack 1
+			< . 1:1(0) ack 49
+			unsent 0`},
+		{name: "an answer of the peer's begins the time anew", script: `
+			setsockopt TCP_USER_TIMEOUT 1200
+			device full
+			write 24
+			+1.4 < . 1:1(0) ack 1
+			+1.4 state ESTABLISHED
+			+.1 error ETIMEDOUT`},
+		{name: "an orphan has the time of eight retransmissions", script: `
+			device full
+			write 24
+			close
+			+102.799 state FIN-WAIT-1
+			+.001 state CLOSED`},
+	})
+}
+
+// The half second is not backed off, and counts as a probe each time.
+func TestStuckProbesDoNotBackOff(t *testing.T) {
+	r := newRig(t)
+	r.run(wayTo[Established])
+	r.full = true
+	_, err := r.c.Write(r.now, [][]byte{make([]byte, 24)}, 0)
+	require.NoError(t, err)
+	r.c.Output(r.now, r)
+	r.advance(300 * time.Millisecond)
+	for n := range uint8(40) {
+		require.Equal(t, prober{due: true, stuck: true, tries: n + 1, since: r.c.snd.probe.since}, r.c.snd.probe)
+		require.Equal(t, r.now+500*ms, r.c.Deadline())
+		r.advance(500 * time.Millisecond)
+	}
+}
+
+// A SYN that no device takes counts as lost after a second: connect(2) ends like one that nobody answers.
+func TestSYNThatNoDeviceTakes(t *testing.T) {
+	r := newRig(t)
+	r.full = true
+	r.dial(nil)
+	r.c.Output(r.now, r)
+	began := r.now
+	for r.c.State() == SynSent {
+		require.NotZero(t, r.c.Deadline())
+		r.now = r.c.Deadline()
+		r.c.OnTimer(r.now, r)
+		require.Less(t, r.now-began, int64(200e9))
+	}
+	require.ErrorIs(t, r.c.TakeError(), ErrTimeout)
+	require.InDelta(t, 132, float64(r.now-began)/1e9, 2)
+
+	r = newRig(t)
+	r.full = true
+	r.dial(nil)
+	r.c.Output(r.now, r)
+	r.advance(500 * time.Millisecond)
+	r.full = false
+	r.c.Output(r.now, r)
+	r.want("S 0:0(0)")
 }
