@@ -21,6 +21,7 @@ type watcher struct {
 	hostile [2]bool             // the packets of that side follow no rule
 	packets int
 	trace   uint64 // hash over time, side and bytes of all packets
+	turn    uint64 // steps that health has looked at
 	iplen   int
 	late    bool // of all flows
 	scarce  bool // segments wait for frames, rings or neighbours: the times of retransmissions tell nothing
@@ -64,6 +65,8 @@ type half struct {
 	tsval   uint32  // the timestamp it sent last
 	tsecr   uint32
 	data    uint32 // segments that carried new data
+	large   int    // bytes of the largest of them in that turn
+	turn    uint64
 	again   backoff
 
 	heardSYN bool
@@ -180,6 +183,7 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		me.nxt = s.end
 		if s.n > 0 {
 			me.data++
+			me.size(v.turn, s.n)
 		}
 	}
 	me.fin = me.fin || s.flags.Any(wire.FIN)
@@ -190,6 +194,27 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		me.tsval, me.tsecr = s.opts.TSVal, s.opts.TSEcr
 	}
 	return s
+}
+
+// size remembers the largest new segment of a turn.
+func (h *half) size(turn uint64, n int) {
+	if h.turn != turn {
+		h.turn, h.large = turn, 0
+	}
+	h.large = max(h.large, n)
+}
+
+// largest is that of the present turn.
+func (v *watcher) largest(side int, local, remote uint16) int {
+	ports := [2]uint16{local, remote}
+	if side == 1 {
+		ports[0], ports[1] = remote, local
+	}
+	f := v.flows[ports]
+	if f == nil || f.half[side].turn != v.turn {
+		return 0
+	}
+	return f.half[side].large
 }
 
 // cookieAgain: an end whose connection is over acknowledges as one that just began: a late ACK brought its cookie once more.
