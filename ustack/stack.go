@@ -137,7 +137,7 @@ func (s *Stack) Host() *tcp.Host { return s.host }
 func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Socket, error) {
 	e := &endpoint{st: s}
 	l := tcp.Listen(s.host, tcp.Flow{Local: local}, backlog)
-	e.InitListener(e, l, !local.Addr().Unmap().Is4())
+	e.InitListener(e, l, local.Addr().Is6()) // ::ffff:a.b.c.d, too, is a socket of AF_INET6
 	s.lists.add(e, local)
 	e.arm()
 	return &e.Socket, nil

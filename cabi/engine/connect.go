@@ -128,8 +128,11 @@ func (t *target) bound() (netip.AddrPort, error) {
 		return netip.AddrPort{}, fmt.Errorf("address of the socket: %w", err)
 	}
 	local, six := addrPort(sa)
-	if six != t.six && plain(t.remote).Addr().Is6() {
-		return local, unix.EAFNOSUPPORT
+	if six != t.six { // the kernel words it best
+		return local, fmt.Errorf("%w: %v: the socket is of another family", errRefused, t.remote)
+	}
+	if only, _ := unix.GetsockoptInt(t.kfd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); six && only != 0 && plain(t.remote).Addr().Is4() {
+		return local, fmt.Errorf("%w: %v: IPV6_V6ONLY", errRefused, t.remote)
 	}
 	return local, nil
 }

@@ -73,7 +73,13 @@ var moving = slices.DeleteFunc(slices.Clone(inherited), func(o option) bool {
 
 // copyMoving gives s the options of the connection that kernel socket kfd was.
 func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
-	set := func(level, name int, val []byte) { _ = s.SetOption(now, level, name, val) }
+	set := func(level, name int, val []byte) {
+		if level == unix.IPPROTO_IPV6 && name == unix.IPV6_V6ONLY { // a program could not set it any more
+			s.IP().V6Only = val[0] != 0
+			return
+		}
+		_ = s.SetOption(now, level, name, val)
+	}
 	family := unix.AF_INET
 	if s.V6() {
 		family = unix.AF_INET6

@@ -27,6 +27,7 @@ const (
 	ipMinTTL      = 21
 	ipProtocol    = 52
 
+	ipv6AddrForm    = 1
 	ipv6Hops        = 16
 	ipv6MTUDiscover = 23
 	ipv6MTU         = 24
@@ -58,6 +59,8 @@ func (s *Socket) SetOption(now int64, level, name int, val []byte) error {
 	err := tcp.ErrNoProtoOpt
 	switch {
 	case level == solIPv6 && !s.v6:
+	case level == solIPv6 && name == ipv6Only && s.conn != nil:
+		return tcp.ErrInval // once there is a port it is too late
 	case level == solIP || level == solIPv6 || level == solSocket && name == soPriority:
 		return s.ip.set(level, name, val)
 	case s.conn != nil:
@@ -87,6 +90,12 @@ func (s *Socket) Option(now int64, level, name int, out []byte) (int, error) {
 	}
 	if level == solIPv6 && !s.v6 {
 		return 0, tcp.ErrNoProtoOpt // the kernel's refusal is the placeholder's to tell
+	}
+	if level == solIPv6 && name == ipv6AddrForm {
+		if s.State() != tcp.Established {
+			return 0, tcp.ErrNotConn
+		}
+		return put(out, 10), nil // AF_INET6; to set it is the kernel's
 	}
 	if v, ok := s.ip.get(level, name); ok {
 		if level == solIP && len(out) > 0 && len(out) < 4 && v >= 0 && v <= 255 { // do_ip_getsockopt gives one byte

@@ -77,12 +77,12 @@ static inline int listener(int family, int *port)
 }
 
 // peer_socket makes a socket for the other end: in a namespace of its own if the test has one.
-static inline int peer_socket(void)
+static inline int peer_socket_of(int family)
 {
     const char *ns = getenv("SLT_PEER_NS");
     int here = ns ? open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC) : -1, there = ns ? open(ns, O_RDONLY | O_CLOEXEC) : -1;
     must(!ns || setns(there, CLONE_NEWNET) == 0, "setns");
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(family, SOCK_STREAM, 0);
     must(fd >= 0, "socket");
     if (ns) {
         must(setns(here, CLONE_NEWNET) == 0, "setns back");
@@ -92,6 +92,8 @@ static inline int peer_socket(void)
     }
     return fd;
 }
+
+static inline int peer_socket(void) { return peer_socket_of(AF_INET); }
 
 // dial_to connects to the listener; the stand-in serves it SLT_OFFSET higher.
 static inline int dial_to(int fd, int port)
