@@ -114,8 +114,9 @@ sim-report: ## Measure congestion control at a bottleneck and draw it: build/sim
 	cd tests/sim/plot && go run . $(CURDIR)/$(BUILD)/sim-report
 
 ONLY ?= .
-mutants: ## Plant mistakes in the stack, and say which test notices each (ONLY=regular expression)
-	go run ./tests/mutants -only '$(ONLY)'
+SLICE ?= 1/1
+mutants: ## Plant mistakes in the stack, and say which test notices each (ONLY=regular expression, SLICE=2/5)
+	go run ./tests/mutants -only '$(ONLY)' -slice $(SLICE)
 
 .PHONY: packetdrill-test packetdrill-suite
 packetdrill-test: packetdrill ## Run our packetdrill scripts against our stack and the kernel (PACKETDRILL names the program)

@@ -40,6 +40,26 @@ func TestEveryMutantAppliesAndCompiles(t *testing.T) {
 	}
 }
 
+// TestSlices: each mutant is in one slice.
+func TestSlices(t *testing.T) {
+	list, err := parse(text)
+	require.NoError(t, err)
+	seen := map[*mutant]bool{}
+	for _, s := range []string{"1/3", "2/3", "3/3"} {
+		some, err := part(list, s)
+		require.NoError(t, err)
+		for _, m := range some {
+			require.False(t, seen[m], "%s is in two", m.name)
+			seen[m] = true
+		}
+	}
+	require.Len(t, seen, len(list))
+	for _, bad := range []string{"", "1", "0/3", "4/3", "a/b"} {
+		_, err := part(list, bad)
+		require.Error(t, err, bad)
+	}
+}
+
 // TestDispatcher: the function that chooses keeps receiver, parameters and results, with names where they have none.
 func TestDispatcher(t *testing.T) {
 	src := []byte("package p\n\nfunc (*T) f(_ int, _ string, rest ...byte) (n int, err error) { return 1, nil }\n\nfunc g(a, b int) {}\n")

@@ -18,6 +18,7 @@ import (
 
 var (
 	only     = flag.String("only", "", "regular expression of the mutants to run, all if empty")
+	slice    = flag.String("slice", "1/1", "which part of the list to run: 2/5 is the second of five, each with mutants from all over the list")
 	by       = flag.String("by", "ustack/tcp,ustack,ustack/usock,tests/sim", "packages whose tests run, in that order")
 	jobs     = flag.Int("j", 2, "mutants at a time")
 	patience = flag.Duration("timeout", 2*time.Minute, "of one package's tests; a mistake that makes them hang is noticed, too")
@@ -43,6 +44,9 @@ func run() error {
 		return err
 	}
 	list = slices.DeleteFunc(list, func(m *mutant) bool { return !match.MatchString(m.name) })
+	if list, err = part(list, *slice); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "mutants")
 	if err != nil {
 		return err
@@ -63,6 +67,18 @@ func run() error {
 	}
 	r.all()
 	return r.summary()
+}
+
+// part is every n-th of the list from the i-th on, for "i/n".
+func part(list []*mutant, slice string) (some []*mutant, err error) {
+	var i, n int
+	if got, err := fmt.Sscanf(slice, "%d/%d", &i, &n); got != 2 || err != nil || i < 1 || i > n {
+		return nil, fmt.Errorf("slice %q: want 1/5 to 5/5", slice)
+	}
+	for at := i - 1; at < len(list); at += n {
+		some = append(some, list[at])
+	}
+	return some, nil
 }
 
 // all runs the list, some at a time.
