@@ -33,6 +33,7 @@ func drill_start(flags *C.char) {
 		os.Exit(1)
 	}
 	conf.Settings = engine.ReadParams
+	conf.Refuses = refuses
 	conf.Clock = func(now int64) { C.drill_clock(C.longlong(now)) }
 	conf.FD = func() int { return int(C.drill_fd()) }
 	m := machine.New(conf)

@@ -27,6 +27,8 @@ type Config struct {
 
 	// Settings is called before each call for what the script may have changed meanwhile; nil: nothing can.
 	Settings func() *tcp.Params
+	// Refuses tells whether the device takes nothing at present; nil: it always takes all.
+	Refuses func() bool
 	// Clock is told the time (ns) whenever it changes; may be nil.
 	Clock func(now int64)
 	// FD makes a descriptor number; nil: they count from 3.

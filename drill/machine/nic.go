@@ -46,6 +46,9 @@ func (n *nic) Poll(ev []efvi.Event) int {
 }
 
 func (n *nic) Send(frame, off, size uint32) bool {
+	if r := n.m.conf.Refuses; r != nil && r() {
+		return false
+	}
 	n.tx = append(n.tx, efvi.Event{Kind: efvi.EventTX, Frame: frame, Off: off, Len: size})
 	return true
 }

@@ -141,7 +141,7 @@ func (s *sender) setPeerWindow(seq Seq, wnd uint32) {
 func (s *sender) drop() {
 	s.q.drop(s.mem)
 	s.sb = scoreboard{high: s.nxt}
-	s.tmr, s.probe = sendTimer{}, prober{}
+	s.tmr, s.probe = sendTimer{}, prober{tries: s.probe.tries} // TCP_INFO tells of them still
 	s.pace.next, s.pace.wake = 0, 0
 	s.tlp = tlp{}
 	s.una, s.nxt = s.end, s.end
