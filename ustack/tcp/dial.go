@@ -20,7 +20,11 @@ func newDial(now int64, h *Host, f Flow, p Path, o *Options) *Conn {
 	prm := h.Params
 	c.setWants(prm.Timestamps, prm.SACK, prm.WindowScaling, prm.ECN == 1)
 	c.initWindow()
-	c.start(now, h.isn(now, &f), h.tsOffset(&f))
+	iss := h.isn(now, &f)
+	if n, ok := h.Waits.reuse(now, &f); ok {
+		iss = n
+	}
+	c.start(now, iss, h.tsOffset(&f))
 	c.snd.active = true
 	h.MIB.ActiveOpens++
 	return c

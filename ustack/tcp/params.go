@@ -28,6 +28,8 @@ type Params struct {
 	AbortOverflow  bool // abort_on_overflow
 	MaxTWBuckets   int  // max_tw_buckets
 	TWReuse        int  // tw_reuse
+	RFC1337        bool // rfc1337: resets do not end TIME-WAIT
+	SYNLinear      int  // syn_linear_timeouts: that many repetitions of a SYN are not backed off
 	ChallengeLimit int  // challenge_ack_limit per second
 
 	Timestamps     bool   // timestamps
@@ -55,6 +57,8 @@ type Params struct {
 	ModerateRcvbuf bool   // moderate_rcvbuf
 	AdvWinScale    int    // adv_win_scale
 
+	TWReuseDelay time.Duration // tw_reuse_delay
+
 	ProbeInterval time.Duration // probe_interval: then the search begins anew
 
 	MTUExpires, MTUExpires6 time.Duration // route/mtu_expires: how long "too big" is believed
@@ -75,7 +79,7 @@ func DefaultParams() *Params {
 		RmemMax: 4194304, WmemMax: 4194304,
 		SYNRetries: 6, SYNACKRetries: 5, Retries1: 3, Retries2: 15, MaxOrphans: 131072,
 		KeepIdle: 2 * time.Hour, KeepIntvl: 75 * time.Second, KeepProbes: 9, FinTimeout: 60 * time.Second,
-		MaxSYNBacklog: 1024, Somaxconn: 4096, SYNCookies: 1, MaxTWBuckets: 65536, TWReuse: 2, ChallengeLimit: 1<<31 - 1,
+		MaxSYNBacklog: 1024, Somaxconn: 4096, SYNCookies: 1, MaxTWBuckets: 65536, TWReuse: 2, TWReuseDelay: time.Second, SYNLinear: 4, ChallengeLimit: 1<<31 - 1,
 		Timestamps: true, SACK: true, DSACK: true, WindowScaling: true, ECN: 2, ECNFallback: true,
 		Congestion: "cubic", SlowStartIdle: true,
 		FRTO: true, Recovery: 1, EarlyRetrans: 3, Reordering: 3, MaxReordering: 300, LimitNotsent: 1<<32 - 1, MinTSOSegs: 2,

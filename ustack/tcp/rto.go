@@ -158,14 +158,12 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 		s.blackHole(now)
 	}
 	// Linux 6.18: the first four SYNs of an active open are a second apart (tcp_syn_linear_timeouts).
-	if !(s.synOut && s.active && s.tmr.retries <= synLinear) && s.rtt.back < 63 {
+	if !(s.synOut && s.active && int(s.tmr.retries) <= s.p.SYNLinear) && s.rtt.back < 63 {
 		s.rtt.back++
 	}
 	s.tmr.set(timerRTO, s.clampUserTime(now, now+s.rto()))
 	return nil, doubt
 }
-
-const synLinear = 4
 
 // gaveUp says whether retransmitting has gone on for too long: "R2 [...] SHOULD correspond to at least 100 seconds"
 // RFC 9293 §3.8.3; Linux counts the time that tcp_retries2 doublings of 200 ms would take.
@@ -180,7 +178,7 @@ func (s *sender) gaveUp(now int64, zeroWindow bool) bool {
 			return true
 		}
 		if s.active {
-			n += synLinear
+			n += s.p.SYNLinear
 		}
 		return int(s.tmr.retries) >= n
 	case zeroWindow: // a peer that answers: "MUST allow the connection to stay open" RFC 9293 §3.8.6.1

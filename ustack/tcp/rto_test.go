@@ -79,6 +79,22 @@ func TestSYNTimeouts(t *testing.T) {
 }
 
 // TCP_SYNCNT 1: three seconds, though three SYNs leave meanwhile (tried on Linux 6.18).
+// tcp_syn_linear_timeouts: how many repetitions come before the backoff.
+func TestLinearSYNTimeouts(t *testing.T) {
+	for linear, want := range map[int]time.Duration{0: 7 * time.Second, 1: 4 * time.Second, 4: 3 * time.Second} {
+		r := newRig(t, func(p *Params) { p.SYNLinear = linear })
+		r.dial(nil)
+		r.want("S 0:0(0)")
+		began := r.now
+		for range 3 {
+			r.now = r.c.Deadline()
+			r.c.OnTimer(r.now, r)
+			r.want("S 0:0(0)")
+		}
+		require.Equal(t, want, time.Duration(r.now-began), "%d", linear)
+	}
+}
+
 func TestSYNTimeoutsAreCountedByTime(t *testing.T) {
 	r := newSendRig(t, 1000)
 	r.s.init(r.now, r.p, r.mem, rigISS, 1000)

@@ -343,7 +343,7 @@ func TestTimeWaitTraces(t *testing.T) {
 			< S 100:100(0) win 1000 <mss 1460>
 			> S. 65539:65539(0) ack 101
 			state SYN-RECEIVED
-			count TWRecycled 1`},
+			count TWRecycled 0`},
 		{name: "an older SYN is answered with an ACK", script: `
 			< S -100:-100(0) win 1000 <mss 1460>
 			> . 2:2(0) ack 2

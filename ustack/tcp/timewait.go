@@ -205,7 +205,7 @@ func (t *TimeWaits) timeWait(now int64, i int32, s *Segment, old, listening bool
 	rst, syn, ack := s.Flags.Any(wire.RST), s.Flags.Any(wire.SYN), s.Flags.Any(wire.ACK)
 	switch {
 	case !old && s.Seq == r.rcvNxt && (s.len() == 0 || rst):
-		if rst { // the assassination of RFC 1337, which Linux lets happen
+		if rst && !t.h.Params.RFC1337 { // the assassination of RFC 1337 §2; §3 (F1) is to ignore resets here
 			t.remove(i)
 			return Handled, 0
 		}
@@ -216,10 +216,9 @@ func (t *TimeWaits) timeWait(now int64, i int32, s *Segment, old, listening bool
 		// request (creating a connection in the SYN-RECEIVED state)" RFC 6191 §2. "assigns its initial sequence number
 		// for the new connection to be larger than the largest sequence number it used on the previous connection
 		// incarnation" RFC 1122 §4.2.2.13
-		isn := r.sndNxt.Add(65535 + 2)
-		t.h.MIB.TWRecycled++
+		isn := r.nextISN()
 		t.remove(i)
-		return NewSYN, max(isn, 1)
+		return NewSYN, isn
 	case !rst:
 		if old {
 			t.h.MIB.PAWSTimewait++

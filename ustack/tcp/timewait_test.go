@@ -97,6 +97,31 @@ func TestTimeWaitReuse(t *testing.T) {
 	require.True(t, r.h.Waits.Busy(r.now, &r.flow), "without timestamps old segments cannot be told")
 }
 
+// tcp_tw_reuse: the next connection of the flow begins beyond all numbers of the old one, which is forgotten.
+func TestReuseBeginsBeyondTheOldNumbers(t *testing.T) {
+	r := timeWait(t, withTS, func(p *Params) { p.TWReuse, p.TWReuseDelay = 1, 5*time.Second })
+	r.now += 4e9
+	require.True(t, r.h.Waits.Busy(r.now, &r.flow), "tcp_tw_reuse_delay")
+	r.now += 2e9
+	old := r.h.Waits.recs[r.h.Waits.index[r.flow]].sndNxt
+	c := Dial(r.now, r.h, r.flow, Path{1500}, nil)
+	require.Equal(t, old.Add(65537), c.snd.iss)
+	require.Zero(t, r.h.Waits.Len())
+	require.EqualValues(t, 1, r.h.MIB.TWRecycled)
+}
+
+// RFC 1337 §3, fix F1: with tcp_rfc1337 resets are ignored in TIME-WAIT, and it begins anew as for any segment.
+func TestTimeWaitIsNotAssassinated(t *testing.T) {
+	r := timeWait(t, func(p *Params) { p.RFC1337 = true })
+	r.advance(59 * time.Second)
+	r.send("R 2:2(0)")
+	r.wantIdle()
+	r.advance(59 * time.Second)
+	require.Equal(t, 1, r.h.Waits.Len())
+	r.advance(2 * time.Second)
+	require.Zero(t, r.h.Waits.Len())
+}
+
 func TestTimeWaitReset(t *testing.T) {
 	r := timeWait(t)
 	r.send("R 500:500(0)")
