@@ -52,7 +52,7 @@ func (d *PD) Close() error {
 	return errors.Join(afxdp.UnmapMemory(d.Memory), d.file.Close())
 }
 
-// Port is a device of which the packets that a filter chooses are ours.
+// Port is a VI set: a device of which the packets that a filter chooses are ours.
 type Port struct {
 	Device   afxdp.Device
 	VIs      []*afxdp.VI // by receive queue

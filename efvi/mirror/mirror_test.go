@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/efvi/loop"
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
 func ring(t testing.TB, size, snap int) (*Writer, *Reader) {
@@ -39,7 +40,7 @@ func TestPacketsComeOutAsTheyWentIn(t *testing.T) {
 			b[j] = byte(rnd.Uint32())
 		}
 		before := r.Dropped()
-		w.Put(int64(i), Inbound, 3, 1, b)
+		w.Put(int64(i), watch.Inbound, 3, 1, b)
 		if r.Dropped() > before {
 			dropped++
 		} else {
@@ -70,14 +71,14 @@ func TestPacketsComeOutAsTheyWentIn(t *testing.T) {
 
 func TestLongPacketsAreCut(t *testing.T) {
 	w, r := ring(t, 1<<16, 60)
-	w.Put(7, Outbound, 1, 0, make([]byte, 1500))
+	w.Put(7, watch.Outbound, 1, 0, make([]byte, 1500))
 	var p Packet
 	ok, err := r.Next(&p)
 	require.NoError(t, err)
 	require.True(t, ok)
 	require.Len(t, p.Data, 60)
 	require.Equal(t, 1500, p.Wire)
-	require.EqualValues(t, Outbound, p.Direction)
+	require.EqualValues(t, watch.Outbound, p.Direction)
 	require.EqualValues(t, 7, p.Time)
 }
 
@@ -120,31 +121,8 @@ func TestTheVIShowsBothDirections(t *testing.T) {
 		require.Equal(t, want, string(p.Data))
 		require.EqualValues(t, 9, p.Ifindex)
 	}
-	require.Zero(t, testing.AllocsPerRun(100, func() { w.Put(1, Inbound, 1, 1, am.Frame(0)[:1500]) }))
+	require.Zero(t, testing.AllocsPerRun(100, func() { w.Put(1, watch.Inbound, 1, 1, am.Frame(0)[:1500]) }))
 	require.EqualValues(t, magic, binary.NativeEndian.Uint32(w.mem))
-}
-
-// A sum that is left to the device is whole in what is shown.
-func TestSumsAreFinished(t *testing.T) {
-	for n := 20; n < 64; n++ {
-		p := make([]byte, 14+n)
-		for i := range p {
-			p[i] = byte(i*i + n)
-		}
-		p[30], p[31] = 0x12, 0x34 // the folded sum of a pseudo header
-		finish(p, 14, 30)
-		sum := uint32(0x1234)
-		for i := 14; i < len(p); i += 2 {
-			sum += uint32(p[i]) << 8
-			if i+1 < len(p) {
-				sum += uint32(p[i+1])
-			}
-		}
-		for sum > 0xffff {
-			sum = sum>>16 + sum&0xffff
-		}
-		require.EqualValues(t, 0xffff, sum, "a receiver finds nothing wrong")
-	}
 }
 
 // bursting takes bursts, and says no to every second one.

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
 // The ring's memory: a page with the header, then data whose size is a power of two.
@@ -42,16 +44,10 @@ type header struct {
 	dropped        atomic.Uint64
 }
 
-// Direction of a packet, as in pcapng's epb_flags.
-const (
-	Inbound  = 1
-	Outbound = 2
-)
-
 // Packet is one record. Data is valid until the next call to the Reader.
 type Packet struct {
 	Time      int64 // ns since 1970
-	Direction uint32
+	Direction watch.Direction
 	Ifindex   uint32
 	Queue     uint32
 	Wire      int // length on the wire
@@ -69,7 +65,7 @@ type Writer struct {
 }
 
 // Put writes a packet down, or counts it as dropped.
-func (w *Writer) Put(now int64, direction, ifindex, queue uint32, p []byte) {
+func (w *Writer) Put(now int64, dir watch.Direction, ifindex, queue uint32, p []byte) {
 	keep := min(len(p), w.snap)
 	n := uint64(recordHead+keep+7) &^ 7
 	at := w.head & uint64(len(w.data)-1)
@@ -97,7 +93,7 @@ func (w *Writer) Put(now int64, direction, ifindex, queue uint32, p []byte) {
 	le.PutUint32(b, uint32(n))
 	le.PutUint32(b[4:], uint32(keep))
 	le.PutUint32(b[8:], uint32(len(p)))
-	le.PutUint32(b[12:], direction)
+	le.PutUint32(b[12:], uint32(dir))
 	le.PutUint64(b[16:], uint64(now))
 	le.PutUint32(b[24:], ifindex)
 	le.PutUint32(b[28:], queue)
@@ -152,7 +148,7 @@ func (r *Reader) parse(p *Packet) error {
 	if uint64(keep) > uint64(len(b)-recordHead) {
 		return errCorrupt
 	}
-	*p = Packet{Time: int64(ne.Uint64(b[16:])), Direction: ne.Uint32(b[12:]), Ifindex: ne.Uint32(b[24:]), Queue: ne.Uint32(b[28:]),
+	*p = Packet{Time: int64(ne.Uint64(b[16:])), Direction: watch.Direction(ne.Uint32(b[12:])), Ifindex: ne.Uint32(b[24:]), Queue: ne.Uint32(b[28:]),
 		Wire: int(ne.Uint32(b[8:])), Data: b[recordHead : recordHead+keep]}
 	return nil
 }

@@ -1,124 +1,24 @@
 package mirror
 
-import "github.com/sluice-net/sluice/efvi"
-
-// VI is a VI that is being looked at. It takes the place of the one it wraps only while somebody looks, so that it costs nothing else.
-type VI struct {
-	efvi.VI
-	mem            efvi.Memory
-	to             []*Writer
-	clock          func() int64
-	ifindex, queue uint32
-	whole          []byte // a packet whose sum the device is to finish, with the sum
-	in             efvi.Whole
-}
-
-var (
-	_ efvi.VI      = (*VI)(nil)
-	_ efvi.Summer  = (*VI)(nil)
-	_ efvi.Burster = (*VI)(nil)
-
-	_ efvi.Gatherer = (*VI)(nil)
+import (
+	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
-// Wrap shows the packets of vi, whose frames lie in mem, to all of to. clock tells the time in nanoseconds since 1970: packets that came
-// in with one call of Poll share a time.
-func Wrap(vi efvi.VI, mem efvi.Memory, to []*Writer, clock func() int64) *VI {
+// sink is all who look at one VI.
+type sink struct {
+	to             []*Writer
+	ifindex, queue uint32
+}
+
+func (s *sink) Packet(now int64, dir watch.Direction, frame []byte) {
+	for _, w := range s.to {
+		w.Put(now, dir, s.ifindex, s.queue, frame)
+	}
+}
+
+// Wrap shows the packets of vi, whose frames lie in mem, to all of to; see watch.Wrap.
+func Wrap(vi efvi.VI, mem efvi.Memory, to []*Writer, clock func() int64) *watch.VI {
 	i := vi.Info()
-	return &VI{VI: vi, mem: mem, to: to, clock: clock, ifindex: uint32(i.Ifindex), queue: uint32(i.Queue)}
-}
-
-// Poll shows the packets received.
-func (v *VI) Poll(ev []efvi.Event) int {
-	n := v.VI.Poll(ev)
-	var now int64
-	for _, e := range ev[:n] {
-		p := v.in.Add(v.mem, e)
-		if p == nil {
-			continue
-		}
-		if now == 0 {
-			now = v.clock()
-		}
-		for _, w := range v.to {
-			w.Put(now, Inbound, v.ifindex, v.queue, p)
-		}
-	}
-	return n
-}
-
-// Send shows a packet when it is queued.
-func (v *VI) Send(frame, off, n uint32) bool {
-	if !v.VI.Send(frame, off, n) {
-		return false
-	}
-	v.sent(v.mem.Frame(frame)[off : off+n])
-	return true
-}
-
-// SendSum shows the packet with the sum that its device will finish; the wrapped VI must be an efvi.Summer.
-func (v *VI) SendSum(frame, off, n uint32, start, field uint16) bool {
-	if !v.VI.(efvi.Summer).SendSum(frame, off, n, start, field) {
-		return false
-	}
-	v.whole = append(v.whole[:0], v.mem.Frame(frame)[off:off+n]...)
-	finish(v.whole, int(start), int(start)+int(field))
-	v.sent(v.whole)
-	return true
-}
-
-// Gather shows the packet as Send and SendSum do; the wrapped VI must be an efvi.Gatherer.
-func (v *VI) Gather(parts []efvi.Part, start, field uint16) bool {
-	if !v.VI.(efvi.Gatherer).Gather(parts, start, field) {
-		return false
-	}
-	v.whole = v.whole[:0]
-	for _, p := range parts {
-		v.whole = append(v.whole, v.mem.Frame(p.Frame)[p.Off:p.Off+p.N]...)
-	}
-	if field > 0 {
-		finish(v.whole, int(start), int(start)+int(field))
-	}
-	v.sent(v.whole)
-	return true
-}
-
-// tcpChecksum is where the field lies in a TCP header.
-const tcpChecksum = 16
-
-// Burst shows the run in one piece, as tcpdump sees what the kernel leaves to segmentation offload. Only a VI whose Info has a MaxBurst is asked.
-func (v *VI) Burst(b *efvi.Burst) bool {
-	if !v.VI.(efvi.Burster).Burst(b) {
-		return false
-	}
-	v.whole = append(v.whole[:0], b.Head...)
-	for _, p := range b.Payload {
-		v.whole = append(v.whole, p...)
-	}
-	finish(v.whole, b.TCP, b.TCP+tcpChecksum)
-	v.sent(v.whole)
-	return true
-}
-
-func (v *VI) sent(p []byte) {
-	now := v.clock()
-	for _, w := range v.to {
-		w.Put(now, Outbound, v.ifindex, v.queue, p)
-	}
-}
-
-// finish is the Internet checksum (RFC 1071) of what lies from start on, in the field that holds the pseudo header's.
-func finish(p []byte, start, at int) {
-	sum := uint64(0)
-	b := p[start:]
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint64(b[0])<<8 | uint64(b[1])
-	}
-	if len(b) > 0 {
-		sum += uint64(b[0]) << 8
-	}
-	for sum > 0xffff {
-		sum = sum>>16 + sum&0xffff
-	}
-	p[at], p[at+1] = ^byte(sum>>8), ^byte(sum)
+	return watch.Wrap(vi, mem, &sink{to, uint32(i.Ifindex), uint32(i.Queue)}, clock)
 }

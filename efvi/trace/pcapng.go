@@ -4,14 +4,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-)
 
-// Direction is the direction of a packet, as in the epb_flags option.
-type Direction uint32
-
-const (
-	Inbound  Direction = 1
-	Outbound Direction = 2
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
 // The blocks of draft-ietf-opsawg-pcapng, each of them
@@ -75,10 +69,10 @@ func (x *Writer) AddInterface(device string) uint32 {
 }
 
 // Packet notes one packet of the first interface; now is in nanoseconds since 1970.
-func (x *Writer) Packet(now int64, d Direction, b []byte) { x.Note(0, now, d, len(b), b, "") }
+func (x *Writer) Packet(now int64, d watch.Direction, b []byte) { x.Note(0, now, d, len(b), b, "") }
 
 // Note notes a packet of an interface, of which b may be the beginning only: it was wire bytes long. The comment may be empty.
-func (x *Writer) Note(iface uint32, now int64, d Direction, wire int, b []byte, comment string) {
+func (x *Writer) Note(iface uint32, now int64, d watch.Direction, wire int, b []byte, comment string) {
 	if x.err != nil {
 		return
 	}

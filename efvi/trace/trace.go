@@ -5,15 +5,13 @@ import (
 	"io"
 
 	"github.com/sluice-net/sluice/efvi"
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
 // VI is a VI whose packets are written down.
 type VI struct {
-	efvi.VI
-	mem   efvi.Memory
-	out   *Writer
-	clock func() int64
-	in    efvi.Whole
+	*watch.VI
+	out *Writer
 }
 
 var _ efvi.VI = (*VI)(nil)
@@ -22,40 +20,21 @@ var _ efvi.VI = (*VI)(nil)
 // 1970. Writing happens within Poll and Flush, one call a batch; after the first error nothing
 // more is written, and the packets flow on (see Err).
 func New(vi efvi.VI, mem efvi.Memory, w io.Writer, clock func() int64) *VI {
-	return &VI{VI: vi, mem: mem, out: NewWriter(w, vi.Info().Device), clock: clock}
+	out := NewWriter(w, vi.Info().Device)
+	return &VI{watch.Wrap(vi, mem, out, clock), out}
 }
 
 // Err is the error that ended the writing, if any.
 func (v *VI) Err() error { return v.out.Err() }
 
-// Poll notes the packets received.
+// Poll writes the packets received.
 func (v *VI) Poll(ev []efvi.Event) int {
 	n := v.VI.Poll(ev)
-	var now int64
-	for _, e := range ev[:n] {
-		p := v.in.Add(v.mem, e)
-		if p == nil {
-			continue
-		}
-		if now == 0 {
-			now = v.clock()
-		}
-		v.out.Packet(now, Inbound, p)
-	}
 	v.out.Flush()
 	return n
 }
 
-// Send notes a packet at the time it is queued.
-func (v *VI) Send(frame, off, n uint32) bool {
-	if !v.VI.Send(frame, off, n) {
-		return false
-	}
-	v.out.Packet(v.clock(), Outbound, v.mem.Frame(frame)[off:off+n])
-	return true
-}
-
-// Flush writes what was noted.
+// Flush writes the packets that were queued.
 func (v *VI) Flush() error {
 	v.out.Flush()
 	return v.VI.Flush()

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/efvi/loop"
+	"github.com/sluice-net/sluice/efvi/watch"
 )
 
 func memory() efvi.Memory { return efvi.Memory{Bytes: make([]byte, 4*efvi.FrameSize)} }
@@ -52,8 +53,8 @@ func TestBothDirectionsAreWritten(t *testing.T) {
 	require.Contains(t, string(bodies[1]), "veth0")
 	for i, want := range []struct {
 		data string
-		dir  Direction
-	}{{"out", Outbound}, {"inbox", Inbound}} {
+		dir  watch.Direction
+	}{{"out", watch.Outbound}, {"inbox", watch.Inbound}} {
 		body := bodies[2+i]
 		high, low := binary.LittleEndian.Uint32(body[4:]), binary.LittleEndian.Uint32(body[8:])
 		require.EqualValues(t, at, uint64(high)<<32|uint64(low))
@@ -85,7 +86,7 @@ func TestNothingIsAllocatedPerPacket(t *testing.T) {
 	x := NewWriter(io.Discard, "veth0")
 	b := make([]byte, 1500)
 	require.Zero(t, testing.AllocsPerRun(1000, func() {
-		x.Packet(1, Inbound, b)
+		x.Packet(1, watch.Inbound, b)
 		x.Flush()
 	}))
 }

@@ -120,7 +120,7 @@ func (c *Capture) look() int {
 	sort.SliceStable(c.batch, func(i, j int) bool { return c.batch[i].Time < c.batch[j].Time })
 	for i := range c.batch {
 		p := &c.batch[i]
-		c.out.Note(c.iface(p.Ifindex, p.Queue), p.Time, trace.Direction(p.Direction), p.Wire, c.store[p.at:p.at+p.size], p.from)
+		c.out.Note(c.iface(p.Ifindex, p.Queue), p.Time, p.Direction, p.Wire, c.store[p.at:p.at+p.size], p.from)
 	}
 	c.out.Flush()
 	c.Packets += uint64(len(c.batch))
