@@ -46,6 +46,8 @@ type backend interface {
 	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
 	PortRange(ns int) (lo, hi int, err error)
 	SendSYN(ns int, tuples []steer.Tuple) error
+	// Loop has the kernel receive an IP packet, to an address of its own.
+	Loop(ns int, packet []byte, to netip.Addr) error
 	// Listening tells whether the kernel listens at a connection's local end.
 	Listening(ns int, local netip.AddrPort) bool
 	// Listeners lists the cookies of the TCP sockets that listen.

@@ -42,6 +42,8 @@ type client struct {
 	collect   *[]offer // where offers go while a grant is being made
 	orphans   int      // waiting for it to take
 	rescues   map[steer.Tuple]bool
+	syns      int // given to the kernel since synsSince
+	synsSince time.Time
 	looks     bool                // is a tool's: asked for a mirror
 	refused   map[proto.Op]string // why, of the last request of a kind
 }

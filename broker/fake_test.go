@@ -33,6 +33,7 @@ type fakeKernel struct {
 	openErr  map[string]error
 	attach   error
 	syns     []steer.Tuple
+	looped   []string // packets
 	attached int
 	nic      *fakenic.NIC // what answers ethtool requests, for Hide
 	lo, hi   int
@@ -91,6 +92,11 @@ func (f *fakeKernel) SendSYN(_ int, t []steer.Tuple) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.syns = append(f.syns, t...)
+	return nil
+}
+
+func (f *fakeKernel) Loop(_ int, packet []byte, to netip.Addr) error {
+	f.set(func() { f.looped = append(f.looped, string(packet)) })
 	return nil
 }
 

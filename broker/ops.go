@@ -22,6 +22,7 @@ func init() {
 		proto.OpOrphan:     opOrphan,
 		proto.OpWant:       opWant,
 		proto.OpStray:      opStray,
+		proto.OpSYN:        opSYN,
 		proto.OpAdopt:      opAdopt,
 		proto.OpStatus:     opStatus,
 		proto.OpInspect:    opInspect,

@@ -76,6 +76,8 @@ func TestWhatIsNoRequest(t *testing.T) {
 		{proto.OpOrphan, proto.Orphan{Cookie: 4, Kernel: true}, "needs one socket"},
 		{proto.OpWant, proto.Want{Pid: 1}, "is no client here"},
 		{proto.OpStray, proto.Stray{}, "both ends"},
+		{proto.OpSYN, proto.SYN{}, "is no SYN"},
+		{proto.OpSYN, proto.SYN{Packet: synIPv4(anyTuple)}, "no listener"},
 		{proto.OpAdopt, proto.Adopt{VIs: make([]proto.VI, 3)}, "do not fit"},
 	} {
 		_, err := e.c.Call(c.op, c.body, nil, nil, patience)

@@ -214,6 +214,10 @@ func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
 		s.ip.Counters.OutNoRoutes++
 		return
 	}
+	if s.portFor(hop.Ifindex, p) == nil {
+		s.astray(seg)
+		return
+	}
 	c := l.Listener().Input(s.now, f, seg, tcp.Path{MTU: hop.MTU}, isn, s)
 	s.activate(l)
 	if c == nil {

@@ -48,6 +48,9 @@ type Registry interface {
 	Changed(now int64, s *usock.Socket, was, is tcp.Condition)
 	// Stray asks, before a segment of an unknown flow is answered with a reset, whether the flow belongs to another stack.
 	Stray(f *tcp.Flow) bool
+	// Astray: this SYN, an IP packet that is good until the call returns, came to a listener, and the way back to its sender is by a device
+	// that the stack does not have.
+	Astray(syn []byte)
 }
 
 // Counters are what the stack counted, in the kernel's terms where the kernel has one.

@@ -140,6 +140,12 @@ type Owned struct {
 	Free bool `json:"free,omitempty"`
 }
 
+// SYN gives the kernel a SYN that came to a listener of the program's: the way back to its sender is by a device that the program does not
+// have. Packet is the whole IP packet, without data, its checksums finished.
+type SYN struct {
+	Packet []byte `json:"packet"`
+}
+
 // Adopt presents a lease to a new broker. Descriptors: umem, state, one for each VI, one for each listener, one for each flow.
 type Adopt struct {
 	Lease     uint64       `json:"lease"`

@@ -34,6 +34,7 @@ const (
 	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
+	OpSYN        Op = "syn"        // SYN -> nothing
 	OpAdopt      Op = "adopt"      // Adopt, umem, state, XSKs, listeners -> Grant (without descriptors)
 	OpDetach     Op = "detach"     // Which -> Moves: connections of programs go to the kernel. The broker asks the same of each engine
 	OpAttach     Op = "attach"     // Which -> Moves: the other way

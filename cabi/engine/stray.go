@@ -53,6 +53,13 @@ func (t *strays) mayAsk(now int64) bool {
 	return t.asked <= maxStrays
 }
 
+// Astray gives a SYN to the kernel, which has the listener, too, and all devices.
+func (r registry) Astray(syn []byte) {
+	if now := nanotime(); r.e.strays.mayAsk(now) {
+		r.e.tell(now, proto.OpSYN, proto.SYN{Packet: syn})
+	}
+}
+
 // Stray asks the broker whose the flow is; an owner then hands it to the kernel. True: no reset must be sent.
 func (r registry) Stray(f *tcp.Flow) bool {
 	e, now := r.e, nanotime()
