@@ -114,19 +114,20 @@ struct sl_ring {
 /* The plain case of a connection, in which the C side receives and sends without the engine, and tells it afterwards.
  *
  * What a slot says holds until the engine is next entered, by anybody. Whoever acts on it takes plain_lock (which the engine holds while it is
- * entered) by changing it from 0 to 1, never waiting for it; sees that plain_on is set and plain_used is 0; acts; writes down what it did
- * in the slot; sets plain_used; and sets plain_lock to 0. The engine takes in what is written down before anything else when it is next entered:
- * by the caller, soon.
+ * entered) by changing it from 0 to 1, never waiting for it; sees that plain_on is set; acts; writes down what it did in the slot; adds the handle
+ * to plain_done, unless it is the last there, and counts it in plain_used; and sets plain_lock to 0. The engine takes in what is written down before
+ * anything else when it is next entered: by the caller, soon.
  *
  *   receiving   SL_PLAIN_QUEUED: the octets at frames + data, all that wait, are given to the program, or those it has room for; if all, POLLIN and
- *               POLLRDNORM in words[h].ready are cleared.
+ *               POLLRDNORM in words[h].ready are cleared. Both grants to receive end with it. What else is in plain_done does not matter; below,
+ *               it must be empty (for sending: or hold what the same handle received).
  *               SL_PLAIN_RECV: so is the payload of the first packet in the ring, if it is the connection's next segment in order: addresses and
  *               ports are those of head, turned round; no options but the timestamp, not older than ts_recent; no flags but ACK and PSH; an
  *               acknowledgment from snd_una to snd_nxt; at most room octets; the sums are right. It stays in the ring.
  *   sending     SL_PLAIN_SEND: up to most octets leave as one segment, if all that was sent is acknowledged (snd_una is snd_nxt, after the
  *               segment that was received, if any), the peer's window has room, and it is at_ns: in the frame, behind head, with XDP's checksum
  *               metadata in front. */
-#define SL_PLAINS 64 /* handle h has slot h % SL_PLAINS, or none */
+#define SL_PLAINS 256 /* handle h has slot h % SL_PLAINS, or none */
 #define SL_PLAIN_RECV 1
 #define SL_PLAIN_QUEUED 2
 #define SL_PLAIN_SEND 4
@@ -214,7 +215,8 @@ struct sl_shared {
 	SL_ATOMIC(uint64_t) spins, sleeps, kicks;
 
 	SL_ATOMIC(uint32_t) plain_lock, plain_on;
-	SL_ATOMIC(uint32_t) plain_used; /* handle + 1 whose slot says what was done; 0: none */
+	SL_ATOMIC(uint32_t) plain_used;  /* how many of plain_done there are */
+	uint32_t plain_done[SL_PLAINS]; /* handles whose slots say what was done, in that order */
 	uint32_t plain_pad;
 	uint64_t plain_reads, plain_sends; /* counted by C, under plain_lock */
 	struct sl_plain plain[SL_PLAINS];
@@ -246,6 +248,15 @@ struct sl_recvinfo {
 
 /* In msg_flags: urgent data is next. A call that has received something ends here, with MSG_WAITALL too. */
 #define SL_AT_MARK 0x01000000
+
+/* What sl_send_many sends by one handle. */
+struct sl_piece {
+	int32_t handle;
+	uint32_t flags; /* SL_CORKED */
+	const void *data;
+	size_t len;
+	ssize_t result; /* as sl_send's */
+};
 
 #ifndef SL_CGO
 
@@ -298,6 +309,9 @@ ssize_t sl_recv(int h, const struct iovec *iov, int n, int flags, struct sl_recv
  * Octets taken (maybe fewer than offered); -EAGAIN: no room; -EPIPE: closed for sending (the C side raises SIGPIPE); -ECONNRESET, ...; -ENOTCONN;
  * SL_MOVED. */
 ssize_t sl_send(int h, const struct iovec *iov, int n, int flags);
+
+/* sl_send_many: sl_send with SL_STAGED of one buffer each for several handles. */
+void sl_send_many(struct sl_piece *v, int n);
 
 /* sl_shutdown: as shutdown(2), how = SHUT_RD, SHUT_WR, SHUT_RDWR. On a listener: stops listening (accept fails with EINVAL).
  * 0; -ENOTCONN; -EINVAL; SL_MOVED. */

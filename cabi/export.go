@@ -116,6 +116,23 @@ func sl_send(h C.int, iov *C.struct_iovec, n, flags C.int) C.ssize_t {
 	return C.ssize_t(the.SLSend(int32(h), vec, hollow, int(flags)))
 }
 
+//export sl_send_many
+func sl_send_many(v *C.struct_sl_piece, n C.int) {
+	var some [32]engine.Piece
+	for v := unsafe.Slice(v, max(int(n), 0)); len(v) > 0; {
+		k := min(len(v), len(some))
+		for i := range v[:k] {
+			p := &v[i]
+			some[i] = engine.Piece{Handle: int32(p.handle), Corked: p.flags&engine.Corked != 0, Octets: unsafe.Slice((*byte)(p.data), int(p.len))}
+		}
+		the.SLSendMany(some[:k])
+		for i := range v[:k] {
+			v[i].result = C.ssize_t(some[i].Result)
+		}
+		v = v[k:]
+	}
+}
+
 //export sl_shutdown
 func sl_shutdown(h, how C.int) C.int { return C.int(the.SLShutdown(int32(h), int(how))) }
 

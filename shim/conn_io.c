@@ -257,7 +257,7 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         return finish(f, 0, -EINVAL);
     if (__builtin_expect(f->deferred, 0))
         return send_deferred(fd, f, iov, n, flags);
-    if (atomic_load_explicit(&f->stage, memory_order_relaxed) && stage_put(f, iov, n, flags))
+    if ((atomic_load_explicit(&f->stage, memory_order_relaxed) || (want > 0 && want <= STAGE_SIZE && stage_keep(f))) && stage_put(f, iov, n, flags))
         return finish(f, want, 0);
     if (send_early(atomic_load_explicit(&f->handle, memory_order_relaxed), iov, n, flags))
         return finish(f, want, 0);

@@ -12,7 +12,7 @@ static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0);
 
 INTERPOSE ssize_t read(int fd, void *b, size_t n)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if (f)
         return conn_recv(fd, f, &(struct iovec){ b, n }, 1, IO_READ, NULL);
     return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, IO_READ, NULL) : real.read(fd, b, n);
@@ -29,7 +29,7 @@ static bool vector_there(struct file *f, const struct iovec *v, int n)
 
 INTERPOSE ssize_t readv(int fd, const struct iovec *v, int n)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.readv(fd, v, n);
     return f ? conn_recv(fd, f, v, n, IO_READ, NULL) : kconn_recv(fd, v, n, IO_READ, NULL);
@@ -37,7 +37,7 @@ INTERPOSE ssize_t readv(int fd, const struct iovec *v, int n)
 
 INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if (f)
         return conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL);
     return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
@@ -60,7 +60,7 @@ static ssize_t nameless(ssize_t r, socklen_t *len)
 
 INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr *sa, socklen_t *len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if (!f && !gated(fd))
         return real.recvfrom(fd, b, n, flags, sa, len);
     struct iovec v = { b, n };
@@ -70,7 +70,7 @@ INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
 
 INTERPOSE ssize_t write(int fd, const void *b, size_t n)
 {
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     if (f)
         return conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, 0);
     return gated(fd) ? kconn_send(fd, &(struct iovec){ (void *)b, n }, 1, IO_READ) : real.write(fd, b, n);
@@ -78,7 +78,7 @@ INTERPOSE ssize_t write(int fd, const void *b, size_t n)
 
 INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
 {
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.writev(fd, v, n);
     if (f && nothing(v, n)) {
@@ -90,7 +90,7 @@ INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
 
 INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
 {
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     if (f)
         return conn_send(fd, f, &(struct iovec){ (void *)b, n }, 1, flags);
     return gated(fd) ? kconn_send(fd, &(struct iovec){ (void *)b, n }, 1, flags & ~IO_READ) : real.send(fd, b, n, flags);
@@ -98,7 +98,7 @@ INTERPOSE ssize_t send(int fd, const void *b, size_t n, int flags)
 
 INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struct sockaddr *sa, socklen_t len)
 {
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     struct iovec v = { (void *)b, n };
     ssize_t r;
     if ((f || gated(fd)) && sa && (len > sizeof(struct sockaddr_storage) || !probe_there(sa, len))) { // it counts for nothing, but is looked at
@@ -134,7 +134,7 @@ static int at_flags(off_t off, int flags)
 
 INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.preadv2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
@@ -146,7 +146,7 @@ INTERPOSE ssize_t preadv2(int fd, const struct iovec *v, int n, off_t off, int f
 
 INTERPOSE ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int flags)
 {
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.pwritev2(fd, v, n, off, flags);
     int how = at_flags(off, flags);

@@ -22,6 +22,7 @@ struct engine_calls {
     int (*sl_connect_data)(int, const struct sockaddr *, socklen_t, const struct iovec *, int, size_t *);
     ssize_t (*sl_recv)(int, const struct iovec *, int, int, struct sl_recvinfo *);
     ssize_t (*sl_send)(int, const struct iovec *, int, int);
+    void (*sl_send_many)(struct sl_piece *, int);
     int (*sl_shutdown)(int, int);
     int (*sl_close)(int);
     int (*sl_setsockopt)(int, int, int, const void *, socklen_t);

@@ -55,7 +55,7 @@ static bool resolve(void *image)
     struct { const char *name; void **slot; } calls[] = {
 #define CALL(name) { #name, (void **)(void *)&engine.name }
         CALL(sl_start), CALL(sl_listen), CALL(sl_relisten), CALL(sl_accept), CALL(sl_connect), CALL(sl_connect_data), CALL(sl_recv),
-        CALL(sl_send), CALL(sl_shutdown), CALL(sl_close), CALL(sl_setsockopt), CALL(sl_getsockopt), CALL(sl_name),
+        CALL(sl_send), CALL(sl_send_many), CALL(sl_shutdown), CALL(sl_close), CALL(sl_setsockopt), CALL(sl_getsockopt), CALL(sl_name),
         CALL(sl_ioctl), CALL(sl_poll), CALL(sl_handover), CALL(sl_wished), CALL(sl_takeover), CALL(sl_wish_done), CALL(sl_stop),
 #undef CALL
     };

@@ -130,7 +130,6 @@ static bool moved(struct file *f)
 // conn_again: the connection moved to the kernel while it was added: settle what settling may have missed.
 static void conn_again(int fd, struct file *f)
 {
-    stage_flush(f);
     if (moved(f))
         file_settle(f);
     if (!file_is(f, fd))
@@ -217,7 +216,7 @@ INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
     if (ev && !probe_there(ev, sizeof *ev))
         return real.epoll_ctl(ep, op, fd, ev);
     if (kind == FD_LISTENER || kind == FD_CONN) {
-        struct file *f = kind == FD_CONN ? conn_get(fd) : file_get(fd);
+        struct file *f = kind == FD_CONN ? conn_get_staged(fd) : file_get(fd);
         if (f) {
             r = ctl_ours(ep, op, fd, f, ev);
             file_put(f);

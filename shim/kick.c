@@ -83,6 +83,18 @@ void kick_batch(int n)
 
 bool kick_batching(void) { return batch.on; }
 
+bool kick_keeps(void)
+{
+    if (!batch.on)
+        return false;
+    uint64_t now = (uint64_t)now_ns();
+    if (batch.since == 0) {
+        batch.since = now;
+        helper_watch();
+    }
+    return now - batch.since <= KICK_NS;
+}
+
 // judge looks at how long the packets of a batch waited in the end.
 static void judge(uint64_t waited)
 {

@@ -21,6 +21,9 @@
 void kick_batch(int n);
 // kick_batching: what this thread sends now waits for company.
 bool kick_batching(void);
+// kick_keeps: what this thread has done may go on waiting for company; it has waited since the first time that this was asked, or for
+// packets in the rings.
+bool kick_keeps(void);
 // kick_end: this thread waits (again): everything leaves.
 void kick_end(struct sl_shared *s);
 // kick_after is called when the engine is left.

@@ -101,7 +101,7 @@ INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 {
     struct msghdr own;
     if (fd_load(fd) != 0 && there(&own, m, false)) {
-        struct file *f = conn_get(fd);
+        struct file *f = conn_get_staged(fd);
         if (f || own.msg_iovlen <= IOV_MAX)
             return recv_ours(fd, f, m, &own, flags);
     }
@@ -120,7 +120,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
             return real.sendmsg(fd, given, flags);
         m = &own;
     }
-    struct file *f = conn_get(fd);
+    struct file *f = conn_get_staged(fd);
     if (fd_load(fd) != 0 && m->msg_name && (int)m->msg_namelen < 0) {
         file_put(f);
         errno = EINVAL;

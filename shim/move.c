@@ -23,12 +23,14 @@ struct job {
 // send_staged reads straight to where f's answer is put together. -1: not that way.
 static ssize_t send_staged(struct job *j, struct file *f, size_t n)
 {
-    size_t room;
-    char *to = stage_room(f, &room);
-    if (!to || n > room)
+    if (n <= STAGE_SIZE && !atomic_load_explicit(&f->stage, memory_order_relaxed))
+        stage_keep(f);
+    char *to = stage_room(f, n);
+    if (!to)
         return -1;
     ssize_t got = RAW(SYS_pread64, j->in, to, n, j->at);
-    if (got <= 0 || !stage_put_here(f, to, (size_t)got))
+    stage_put_here(f, got > 0 ? (size_t)got : 0);
+    if (got <= 0)
         return -1;
     j->at += got;
     return got;
@@ -41,7 +43,7 @@ static ssize_t send_piece(struct job *j, size_t n, bool last, bool *full)
     j->refused = got < 0;
     if (got <= 0)
         return raw_result(got);
-    struct file *f = conn_get_out(j->out);
+    struct file *f = conn_get_staged(j->out);
     struct iovec v = { j->buf, (size_t)got };
     ssize_t sent = f ? conn_send(j->out, f, &v, 1, last || got < (ssize_t)n ? 0 : MSG_MORE) : kconn_send(j->out, &v, 1, IO_READ);
     *full = sent == got;
@@ -94,7 +96,7 @@ static ssize_t send_kernel(int out, int in, off_t *off, size_t n)
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
     handover_fd(in); // the kernel sends from sockets, too, to pipes
-    struct file *f = conn_get_out(out);
+    struct file *f = conn_get_staged(out);
     if (!f)
         return send_kernel(out, in, off, n);
     struct job j = { .out = out, .in = in };
@@ -114,7 +116,7 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
     if (j.buf)
         scratch_put(j.buf);
     if (j.refused)
-        stage_flush(f), conn_handover(out, f);
+        conn_handover(out, f);
     file_put(f);
     if (j.refused)
         return send_kernel(out, in, off, n);

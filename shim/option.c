@@ -158,7 +158,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
 {
     char own[MOST];
     const void *val = given;
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     int r;
     if (f && !there(own, &val, len)) {
         stage_flush(f);

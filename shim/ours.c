@@ -86,6 +86,7 @@ void settle_wait(bool on) { on ? pthread_mutex_lock(&settle_lock) : pthread_mute
 void file_settle(struct file *f)
 {
     struct sl_shared *s = shared();
+    stage_flush(f);
     pthread_mutex_lock(&settle_lock);
     int h = atomic_load(&f->handle);
     uint32_t moved = s && h >= 0 ? atomic_load(&s->words[h].moved) : 0;
@@ -110,7 +111,6 @@ struct file *conn_get_slow(int fd)
         int h = atomic_load(&f->handle);
         if (f->kind == FD_CONN && s && h >= 0 && atomic_load(&s->words[h].moved) == 0)
             return f;
-        stage_flush(f);
         if (f->kind == FD_CONN && (!s || h < 0))
             file_adopt(f);
         else if (f->kind == FD_CONN)
@@ -123,6 +123,7 @@ struct file *conn_get_slow(int fd)
 int conn_handover(int fd, struct file *f)
 {
     int r = -EBUSY;
+    stage_flush(f);
     for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
         r = ENGINE(sl_handover, atomic_load(&f->handle));
         PROBE(handover, atomic_load(&f->handle), r);

@@ -9,10 +9,10 @@
 // conn_get: the connection that fd names, referenced, served by the engine of this process; NULL: fd is the kernel's. A connection
 // that moved, or that a forked child inherited, becomes the kernel's here.
 struct file *conn_get_slow(int fd);
-static inline struct file *conn_get_out(int fd) { return fd_kind(fd) == FD_CONN ? conn_get_slow(fd) : NULL; }
-static inline struct file *conn_get(int fd) // nothing is staged for it: conn_get_out is for calls that stage
+static inline struct file *conn_get_staged(int fd) { return fd_kind(fd) == FD_CONN ? conn_get_slow(fd) : NULL; }
+static inline struct file *conn_get(int fd) // nothing is staged for it; conn_get_staged is for calls that stage, or to which what is sent does not matter
 {
-    struct file *f = conn_get_out(fd);
+    struct file *f = conn_get_staged(fd);
     if (f)
         stage_flush(f);
     return f;

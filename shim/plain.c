@@ -39,8 +39,19 @@ static const char *frames(const struct sl_shared *s, const struct sl_plain *p)
     return atomic_load_explicit(&s->rings[p->ring].frames, memory_order_relaxed);
 }
 
+// used: how many slots tell of something that the engine does not know yet. alone: none does but perhaps that of handle h.
+static uint32_t used(const struct sl_shared *s) { return atomic_load_explicit(&s->plain_used, memory_order_relaxed); }
+static bool alone(const struct sl_shared *s, int h) { return used(s) == 0 || (used(s) == 1 && s->plain_done[0] == (uint32_t)h); }
+
 // note writes down that handle h's slot tells what was done.
-static void note(struct sl_shared *s, int h) { atomic_store_explicit(&s->plain_used, (uint32_t)h + 1, memory_order_relaxed); }
+static void note(struct sl_shared *s, int h)
+{
+    uint32_t n = used(s);
+    if (n > 0 && s->plain_done[n - 1] == (uint32_t)h)
+        return;
+    s->plain_done[n] = (uint32_t)h;
+    atomic_store_explicit(&s->plain_used, n + 1, memory_order_relaxed);
+}
 
 // give copies as much to the program as it has room for. What stays behind counts against the window, which the engine tells then.
 static bool give(struct sl_plain *p, const struct iovec *v, const void *from, uint32_t n)
@@ -95,13 +106,12 @@ ssize_t plain_recv(struct sl_shared *s, int h, const struct iovec *v)
     if (!p)
         return 0;
     ssize_t n = 0;
-    if (atomic_load_explicit(&s->plain_used, memory_order_relaxed) == 0) {
-        bool queued = atomic_load_explicit(&p->grants, memory_order_relaxed) & SL_PLAIN_QUEUED;
-        if (queued ? from_queue(s, h, p, v) : from_ring(s, p, v)) {
-            n = p->read;
-            s->plain_reads++;
-            note(s, h);
-        }
+    uint32_t grants = atomic_load_explicit(&p->grants, memory_order_relaxed);
+    if (grants & SL_PLAIN_QUEUED ? from_queue(s, h, p, v) : used(s) == 0 && from_ring(s, p, v)) {
+        n = p->read;
+        s->plain_reads++;
+        atomic_store_explicit(&p->grants, grants & SL_PLAIN_SEND, memory_order_relaxed); // once
+        note(s, h);
     }
     give_back(s);
     return n;
@@ -111,7 +121,7 @@ bool plain_waits(const struct sl_shared *s, int h)
 {
     const struct sl_plain *p = &s->plain[h % SL_PLAINS];
     if (atomic_load_explicit(&p->handle, memory_order_relaxed) != (uint32_t)h + 1 || !(atomic_load_explicit(&p->grants, memory_order_acquire) & SL_PLAIN_RECV) ||
-        !atomic_load_explicit(&s->plain_on, memory_order_relaxed) || atomic_load_explicit(&s->plain_used, memory_order_relaxed) != 0)
+        !atomic_load_explicit(&s->plain_on, memory_order_relaxed) || used(s) != 0)
         return false;
     const struct sl_ring *r = &s->rings[p->ring % SL_MAX_RINGS];
     sl_index prod = atomic_load_explicit(&r->prod, memory_order_relaxed), cons = atomic_load_explicit(&r->cons, memory_order_relaxed);
@@ -151,9 +161,8 @@ bool plain_send(struct sl_shared *s, int h, const struct iovec *v)
     struct sl_plain *p = take(s, h, SL_PLAIN_SEND);
     if (!p)
         return false;
-    uint32_t used = atomic_load_explicit(&s->plain_used, memory_order_relaxed);
     bool sent = false;
-    if ((used == 0 || (used == (uint32_t)h + 1 && p->sent == 0)) && v->iov_len > 0 && v->iov_len <= p->most && v->iov_len <= p->peer_window &&
+    if (alone(s, h) && p->sent == 0 && v->iov_len > 0 && v->iov_len <= p->most && v->iov_len <= p->peer_window &&
         p->snd_una == p->snd_nxt && heard(s, p)) {
         uint64_t now = (uint64_t)now_ns();
         if (now >= p->at_ns && put(s, p, v, now)) {

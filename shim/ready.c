@@ -142,7 +142,7 @@ static void settle_moved(void)
         if (f->kind == FD_LISTENER)
             epoll_fd_moved(atomic_load(&f->fd), f); // it goes on in the kernel
         else
-            stage_flush(f), file_settle(f);
+            file_settle(f);
         file_put(f);
     }
     settling = false;

@@ -6,7 +6,13 @@
 //   setsockopt(CORK, 1)  write  sendfile  setsockopt(CORK, 0)
 //      stage_open       stage_put  stage_put     stage_send ──► sl_send(.., SL_CORKED)
 //
-// Nobody can see the difference: whatever else is done with the connection, by any thread, first gives the engine the cork and the
+// And a program that works through a batch of events (kick.h) answers one after the other: what it writes is kept, and enters the
+// engine in one call when its packets would leave, too:
+//
+//   epoll_wait = 3  write  write  write  epoll_wait
+//                stage_keep, stage_put   stage_end ──► sl_send_many
+//
+// Nobody can see the difference: whatever else is done with what the connection sends, by any thread, first gives the engine the cork and the
 // octets (stage_flush), and so does the thread when it waits, and the helper thread when the program computes.
 #ifndef SLUICE_STAGE_H
 #define SLUICE_STAGE_H
@@ -17,13 +23,17 @@
 
 #include "fdmap.h"
 
+#define STAGE_SIZE 8192 // octets at most that are staged for one connection
+
 // stage_open: the program corks f. False: the engine has to be told.
 bool stage_open(struct file *f);
+// stage_keep: what is written to f next may be kept: this thread works through a batch, and f takes it. False: it is for the engine.
+bool stage_keep(struct file *f);
 // stage_put takes n octets of v for f. False: there is no room, or f is not staged: f is the engine's now.
 bool stage_put(struct file *f, const struct iovec *v, int n, int flags);
-// stage_room: where the next octets of f would go, and how many fit; NULL: f is not staged. stage_put_here takes n that were put there.
-char *stage_room(struct file *f, size_t *n);
-bool stage_put_here(struct file *f, char *at, size_t n);
+// stage_room: where the next n octets of f go; NULL: f is not staged, or has no room. stage_put_here must follow: how many were put there.
+char *stage_room(struct file *f, size_t n);
+void stage_put_here(struct file *f, size_t n);
 // stage_send: the program draws the cork. False: f was not staged, or nothing was written: the engine has to be told.
 bool stage_send(struct file *f);
 

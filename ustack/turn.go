@@ -100,6 +100,16 @@ func (s *Stack) retry(now int64) {
 	}
 }
 
+// Settle is a turn for what calls have put off (Socket.Skip, Socket.SendStaged), for one connection or many.
+func (s *Stack) Settle(now int64) {
+	if len(s.active) == 0 {
+		return
+	}
+	s.now = now
+	s.settle(now)
+	s.flush()
+}
+
 // settle finishes everything that was touched: output, timers, tables, readiness.
 func (s *Stack) settle(now int64) {
 	for i := 0; i < len(s.active); i++ { // may grow on the way

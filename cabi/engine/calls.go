@@ -11,8 +11,13 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// guard is around every call: the lock, the clock, and nothing of a fault reaches the program.
-func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
+// guard is around every call: the lock, the clock, and nothing of a fault reaches the program. What C did before the call is over then.
+func (e *Engine) guard(dead int, call func(now int64) int) int {
+	return e.enter(dead, true, call)
+}
+
+// enter is guard. settled false is for the calls that move octets and packets: what C did before them leaves with what they send.
+func (e *Engine) enter(dead int, settled bool, call func(now int64) int) (ret int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sh.Dead.Load() != 0 {
@@ -28,13 +33,24 @@ func (e *Engine) guard(dead int, call func(now int64) int) (ret int) {
 	}()
 	now := nanotime()
 	e.sh.Crossings++
-	h := e.sh.PlainUsed.Load()
-	if e.plain.caught = h != 0; e.plain.caught {
-		e.catchUp(int32(h-1), now)
+	e.plain.granted = -1
+	if e.plain.caught = e.sh.PlainUsed.Load() != 0; e.plain.caught {
+		e.catchUp(now)
+		if settled {
+			e.finish(now)
+		}
 	}
 	ret = call(now)
+	e.finish(now)
 	e.leave(now)
 	return ret
+}
+
+// finish does what was left to be finished at once for several connections.
+func (e *Engine) finish(now int64) {
+	if e.plane != nil {
+		e.plane.stack.Settle(now)
+	}
 }
 
 // conn finds a handle's socket. ok is false when ret is the call's result.
@@ -176,7 +192,7 @@ func (e *Engine) acceptOurs(now int64, l *listener, c *usock.Socket, sa *Sockadd
 
 // SLRecv is sl_recv. hollow: a piece of the program's has a length and no address.
 func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *usock.RecvInfo, inq *int) int {
-	ret := e.guard(Moved, func(now int64) int {
+	ret := e.enter(Moved, false, func(now int64) int {
 		if flags&Turn != 0 {
 			e.turn(now)
 		} else {
@@ -197,8 +213,7 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 			i.Flags |= AtMark
 		}
 		*info, *inq = i, s.InqHint()
-		e.update(h)
-		e.grant(h, s)
+		e.show(h, s)
 		return result(n, err)
 	})
 	if flags&Turn != 0 {
@@ -209,7 +224,7 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 
 // SLSend is sl_send.
 func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
-	return e.guard(Moved, func(now int64) int {
+	return e.enter(Moved, false, func(now int64) int {
 		e.overdue(now)
 		s, ret := e.conn(h)
 		if s == nil {
@@ -219,6 +234,7 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 		var err error
 		if flags&(Staged|Corked) != 0 && len(iov) == 1 { // our own memory
 			n, err = s.SendStaged(now, iov[0], flags&Corked != 0)
+			e.finish(now)
 		} else {
 			there, ok := canSend(iov)
 			if !ok || hollow && len(there) == 0 {
@@ -226,8 +242,7 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 			}
 			n, err = s.Send(now, there, flags)
 		}
-		e.update(h)
-		e.grant(h, s)
+		e.show(h, s)
 		return result(n, err)
 	})
 }
@@ -370,7 +385,7 @@ func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
 
 // SLPoll is sl_poll.
 func (e *Engine) SLPoll() int {
-	n := e.guard(0, e.turn)
+	n := e.enter(0, false, e.turn)
 	e.tick()
 	return n
 }

@@ -25,8 +25,9 @@ const noFrame = ^uint64(0)
 
 // plainCase is what the engine keeps beside the slots.
 type plainCase struct {
-	off    bool // SLUICE_FAST
-	caught bool // the present call was for something that was done early: there is no other reason to look around
+	off     bool  // SLUICE_FAST
+	caught  bool  // the present call was for something that was done early: there is no other reason to look around
+	granted int32 // the handle that was last settled, and shown, by the present call, -1: none
 	slots  [plains]plainSlot
 	says   ustack.Plain
 	octets [1][]byte // what was sent early
@@ -141,6 +142,15 @@ func (k sink) Settled(s *usock.Socket) {
 	}
 	k.e.update(s.Tag) // the bits as they will be told
 	k.e.grant(s.Tag, s)
+	k.e.plain.granted = s.Tag
+}
+
+// show is the end of a call on a connection: its word and its slot, unless settling has just written them.
+func (e *Engine) show(h int32, s *usock.Socket) {
+	if e.plain.granted != h {
+		e.update(h)
+		e.grant(h, s)
+	}
 }
 
 // revoke takes the slot from a handle, if it has it.
@@ -175,9 +185,19 @@ func (e *Engine) free(i int) {
 	*k = plainSlot{}
 }
 
-// catchUp takes in what the C side did for handle h: the packet in the ring first, whose acknowledgment the answer relies on.
-func (e *Engine) catchUp(h int32, now int64) {
+// catchUp takes in what the C side did, in the order in which it did it. What is due by it leaves when the stack is settled.
+func (e *Engine) catchUp(now int64) {
+	done := e.sh.PlainDone[:min(e.sh.PlainUsed.Load(), plains)]
 	e.sh.PlainUsed.Store(0)
+	for _, h := range done {
+		if e.plain.slots[h%plains].sock != nil {
+			e.catchUpOne(int32(h), now)
+		}
+	}
+}
+
+// catchUpOne takes in what was done for handle h: the packet in the ring first, whose acknowledgment the answer relies on.
+func (e *Engine) catchUpOne(h int32, now int64) {
 	k, p := &e.plain.slots[h%plains], &e.sh.Plain[h%plains]
 	s, st := k.sock, e.plane.stack
 	read, sent, taken := int(p.Read), int(p.Sent), p.Taken != 0
@@ -201,7 +221,6 @@ func (e *Engine) catchUp(h int32, now int64) {
 		s.Abort(now)
 	}
 	if sent == 0 {
-		s.Host().Turn(now)
 		return
 	}
 	n, err := s.Send(now, e.plain.octets[:], 0)

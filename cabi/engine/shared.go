@@ -18,7 +18,7 @@ const (
 	maxNotes   = 32
 	noteText   = 248
 	maxOwn     = 256
-	plains     = 64
+	plains     = 256
 )
 
 // Values of Word.Moved and results beside -errno, as in cabi.h.
@@ -103,6 +103,7 @@ type Shared struct {
 	Spins, Sleeps, Kicks atomic.Uint64
 
 	PlainLock, PlainOn, PlainUsed atomic.Uint32
+	PlainDone                     [plains]uint32
 	_                             uint32
 	PlainReads, PlainSends        uint64
 	Plain                         [plains]Plain

@@ -89,6 +89,7 @@ func TestPrograms(t *testing.T) {
 				said, err := os.ReadFile(log)
 				require.NoError(t, err)
 				require.Contains(t, string(said), "accept\n", "no connection went through the engine")
+				require.True(t, name != "batch" || strings.Contains(string(said), "several\n"), "answers of a batch enter the engine at once")
 			})
 			t.Run("without short cuts", func(t *testing.T) {
 				require.Equal(t, kernel, output(t, program, "LD_PRELOAD="+preload, "SLUICE_FAST=none", "SLUICE_BROKER=/nonexistent", "SLT_OFFSET="+offset))

@@ -14,8 +14,11 @@ func (s *Socket) Recv(now int64, iov [][]byte, flags int) (int, RecvInfo, error)
 	return n, info, err
 }
 
-// Skip takes n octets out of the receive queue that the program has already. Whatever is due by it leaves with the next call.
-func (s *Socket) Skip(now int64, n int) int { return s.conn.Skip(now, n) }
+// Skip takes n octets out of the receive queue that the program has already. Whatever is due by it leaves with the next turn.
+func (s *Socket) Skip(now int64, n int) int {
+	s.host.Changed()
+	return s.conn.Skip(now, n)
+}
 
 // Send is sendmsg(2) without waiting: how many bytes of iov were queued.
 func (s *Socket) Send(now int64, iov [][]byte, flags int) (int, error) {
@@ -53,14 +56,13 @@ func rest(iov [][]byte, n int) [][]byte {
 	return append([][]byte{iov[0][n:]}, iov[1:]...)
 }
 
-// SendStaged is for octets that the program was told had been sent: see tcp.Conn.WriteStaged.
+// SendStaged is for octets that the program was told had been sent: see tcp.Conn.WriteStaged. They leave with the next turn.
 func (s *Socket) SendStaged(now int64, b []byte, corked bool) (int, error) {
 	if s.conn == nil {
 		return 0, tcp.ErrPipe
 	}
-	n, err := s.conn.WriteStaged(now, b, corked)
-	s.host.Turn(now)
-	return n, err
+	s.host.Changed()
+	return s.conn.WriteStaged(now, b, corked)
 }
 
 func total(iov [][]byte) int {

@@ -248,6 +248,14 @@ EXPORT ssize_t sl_send(int h, const struct iovec *iov, int n, int flags)
     return leave(h, r ? r : CALL(SYS_sendmsg, table[h].k, &m, flags | MSG_DONTWAIT | MSG_NOSIGNAL));
 }
 
+EXPORT void sl_send_many(struct sl_piece *v, int n)
+{
+    if (n > 1)
+        say("several\n");
+    for (int i = 0; i < n; i++)
+        v[i].result = sl_send(v[i].handle, &(struct iovec){ (void *)v[i].data, v[i].len }, 1, (int)v[i].flags | SL_STAGED);
+}
+
 EXPORT int sl_shutdown(int h, int how)
 {
     int r = enter(h);

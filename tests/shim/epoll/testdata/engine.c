@@ -222,6 +222,12 @@ ssize_t sl_send(int h, const struct iovec *iov, int n, int flags)
     return r;
 }
 
+void sl_send_many(struct sl_piece *v, int n)
+{
+    for (int i = 0; i < n; i++)
+        v[i].result = sl_send(v[i].handle, &(struct iovec){ (void *)v[i].data, v[i].len }, 1, (int)v[i].flags | SL_STAGED);
+}
+
 int sl_shutdown(int h, int how)
 {
     enter();
