@@ -18,6 +18,7 @@ struct call {
     const struct timespec *ts; // epoll_pwait2's, if timed
     bool timed;
     const sigset_t *mask;
+    struct file *file; // of the set, if it is one that sluice knows
     int64_t until; // ns, > 0: the kernel is waited for no longer than this, and then all is looked at again
 };
 
@@ -43,6 +44,7 @@ static int by_kernel(const struct call *c)
 struct set_wait {
     struct wait wait;
     struct ep_set *set;
+    struct file *file; // of the set
     struct epoll_event *ev;
     int max;
 };
@@ -112,12 +114,15 @@ static bool set_arm(struct wait *wait, struct frame *f)
     return true;
 }
 
+static void set_release(struct wait *wait) { file_put(((struct set_wait *)wait)->file); }
+
 static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s, int64_t deadline)
 {
     struct set_wait w = {
-        .wait = { .check = set_check, .peek = set_peek, .arm = set_arm, .deadline = deadline, .mask = c->mask, .nfds = 1, .kernel = -1,
-                  .shared = s },
+        .wait = { .check = set_check, .peek = set_peek, .arm = set_arm, .release = set_release, .deadline = deadline, .mask = c->mask, .nfds = 1,
+                  .kernel = -1, .shared = s },
         .set = set,
+        .file = c->file,
         .ev = c->ev,
         .max = c->max,
     };
@@ -201,11 +206,10 @@ static int wait_for(struct call *c, struct ep_set *set, int64_t deadline, int64_
 
 static int wait_call(struct call *c)
 {
-    struct file *f;
-    struct ep_set *set = set_of(c->ep, &f);
+    struct ep_set *set = set_of(c->ep, &c->file);
     if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev || !c->ev) {
         int r = by_kernel(c);
-        file_put(f);
+        file_put(c->file);
         return r;
     }
     int64_t deadline = -1;
@@ -218,7 +222,7 @@ static int wait_call(struct call *c)
     if (set->holds_sets)
         nest_settle();
     int r = bad ? (errno = -bad, -1) : wait_for(c, set, deadline, look);
-    file_put(f);
+    file_put(c->file);
     return r;
 }
 

@@ -98,7 +98,6 @@ static int sleep_loop(struct wait *w, const sigset_t *mask, const struct signals
 
 struct undo {
     struct frame *frame;
-    struct wait *cancelled; // NULL: the wait ended by itself
     sigset_t mask;
 };
 
@@ -106,14 +105,12 @@ static void wake_up(void *arg)
 {
     struct undo *u = arg;
     frame_leave(u->frame);
-    if (u->cancelled && u->cancelled->release)
-        u->cancelled->release(u->cancelled);
     pthread_sigmask(SIG_SETMASK, &u->mask, NULL);
 }
 
 static int sleep_armed(struct wait *w, const struct signals *before)
 {
-    struct undo u = { .cancelled = w };
+    struct undo u;
     sigset_t all;
     int r;
     sigfillset(&all);
@@ -130,12 +127,11 @@ static int sleep_armed(struct wait *w, const struct signals *before)
         r = sleep_loop(w, w->mask ? w->mask : &u.mask, before);
     else
         r = -EINTR; // too deep in signal handlers that wait: let the program ask again
-    u.cancelled = NULL;
     pthread_cleanup_pop(1);
     return r;
 }
 
-int wait_run(struct wait *w)
+static int run(struct wait *w)
 {
     struct signals before = { sig_any, sig_plain };
     stage_end();
@@ -148,6 +144,22 @@ int wait_run(struct wait *w)
         return expired(w);
     r = spin(w, &before);
     return r != 0 ? r : sleep_armed(w, &before);
+}
+
+// let_go: the thread was cancelled, perhaps before it slept, and will not give back what its call holds.
+static void let_go(void *w)
+{
+    if (((struct wait *)w)->release)
+        ((struct wait *)w)->release(w);
+}
+
+int wait_run(struct wait *w)
+{
+    int r;
+    pthread_cleanup_push(let_go, w);
+    r = run(w);
+    pthread_cleanup_pop(0);
+    return r;
 }
 
 int64_t deadline_ms(int ms)

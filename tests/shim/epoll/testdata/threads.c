@@ -174,19 +174,32 @@ static void *in_poll(void *arg)
     return NULL;
 }
 
+/* in_read_late is cancelled before it reads, and learns of it there. */
+static _Atomic int late;
+static void *in_read_late(void *fd)
+{
+    int was;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &was);
+    while (!late)
+        usleep(1000);
+    pthread_setcancelstate(was, &was);
+    return in_read(fd);
+}
+
 static void cancels(void)
 {
     struct pair p = pair();
     int ep = epoll_create1(0);
-    void *(*const calls[])(void *) = { in_read, in_poll };
+    void *(*const calls[])(void *) = { in_read, in_poll, in_read_late };
     add(ep, p.srv, EPOLLIN, 'a');
     fcntl(p.srv, F_SETFL, 0);
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         pthread_t t;
         void *end;
         pthread_create(&t, NULL, calls[i], &p.srv);
         usleep(20000);
         pthread_cancel(t);
+        late = i == 2;
         pthread_join(t, &end);
         say("cancelled: %d", end == PTHREAD_CANCELED);
     }
