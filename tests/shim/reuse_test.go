@@ -51,9 +51,13 @@ func TestDescriptorReuse(t *testing.T) {
 			defer time.AfterFunc(way.length+2*time.Minute, func() { _ = c.Process.Kill() }).Stop()
 			err := c.Wait()
 			t.Logf("seed %d: %s", seed, counts.String())
+			peerSaid := stop()
 			require.Equal(t, "0 wrong\n", out.String(), "%s", counts.String())
+			if os.Getenv("SLT_STRESS") != "" { // seen once in minutes, not explained yet: docs/limits.md
+				require.Contains(t, counts.String(), " 0 at torn records")
+			}
 			require.NoError(t, err)
-			require.Empty(t, stop())
+			require.Empty(t, peerSaid)
 		})
 	}
 	bedtest.Until(t, "connections of both kinds to be counted", func() bool {
