@@ -111,7 +111,9 @@ func (s *Stack) frameFor(o *packetOut) bool {
 		if !o.leave {
 			o.sum = payloadSum(b, o.off, o.n)
 		}
-		o.takeRest()
+		if o.more > 0 {
+			o.takeRest()
+		}
 		return true
 	}
 	b := s.pool.GetReserved()
@@ -125,7 +127,9 @@ func (s *Stack) frameFor(o *packetOut) bool {
 		o.sum = wire.CopySum(b.Bytes(), o.buf.Frame()[o.off:o.off+o.n])
 	}
 	o.buf, o.off = b, pbuf.Headroom
-	o.takeRest()
+	if o.more > 0 {
+		o.takeRest()
+	}
 	return true
 }
 

@@ -139,6 +139,9 @@ func (c *Conn) enqueue(b *pbuf.Buf, p []byte) bool {
 
 // enqueueFrom is enqueue of a segment's payload from octet at on.
 func (c *Conn) enqueueFrom(s *Segment, at int) bool {
+	if s.More == 0 {
+		return c.enqueue(s.Buf, s.Payload[at:])
+	}
 	if at < len(s.Payload) && !c.enqueue(s.Buf, s.Payload[at:]) {
 		return false
 	}
