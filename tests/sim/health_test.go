@@ -121,7 +121,7 @@ func (o *health) mostOut(was, is *vitals) uint32 {
 // probed says whether a probe of the MTU left in this step: it takes one off cwnd (RFC 4821 §7.5), which may have been one more
 // before, in a batch (found by seed 9780). No other segment is larger than the MSS.
 func (o *health) probed(i int, s *usock.Socket, was, is *vitals) bool {
-	return is.in-was.in > 1 && o.w.watch.largest(i, s.Local().Port(), s.Remote().Port()) > int(max(was.mss, is.mss))
+	return is.in-was.in > 1 && o.w.watch.largest(i, s) > int(max(was.mss, is.mss))
 }
 
 // mostGrown is what cwnd can have become: "cwnd += min (N, SMSS)" RFC 5681 §3.1, and no model adds more than was delivered. A few

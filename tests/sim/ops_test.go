@@ -175,8 +175,7 @@ func (v *watcher) half(side int, s *usock.Socket) *half {
 	return &half{}
 }
 
-// moved: the timers of a connection that moved begin anew.
+// moved: the timers of a connection that moved begin anew; of one that was frozen they are late.
 func (v *watcher) moved(side int, s *usock.Socket) {
-	h := v.half(side, s)
-	h.again = backoff{off: h.again.off}
+	v.half(side, s).again.anew()
 }

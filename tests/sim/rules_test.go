@@ -230,6 +230,9 @@ type backoff struct {
 	arrivals int
 }
 
+// anew: what is sent again next has another reason than a timeout, or a timer that was held up.
+func (b *backoff) anew() { *b = backoff{off: b.off} }
+
 func (b *backoff) rule(now int64, s *segment, me *half) string {
 	if b.off || s.n == 0 || s.flags.Any(wire.SYN) {
 		return ""

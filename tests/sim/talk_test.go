@@ -147,6 +147,7 @@ func (k *talk) wake(side int, e *end) bool {
 	now := k.w.now
 	if e.frozen != 0 && e.frozen <= now {
 		e.sock.Thaw(now)
+		k.w.watch.moved(side, e.sock)
 		e.frozen = 0
 		delete(k.health.still, e.sock)
 	}

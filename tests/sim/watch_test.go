@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/usock"
 	"github.com/sluice-net/sluice/ustack/wire"
 )
 
@@ -205,16 +206,12 @@ func (h *half) size(turn uint64, n int) {
 }
 
 // largest is that of the present turn.
-func (v *watcher) largest(side int, local, remote uint16) int {
-	ports := [2]uint16{local, remote}
-	if side == 1 {
-		ports[0], ports[1] = remote, local
-	}
-	f := v.flows[ports]
-	if f == nil || f.half[side].turn != v.turn {
+func (v *watcher) largest(side int, s *usock.Socket) int {
+	h := v.half(side, s)
+	if h.turn != v.turn {
 		return 0
 	}
-	return f.half[side].large
+	return h.large
 }
 
 // cookieAgain: an end whose connection is over acknowledges as one that just began: a late ACK brought its cookie once more.

@@ -96,6 +96,9 @@ func (v *weather) strike(f *event) {
 		h.nic.narrow = int(f.N)
 		h.nic.tooBig = func(frame []byte) {
 			v.w.put(packet{at: v.w.now + ms, to: h.nic, data: v.w.tooLarge(h, frame, int(f.N))})
+			if s := v.w.watch.parse(frame); s != nil {
+				s.f.half[f.Side].again.anew() // it is sent again, smaller, as soon as the message arrives
+			}
 		}
 	case "narrow": // one that does not
 		h.nic.narrow = int(f.N)
