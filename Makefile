@@ -139,7 +139,7 @@ probes: all ## Try the USDT probes with bpftrace
 	go test -count=1 -v -run 'Probes' ./tests/observe
 
 .PHONY: chaos
-chaos: install-deps all ## Let N faults, chosen by SEED, happen to an accelerated web server, and to a redis whose writes are read back (N=500 SEED=1)
+chaos: install-deps all ## Let N faults, chosen by SEED, happen to each of nginx, haproxy, redis whose writes are read back, and a pair of streams (N=500 SEED=1)
 	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/chaos
 
 .PHONY: crash
@@ -159,15 +159,27 @@ sanitize: all ## Run random calls over the preload object built with UBSan and A
 	  SLT_DIFFER_ENV=ASAN_OPTIONS=detect_leaks=0:handle_segv=0:allow_user_segv_handler=1 go test -count=1 -timeout 1h -v ./tests/differ
 	go test -race -count=1 -timeout 1h ./ustack/... ./fallback/... ./knobs/... ./broker/... ./cabi/engine
 
+FLOOD ?=
 FLOOD_RATE ?= 20000
 FLOOD_SLOW ?= 2000
 .PHONY: floods
-floods: install-deps all ## Attack nginx by the kernel and accelerated in turn, N rounds each, while clients are served (FLOOD_RATE packets/s, FLOOD_SLOW slow clients)
-	SLT_FLOODS=$(call count,3) SLT_FLOOD_RATE=$(FLOOD_RATE) SLT_FLOOD_SLOW=$(FLOOD_SLOW) go test -count=1 -timeout 2h -v ./tests/floods
+floods: install-deps all ## Attack nginx by the kernel and accelerated in turn, N rounds each, while clients are served (FLOOD=syn,rst; FLOOD_RATE packets/s, FLOOD_SLOW slow clients)
+	@scripts/install-deps nmap
+	SLT_FLOODS=$(call count,3) SLT_FLOOD_ONLY='$(FLOOD)' SLT_FLOOD_RATE=$(FLOOD_RATE) SLT_FLOOD_SLOW=$(FLOOD_SLOW) go test -count=1 -timeout 2h -v ./tests/floods
 
 .PHONY: differ
 differ: all ## Run N random sequences of socket calls from SEED on, by the kernel and accelerated, and compare (N=5000 SEED=1)
 	SLT_DIFFER=$(call count,5000) SLT_DIFFER_SEED=$(SEED) go test -count=1 -timeout 24h -v ./tests/differ
+
+.PHONY: hold turnover wrap
+hold: all ## Hold N connections, and use each of them (N=100000)
+	SLT_HOLD=$(call count,100000) go test -count=1 -timeout 30m -v -run TestHold ./tests/endurance
+
+turnover: install-deps all ## Open, use and close N connections to nginx (N=10000000)
+	SLT_TURNOVER=$(call count,10000000) go test -count=1 -timeout 10h -v -run TestTurnover ./tests/endurance
+
+wrap: all ## Carry N octets each way over one connection, more than there are sequence numbers, and look at each (N=5000000000)
+	SLT_WRAP=$(call count,5000000000) go test -count=1 -timeout 1h -v -run TestWrap ./tests/endurance
 
 DESTDIR ?=
 PREFIX ?= /usr

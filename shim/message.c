@@ -94,6 +94,8 @@ static bool there(struct msghdr *own, const struct msghdr *m, bool sent)
 static ssize_t recv_ours(int fd, struct file *f, struct msghdr *m, struct msghdr *own, int flags)
 {
     ssize_t r = f ? conn_recvmsg(fd, f, own, flags) : kconn_recv(fd, own->msg_iov, (int)own->msg_iovlen, flags & ~IO_READ, own);
+    if (r >= 0)
+        own->msg_flags |= flags & MSG_CMSG_CLOEXEC; // as the kernel tells it
     return r < 0 || probe_copy(m, own, sizeof *m) ? r : raw_result(-EFAULT);
 }
 
@@ -152,12 +154,14 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
 {
-    if ((fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) || (limit && !probe_there(limit, sizeof *limit)) || !probe_there(m, n ? sizeof *m : 0))
+    if ((fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) || (limit && !probe_there(limit, sizeof *limit)))
         return real.recvmmsg(fd, m, n, flags, limit);
     int err = 0;
     socklen_t size = sizeof err;
     if (!(flags & MSG_ERRQUEUE) && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size) == 0 && err != 0) // the kernel looks at the error before all else
         return (int)raw_result(-err);
+    if (!probe_there(m, n ? sizeof *m : 0))
+        return (int)raw_result(-EFAULT);
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;
     while (got < n) {

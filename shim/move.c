@@ -129,6 +129,12 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 
 INTERPOSE ssize_t sendfile64(int out, int in, off64_t *off, size_t n) { return sendfile(out, in, off, n); }
 
+static bool is_pipe(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
 // unmoved: a connection that could not be handed over, most often since it has ended: what it has to say. True: *r is the result.
 static bool unmoved(int fd, bool out, ssize_t *r)
 {
@@ -149,7 +155,8 @@ INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n
         return real.splice(in, ioff, out, ooff, n, flags); // which looks no further
     handover_fd(in);
     handover_fd(out);
-    if (!ioff && !ooff && (unmoved(in, false, &r) || unmoved(out, true, &r))) // an offset is refused first
+    // An offset, and no pipe at the other end, are refused first.
+    if (!ioff && !ooff && ((is_pipe(out) && unmoved(in, false, &r)) || (is_pipe(in) && unmoved(out, true, &r))))
         return r;
     int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
     if (fd_kind(conn) == FD_KCONN)

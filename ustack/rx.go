@@ -189,8 +189,11 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		s.activate(e)
 		return
 	}
-	if !seg.Flags.Any(wire.SYN) && s.gone.has(&k, s.now) {
-		return
+	if s.gone.has(&k, s.now) {
+		if !seg.Flags.Any(wire.SYN) {
+			return
+		}
+		s.gone.drop(k) // the peer uses its port again, and the kernel has nothing there any more: what follows is the new connection's
 	}
 	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
 	s.admit(nil, seg)

@@ -122,7 +122,7 @@ type plainRig struct {
 	rnd  *rand.Rand
 	vi   *wireVI
 	st   *ustack.Stack
-	s    *usock.Socket
+	l, s *usock.Socket
 	pool *pbuf.Pool
 	now  int64
 
@@ -140,18 +140,26 @@ func newPlainRig(t *testing.T, seed uint64) *plainRig {
 	r.pool = pbuf.New(r.vi.mem.Bytes, efvi.FrameSize)
 	r.st = ustack.New(ustack.Config{Pool: r.pool, Rand: r.rnd.Uint64, Params: tcp.DefaultParams(), Sink: r, Routes: toward{ourAddr, [6]byte{2, 0, 0, 0, 0, 2}}})
 	r.st.AddVI(r.vi)
-	l, err := r.st.Listen(r.now, netip.AddrPortFrom(ourAddr, 80), 8)
+	var err error
+	r.l, err = r.st.Listen(r.now, netip.AddrPortFrom(ourAddr, 80), 8)
 	require.NoError(t, err)
+	r.s = r.open()
+	return r
+}
+
+// open is the peer's connection, from the same port each time.
+func (r *plainRig) open() *usock.Socket {
+	r.vi.sent = nil
 	r.vi.receive(r.packet(wire.SYN, &wire.TCPOptions{Set: wire.HasMSS | wire.HasWScale | wire.HasSACKPerm | wire.HasTimestamp, MSS: 1460, WScale: 7, TSVal: r.ts}, nil))
 	r.st.Poll(r.now, 64)
 	r.seq++
 	r.ack = be.Uint32(r.vi.sent[0][38:]) + 1
 	r.vi.receive(r.packet(wire.ACK, r.stamps(), nil))
 	r.st.Poll(r.now, 64)
-	r.s, err = l.Accept(r.now)
-	require.NoError(t, err)
-	r.s.Tag, r.vi.sent = 0, nil
-	return r
+	s, err := r.l.Accept(r.now)
+	require.NoError(r.t, err)
+	s.Tag, r.vi.sent = 0, nil
+	return s
 }
 
 func (r *plainRig) stamps() *wire.TCPOptions {
@@ -398,4 +406,19 @@ func TestTheEndIsTold(t *testing.T) {
 	r.st.Poll(r.now, 64)
 	require.Equal(t, 1, r.told)
 	require.Nil(t, r.plain())
+}
+
+// TestThePortOfWhatMovedIsUsedAgain: late packets of a connection that was handed to the kernel are nobody's, but those of its successor are.
+func TestThePortOfWhatMovedIsUsedAgain(t *testing.T) {
+	r := newPlainRig(t, 5)
+	r.s.Host().Leave(r.now)
+	r.vi.receive(r.packet(wire.ACK|wire.PSH, r.stamps(), []byte("late")))
+	r.st.Poll(r.now, 64)
+	require.Empty(t, r.vi.sent, "an answer to what is the kernel's")
+	r.now += 2e6
+	r.seq += 1 << 20
+	r.s = r.open()
+	r.vi.receive(r.packet(wire.ACK|wire.PSH, r.stamps(), []byte("new")))
+	r.st.Poll(r.now, 64)
+	require.Equal(t, 3, r.s.InQ())
 }

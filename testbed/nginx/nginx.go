@@ -17,13 +17,14 @@ const Path = "/usr/sbin/nginx"
 
 // Site is one nginx with its directory.
 type Site struct {
-	Dir     string // everything is under it; made by Write
-	Port    int
-	Backend int // port on 127.0.0.1 that /up/ is proxied to
-	Workers int
-	Daemon  bool
-	NoLog   bool // no access log
-	Own     bool // each worker has a listener of its own (SO_REUSEPORT)
+	Dir         string // everything is under it; made by Write
+	Port        int
+	Backend     int // port on 127.0.0.1 that /up/ is proxied to
+	Workers     int
+	Daemon      bool
+	Connections int  // of a worker; default 4096
+	NoLog       bool // no access log
+	Own         bool // each worker has a listener of its own (SO_REUSEPORT)
 }
 
 // conf is shaped as Debian's: www-data, sendfile, an access log. The log
@@ -34,7 +35,7 @@ worker_processes {{.Workers}};
 pid {{.Dir}}/nginx.pid;
 error_log {{.Dir}}/error.log notice;
 daemon {{if .Daemon}}on{{else}}off{{end}};
-events { worker_connections 4096; }
+events { worker_connections {{if .Connections}}{{.Connections}}{{else}}4096{{end}}; }
 http {
 	sendfile on;
 	tcp_nopush on;

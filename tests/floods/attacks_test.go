@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync"
 	"syscall"
@@ -30,10 +31,16 @@ func forged(kind string) attack {
 	}}
 }
 
-// crowd keeps n connections and does something to each of them again and again, 500 a second in all.
+// nmap scans all ports, which takes it longer than an attack lasts.
+var nmap = attack{"nmap", func(h *host, _ string, _ int) func() {
+	p := testrig.Start(h.t, h.rig.Client, nil, "nmap", "-n", "-Pn", "-sS", "-p-", "--min-rate", "5000", h.rig.Server.IPv4.String())
+	return func() { p.Stop(syscall.SIGKILL) }
+}}
+
+// crowd keeps n connections and does something to each of them again and again, 2,000 a second in all. It begins when all have been tried.
 func crowd(name string, n int, first string, more string, prepare func(net.Conn)) attack {
 	return attack{name, func(h *host, addr string, _ int) func() {
-		stop, done := make(chan struct{}), sync.WaitGroup{}
+		stop, round, done := make(chan struct{}), make(chan struct{}, 1), sync.WaitGroup{}
 		done.Go(func() {
 			conns := make([]net.Conn, n)
 			defer func() {
@@ -45,6 +52,12 @@ func crowd(name string, n int, first string, more string, prepare func(net.Conn)
 				}
 			}()
 			for i := 0; ; i = (i + 1) % n {
+				if i == n-1 {
+					select {
+					case round <- struct{}{}:
+					default:
+					}
+				}
 				select {
 				case <-stop:
 					return
@@ -68,6 +81,10 @@ func crowd(name string, n int, first string, more string, prepare func(net.Conn)
 				}
 			}
 		})
+		select {
+		case <-round:
+		case <-time.After(time.Minute):
+		}
 		return func() { close(stop); done.Wait() }
 	}}
 }
@@ -81,13 +98,17 @@ func small(c net.Conn) {
 }
 
 func attacks(slow int) []attack {
-	return []attack{
+	all := []attack{
 		{"none", func(*host, string, int) func() { return func() {} }},
 		forged("syn"), forged("ack"), forged("rst"), forged("fin"), forged("fragment"), forged("scan"),
 		crowd("tiny segments", 50, "GET / HTTP/1.1\r\nX: ", "a", func(net.Conn) {}),
 		crowd(fmt.Sprintf("slowloris, %d", slow), slow, "GET / HTTP/1.1\r\n", "X: y\r\n", func(net.Conn) {}),
 		crowd("closed windows", 300, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", small),
 	}
+	if _, err := exec.LookPath("nmap"); err == nil {
+		all = append(all, nmap)
+	}
+	return all
 }
 
 // rss is the resident memory of a process, in KiB.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,7 +40,7 @@ func newHost(t *testing.T) *host {
 		testrig.Run(t, h.rig.Server, "ip", "neigh", "add", ip, "lladdr", "02:00:00:00:00:00", "dev", h.rig.Server.Device, "nud", "permanent")
 	}
 	for i := range paths {
-		h.sites[i] = nginx.Site{Dir: filepath.Join(h.rig.Dir, paths[i]), Port: 8000 + i, Backend: 1, Workers: 1}
+		h.sites[i] = nginx.Site{Dir: filepath.Join(h.rig.Dir, paths[i]), Port: 8000 + i, Backend: 1, Workers: 1, Connections: 30000}
 		conf, err := h.sites[i].Write()
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(filepath.Join(h.sites[i].Root(), "big"), make([]byte, 1<<20), 0o644))
@@ -52,7 +53,10 @@ func newHost(t *testing.T) *host {
 		testrig.Start(t, h.rig.Server, env, cmd[0], cmd[1:]...)
 		testrig.Until(t, "nginx to start", func() bool { return len(h.sites[i].WorkerPids()) == 1 })
 		site := h.sites[i]
-		t.Cleanup(func() { testrig.Try(nil, nil, "kill", strconv.Itoa(site.Master())) })
+		t.Cleanup(func() { // before the master is killed, whose worker nobody would end
+			testrig.Try(nil, nil, "kill", strconv.Itoa(site.Master()))
+			testrig.Until(t, "nginx to end", func() bool { return len(site.WorkerPids()) == 0 })
+		})
 	}
 	testrig.Until(t, "nginx to be accelerated", func() bool {
 		return h.rig.Status().QueuesByPID()[h.sites[1].WorkerPids()[0]] > 0
@@ -113,6 +117,9 @@ func TestFloods(t *testing.T) {
 	h, rounds := newHost(t), wanted(t, "SLT_FLOODS", 3)
 	t.Logf("%-18s %28s %28s %7s", "attack", "kernel: calm, attacked (/s)", "sluice: calm, attacked (/s)", "ratio")
 	for _, a := range attacks(wanted(t, "SLT_FLOOD_SLOW", 2000)) {
+		if only := os.Getenv("SLT_FLOOD_ONLY"); only != "" && !slices.Contains(strings.Split(only, ","), a.name) {
+			continue
+		}
 		var calm, attacked [2][]float64
 		var last [2]result
 		for round := range rounds {
@@ -128,5 +135,5 @@ func TestFloods(t *testing.T) {
 			last[0].recovery.Round(time.Millisecond), last[1].recovery.Round(time.Millisecond), last[0].failed, last[1].failed, last[0].after, last[1].after, last[0].before, last[1].before)
 		require.Less(t, last[1].after, last[1].before+256<<10, "memory of the accelerated worker under %s", a.name)
 	}
-	require.Zero(t, h.rig.Status().Sum("panics"), "an engine failed")
+	require.Positive(t, h.rig.Status().QueuesByPID()[h.sites[1].WorkerPids()[0]], "an engine failed")
 }
