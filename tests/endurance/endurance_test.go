@@ -53,14 +53,29 @@ func TestHold(t *testing.T) {
 	program := compile(t, r, "prog/hold.c")
 	testrig.Start(t, r.Server, append(r.Env(), fmt.Sprintf("SLUICE_LISTEN=%d-%d", port, port+workers-1)), testrig.Built(t, "sluice"), "run", "--",
 		program, "serve", r.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(workers))
-	testrig.Until(t, "every process to be accelerated", func() bool { return accelerated(r) == workers })
+	testrig.Until(t, "every process to be accelerated on every port", func() bool {
+		listeners := 0
+		for _, l := range r.Status().Leases {
+			listeners += len(l.Listeners)
+		}
+		return accelerated(r) == workers && listeners == workers*workers
+	})
 	testrig.Run(t, r.Client, "sysctl", "-qw", "net.ipv4.ip_local_port_range=1024 65535")
-	began := time.Now()
-	call := testrig.Start(t, r.Client, nil, program, "call", r.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(workers), fmt.Sprint(n), fmt.Sprint(rounds))
-	require.NoError(t, call.Wait(10*time.Minute), call.Output())
-	require.Equal(t, workers, strings.Count(call.Output(), fmt.Sprintf("open %d\n", n/workers)), call.Output())
-	require.Equal(t, workers, strings.Count(call.Output(), fmt.Sprintf("used %d\n", n/workers)), call.Output())
-	testrig.Until(t, "all to be counted as the engine's", func() bool { return r.Status().Sum("accepted") >= uint64(n) })
+	call := func(n, rounds int) *testrig.Proc {
+		return testrig.Start(t, r.Client, nil, program, "call", r.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(workers), fmt.Sprint(n), fmt.Sprint(rounds))
+	}
+	testrig.Until(t, "queues to be at rest", func() bool { // while they change hands the kernel serves new connections
+		before := r.Status().Devices[0].Counters["quiet_syn"]
+		c := call(8*workers, 1)
+		require.NoError(t, c.Wait(testrig.Patience), c.Output())
+		return r.Status().Devices[0].Counters["quiet_syn"] == before
+	})
+	began, counted := time.Now(), r.Status().Sum("accepted")
+	all := call(n, rounds)
+	require.NoError(t, all.Wait(10*time.Minute), all.Output())
+	require.Equal(t, workers, strings.Count(all.Output(), fmt.Sprintf("open %d\n", n/workers)), all.Output())
+	require.Equal(t, workers, strings.Count(all.Output(), fmt.Sprintf("used %d\n", n/workers)), all.Output())
+	testrig.Until(t, "all to be counted as the engine's", func() bool { return r.Status().Sum("accepted") >= counted+uint64(n) })
 	require.Equal(t, workers, accelerated(r))
 	t.Logf("%d connections held and used %d times each, in %v", n, rounds, time.Since(began).Round(time.Millisecond))
 }
