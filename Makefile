@@ -70,8 +70,8 @@ stress: all ## Open, duplicate and close descriptors by many threads for SECONDS
 
 # N as given, else the target's own default.
 count = $(if $(filter command environment,$(firstword $(origin N))),$(N),$(1))
-moves: all ## Hand live connections over and back N times under load and loss
-	SLT_MOVES=$(call count,10000) go test -count=1 -timeout 60m -v ./tests/moves
+moves: all ## Hand live connections over and back N times under load and loss (SEED: another order)
+	SLT_MOVES=$(call count,10000) SLT_SEED=$(or $(SEED),1) go test -count=1 -timeout 60m -v ./tests/moves
 
 demo: install-deps all ## Run nginx by the kernel and by sluice in turn, print one table
 	$(BUILD)/sluice demo

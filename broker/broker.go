@@ -28,21 +28,22 @@ type Broker struct {
 	stopping chan struct{} // closed when the broker ends
 	ended    chan struct{} // closed when it has ended
 
-	mu      sync.Mutex
-	closed  bool
-	drains  bool // about to end: everyone gives up queues
-	linger  *time.Timer
-	doors   map[*door]bool
-	clients map[*client]bool
-	spaces  map[uint64]*space
-	held    []*heldOrphan
-	count   Counters
-	spare   spare
-	past    [proto.NumCounters]uint64 // counters of processes that ended
-	grace   map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
-	dead    []dead                    // the last ones that ended with connections open
-	mirrors []*mirrored
-	nmirror uint64 // names of mirrors
+	mu       sync.Mutex
+	closed   bool
+	drains   bool // about to end: everyone gives up queues
+	linger   *time.Timer
+	doors    map[*door]bool
+	clients  map[*client]bool
+	spaces   map[uint64]*space
+	held     []*heldOrphan
+	count    Counters
+	spare    spare
+	past     [proto.NumCounters]uint64 // counters of processes that ended
+	grace    map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
+	dead     []dead                    // the last ones that ended with connections open
+	mirrors  []*mirrored
+	nmirror  uint64          // names of mirrors
+	draining []chan struct{} // who waits for afterPackets
 }
 
 // Start starts a broker, which ends with ctx or by Close. Only root can.

@@ -4,18 +4,22 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
-// channel is a SEQPACKET socket of a client, read by one goroutine, written by another through a bounded queue.
+// channel is a SEQPACKET socket of a client, read by one goroutine. What has no room in it waits for another in a bounded queue.
 type channel struct {
 	file *os.File
 	raw  syscall.RawConn
 	out  chan outgoing
+	mu   sync.Mutex   // of who sends
+	left atomic.Int32 // messages queued and not sent yet
 	once sync.Once
 	done chan struct{}
 }
@@ -43,11 +47,20 @@ func newChannel(fd int) (*channel, error) {
 	return &channel{file: f, raw: raw, out: make(chan outgoing, maxOutgoing), done: make(chan struct{})}, nil
 }
 
-// read waits for a message.
-func (c *channel) read(buf []byte) (p *proto.Packet, err error) {
+// read waits for a message: for a moment without sleep, if awake says so.
+func (c *channel) read(buf []byte, awake time.Duration) (p *proto.Packet, err error) {
+	end := time.Now().Add(awake)
 	rerr := c.raw.Read(func(fd uintptr) bool {
-		p, err = proto.Read(int(fd), buf)
-		return !errors.Is(err, proto.ErrAgain)
+		for {
+			p, err = proto.Read(int(fd), buf)
+			if !errors.Is(err, proto.ErrAgain) {
+				return true
+			}
+			if time.Now().After(end) {
+				return false
+			}
+			_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		}
 	})
 	if rerr != nil {
 		return nil, proto.ErrClosed
@@ -61,6 +74,11 @@ func (c *channel) send(env proto.Envelope, body any, fds ...int) error {
 	if err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left.Load() == 0 && c.now(msg, fds) {
+		return nil
+	}
 	o := outgoing{msg: msg}
 	for _, fd := range fds {
 		dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
@@ -72,11 +90,21 @@ func (c *channel) send(env proto.Envelope, body any, fds ...int) error {
 	}
 	select {
 	case c.out <- o:
+		c.left.Add(1)
 		return nil
 	default:
 		closeAll(o.fds)
 		return errSlow
 	}
+}
+
+// now sends a message if there is room for it: another goroutine would have to be woken for it.
+func (c *channel) now(msg []byte, fds []int) (sent bool) {
+	err := c.raw.Write(func(fd uintptr) bool {
+		sent = !errors.Is(proto.Write(int(fd), msg, fds), proto.ErrAgain)
+		return true
+	})
+	return sent && err == nil
 }
 
 // writeLoop sends what is queued until the channel closes.
@@ -88,6 +116,7 @@ func (c *channel) writeLoop() {
 			return
 		case o := <-c.out:
 			c.write(o)
+			c.left.Add(-1)
 		}
 	}
 }

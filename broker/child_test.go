@@ -275,15 +275,26 @@ func (p *player) takeover() (string, error) {
 		return "", err
 	}
 	unix.Close(p.conn)
-	p.conn = fds[0] // the memfd
+	p.conn = -1
+	if len(fds) > 0 {
+		p.conn = fds[0] // the memfd
+	}
 	p.taken = t.Conn
 	p.slot = p.table.Add(&proto.Entry{State: 1, Local: t.Conn.State.Local, Remote: t.Conn.State.Remote})
 	return "ok", nil
 }
 
+// queues is the memfd, if there is one.
+func (p *player) queues() []int {
+	if p.conn < 0 {
+		return nil
+	}
+	return []int{p.conn}
+}
+
 func (p *player) handover() (string, error) {
 	var h proto.Handed
-	fds, err := p.c.Call(proto.OpHandover, proto.Handover{Conns: []proto.Queued{p.taken}}, []int{p.conn}, &h, patience)
+	fds, err := p.c.Call(proto.OpHandover, proto.Handover{Conns: []proto.Queued{p.taken}}, p.queues(), &h, patience)
 	if err != nil {
 		return "", err
 	}
@@ -297,7 +308,7 @@ func (p *player) handover() (string, error) {
 }
 
 func (p *player) orphan() (string, error) {
-	_, err := p.c.Call(proto.OpOrphan, proto.Orphan{Cookie: p.grant.Cookie, Conn: p.taken}, []int{p.conn}, nil, patience)
+	_, err := p.c.Call(proto.OpOrphan, proto.Orphan{Cookie: p.grant.Cookie, Conn: p.taken}, p.queues(), nil, patience)
 	p.table.Remove(p.slot)
 	return "ok", err
 }

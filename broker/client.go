@@ -75,6 +75,9 @@ func (c *client) String() string {
 	return fmt.Sprintf("%s[%d]", c.program, c.pid)
 }
 
+// nextTakeover is how long the next one is waited for without sleep: to be woken takes as long as to serve it.
+const nextTakeover = 300 * time.Microsecond
+
 // serve reads the client's messages until its end.
 func (b *Broker) serve(c *client) {
 	hello := time.AfterFunc(b.cfg.HelloTimeout, c.ch.close)
@@ -86,8 +89,9 @@ func (b *Broker) serve(c *client) {
 		return
 	}
 	buf := make([]byte, proto.MaxMessage)
+	awake := time.Duration(0)
 	for {
-		p, err := c.ch.read(buf)
+		p, err := c.ch.read(buf, awake)
 		if err != nil {
 			why := "channel closed"
 			if !errors.Is(err, proto.ErrClosed) {
@@ -95,6 +99,9 @@ func (b *Broker) serve(c *client) {
 			}
 			b.drop(c, why)
 			return
+		}
+		if awake = 0; p.Op == proto.OpTakeover { // a program's connections come one by one
+			awake = nextTakeover
 		}
 		b.handle(c, p)
 		p.CloseFDs()

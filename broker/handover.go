@@ -3,6 +3,8 @@ package broker
 import (
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,10 +29,11 @@ func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	late := p.Deadline()
 	h := proto.Handed{Errors: make([]string, len(r.Conns))}
 	var fds []int
 	for i := range r.Conns {
-		fd, err := b.toKernel(c, s, &r.Conns[i], p.FDs)
+		fd, err := b.toKernel(c, s, &r.Conns[i], p.FDs, late)
 		if err != nil {
 			h.Errors[i] = err.Error()
 			b.log.Infof("broker: %v: %v -> %v not handed over: %v", c, r.Conns[i].State.Local, r.Conns[i].State.Remote, err)
@@ -42,11 +45,12 @@ func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 }
 
 // toKernel makes one kernel socket, owned by the client's user.
-func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int) (int, error) {
+func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late time.Time) (int, error) {
 	if !b.mayHandOver(c, q.State.Local) {
 		return -1, refuse("%v is no port of this program", q.State.Local)
 	}
 	st := q.State
+	st.Deadline = late
 	var err error
 	if st.RecvData, err = readQueue(mem, q.RecvOff, q.RecvLen); err != nil {
 		return -1, err
@@ -56,8 +60,11 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int) (int,
 	}
 	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
 	fd := -1
-	err = netns.Do(s.fd(), func() (err error) {
-		fd, err = repair.ToKernel(st)
+	err = netns.Visit(s.fd(), func() error {
+		via, err := s.injector()
+		if err == nil {
+			fd, err = repair.ToKernel(st, via)
+		}
 		return err
 	})
 	if err != nil {
@@ -118,7 +125,11 @@ func readQueue(mem []int, off int64, n int) ([]byte, error) {
 	return b, nil
 }
 
+// writeQueues puts queues into a memfd; -1: they are empty.
 func writeQueues(parts ...[]byte) (int, error) {
+	if !slices.ContainsFunc(parts, func(b []byte) bool { return len(b) > 0 }) {
+		return -1, nil
+	}
 	fd, err := unix.MemfdCreate("sluice-queues", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	if err != nil {
 		return -1, fmt.Errorf("memfd for queues: %w", err)

@@ -80,7 +80,7 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 // orphanSocket is a descriptor of our own for the kernel socket that the connection is, or becomes.
 func (b *Broker) orphanSocket(c *client, s *space, r *proto.Orphan, p *proto.Packet) (int, error) {
 	if !r.Kernel {
-		return b.toKernel(c, s, &r.Conn, p.FDs)
+		return b.toKernel(c, s, &r.Conn, p.FDs, p.Deadline())
 	}
 	fds, err := dupAll(p.FDs[:1])
 	if err != nil {

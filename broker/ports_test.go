@@ -180,3 +180,19 @@ func TestFlowsKeepTheirQueuesForAWhile(t *testing.T) {
 	}
 	require.Len(t, e.yield().Queues, 2, "not for ever")
 }
+
+// TestALeasedPortIsNobodyElses: what comes for it after its connection's end may be answered with a reset at once.
+func TestALeasedPortIsNobodyElses(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	e := h.engine()
+	fds, ports := bound(t, 4, 0)
+	_, err := e.lease(fds)
+	require.NoError(t, err)
+	far := netip.MustParseAddrPort("10.0.0.1:80")
+	for port, free := range map[uint16]bool{ports[0]: true, ports[3]: true, 9: false} {
+		var o proto.Owned
+		_, err = e.c.Call(proto.OpStray, proto.Stray{Local: netip.AddrPortFrom(here, port), Remote: far}, nil, &o, patience)
+		require.NoError(t, err)
+		require.Equal(t, proto.Owned{Free: free}, o, "port %d", port)
+	}
+}

@@ -27,6 +27,7 @@ type space struct {
 	taken   map[steer.Tuple]*takenConn
 	done    chan struct{}
 	closed  bool
+	via     *repair.Injector // made when the first connection is handed over
 }
 
 func (s *space) fd() int { return int(s.file.Fd()) }
@@ -89,7 +90,24 @@ func (s *space) close() {
 	}
 	s.closed = true
 	close(s.done)
+	if s.via != nil {
+		s.via.Close()
+	}
 	s.file.Close()
+}
+
+// injector must be called in the namespace.
+func (s *space) injector() (*repair.Injector, error) {
+	s.b.mu.Lock()
+	defer s.b.mu.Unlock()
+	if s.closed {
+		return nil, errGone
+	}
+	var err error
+	if s.via == nil {
+		s.via, err = repair.NewInjector()
+	}
+	return s.via, err
 }
 
 // inSpace tells whether a socket belongs to the namespace.

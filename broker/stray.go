@@ -25,7 +25,7 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.covered(c, t) {
-		return proto.Owned{}, nil, nil
+		return proto.Owned{Free: b.onlyOwner(c, t)}, nil, nil
 	}
 	for o := range b.clients {
 		if o == c || o.gone || o.space != c.space || o.stateMap == nil {
@@ -37,6 +37,16 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		}
 	}
 	return proto.Owned{Free: c.space.died(t) || !b.shared(c, t)}, nil, nil
+}
+
+// onlyOwner: an outgoing connection's port, which no other program has. What comes for it after its end is answered at once.
+func (b *Broker) onlyOwner(c *client, t steer.Tuple) bool {
+	for o := range b.clients {
+		if o != c && !o.gone && o.space == c.space && o.ownsPort(t.Local) {
+			return false
+		}
+	}
+	return c.ownsPort(t.Local)
 }
 
 // shared tells whether another program may have the flow half open, which no table tells.

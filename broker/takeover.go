@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,10 +19,13 @@ const (
 	takenLeast = 2 * time.Millisecond // before the connection may go back
 )
 
+var errLate = errors.New("who asked for it waits no longer")
+
 // takenConn is such a socket.
 type takenConn struct {
-	fd    int // ours; -1 while it is being read
-	since time.Time
+	fd      int // ours; -1 while it is being read
+	since   time.Time
+	drained chan struct{} // closed when every packet that met the XDP program before has come to its end
 }
 
 // opTakeover takes a connection of the client's from the kernel: its state is the reply.
@@ -46,7 +50,7 @@ func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err := b.beginTake(c, s, t); err != nil {
 		return nil, nil, err
 	}
-	body, mem, err := take(fd)
+	body, mem, err := take(fd, p.Deadline())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
@@ -55,6 +59,9 @@ func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	b.count.TakenOver++
 	s.keepTaken(t, fd)
+	if mem < 0 {
+		return body, nil, nil
+	}
 	return body, []int{mem}, nil
 }
 
@@ -73,14 +80,20 @@ func tupleOf(fd int, s *space) (t steer.Tuple, err error) {
 }
 
 // take reads the connection, which stays as a frozen socket.
-func take(fd int) (body any, mem int, err error) {
+func take(fd int, late time.Time) (body any, mem int, err error) {
 	st, err := repair.FromKernel(fd)
 	if err != nil {
 		return nil, -1, err
 	}
 	mem, err = writeQueues(st.RecvData, st.SendData)
+	if err == nil && !late.IsZero() && time.Now().After(late) {
+		if mem >= 0 {
+			unix.Close(mem)
+		}
+		err = errLate
+	}
 	if err != nil {
-		return nil, -1, fmt.Errorf("takeover: %w (%v)", err, repair.Thaw(fd))
+		return nil, -1, fmt.Errorf("takeover: %w", errors.Join(err, st.Thaw(fd)))
 	}
 	return proto.Taken{Conn: proto.Queued{State: st, RecvLen: len(st.RecvData), SendOff: int64(len(st.RecvData)), SendLen: len(st.SendData)}}, mem, nil
 }
@@ -108,7 +121,9 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	if s.taken == nil {
 		s.taken = map[steer.Tuple]*takenConn{}
 	}
-	s.taken[t] = &takenConn{fd: -1, since: time.Now()}
+	k := &takenConn{fd: -1, since: time.Now(), drained: make(chan struct{})}
+	s.taken[t] = k
+	b.afterPackets(k.drained)
 	return nil
 }
 
@@ -139,11 +154,20 @@ func (s *space) keepTaken(t steer.Tuple, fd int) {
 	}
 	k.fd = own
 	s.refs++
-	s.b.after(takenLife, func() {
-		if s.taken[t] == k {
-			s.endTaken(t)
-		}
-	})
+	s.b.after(takenLife, func() { s.endDrained(t, k) })
+}
+
+// endDrained ends the frozen socket as soon as nothing can be on its way to it.
+func (s *space) endDrained(t steer.Tuple, k *takenConn) {
+	if s.taken[t] != k {
+		return
+	}
+	select {
+	case <-k.drained:
+		s.endTaken(t)
+	default:
+		s.b.after(takenLeast, func() { s.endDrained(t, k) })
+	}
 }
 
 // endTaken ends the frozen socket silently. One that connected by itself gives its port back on the way; the client needs it.
@@ -180,11 +204,10 @@ func (b *Broker) endTakenNow(s *space, t steer.Tuple) {
 	if k == nil || k.fd < 0 {
 		return
 	}
-	if left := takenLeast - time.Since(k.since); left > 0 {
-		b.mu.Unlock()
-		time.Sleep(left)
-		b.mu.Lock()
-	}
+	b.mu.Unlock()
+	<-k.drained
+	time.Sleep(takenLeast - time.Since(k.since))
+	b.mu.Lock()
 	if s.taken[t] == k {
 		s.endTaken(t)
 	}

@@ -5,6 +5,8 @@
 #include "ours.h"
 
 bool tcp_inq(int fd); // whether TCP_INQ is set on the kernel's socket fd
+bool reuse_of(struct file *f); // SO_REUSEADDR of a connection
+void reuse_set(int kernel, bool on); // and of the kernel socket that it becomes
 bool kernels_own(int fd); // whether fd's connections report by MSG_ERRQUEUE (SO_ZEROCOPY, SO_TIMESTAMPING), which only the kernel's do
 
 #define IO_READ 0x40000000 // beside MSG_* flags: read(2)'s rules (nothing asked for: 0 at once)

@@ -44,6 +44,7 @@ struct file {
     uint64_t ino;              // identity of the kernel's socket behind it
     bool connecting;           // connect has not told the outcome yet
     bool inq;                  // TCP_INQ: recvmsg tells how much is left
+    bool reuse;                // accepted: SO_REUSEADDR of its listener
     bool urgent;               // the program looks for urgent data
     bool deferred;             // TCP_FASTOPEN_CONNECT: the SYN waits for the first octets
     bool settled;              // has become a kernel socket

@@ -61,6 +61,7 @@ static void become(int fd, int backlog)
     atomic_store(&f->rcv_timeout_ns, timeout(fd, SO_RCVTIMEO));
     atomic_store(&f->snd_timeout_ns, timeout(fd, SO_SNDTIMEO));
     f->inq = tcp_inq(fd);
+    f->reuse = option(fd, SOL_SOCKET, SO_REUSEADDR) > 0;
     int lowat = option(fd, SOL_SOCKET, SO_RCVLOWAT);
     atomic_store(&f->rcv_lowat, lowat > 0 ? lowat : 1);
     fd_bind(fd, f);

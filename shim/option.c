@@ -85,6 +85,17 @@ bool kernels_own(int fd)
     return is_set(fd, SOL_SOCKET, SO_ZEROCOPY) || is_set(fd, SOL_SOCKET, SO_TIMESTAMPING);
 }
 
+bool reuse_of(struct file *f)
+{
+    return f->reuse || is_set(atomic_load(&f->fd), SOL_SOCKET, SO_REUSEADDR);
+}
+
+void reuse_set(int kernel, bool on)
+{
+    int v = on;
+    RAW(SYS_setsockopt, kernel, SOL_SOCKET, SO_REUSEADDR, &v, sizeof v);
+}
+
 // listener_set keeps what accepted connections inherit in step; the kernel's answer is the program's.
 static void listener_set(int fd, int level, int name, const void *val, socklen_t len)
 {
@@ -92,6 +103,8 @@ static void listener_set(int fd, int level, int name, const void *val, socklen_t
     if (!f)
         return;
     int saved = errno;
+    if (level == SOL_SOCKET && name == SO_REUSEADDR)
+        f->reuse = is_set(fd, level, name);
     if (shared() && atomic_load(&f->handle) >= 0)
         conn_set(fd, f, level, name, val, len);
     else if (timeout_of(f, level, name))
@@ -227,6 +240,12 @@ static int option_of(struct file *f, int level, int name, void *val, socklen_t *
         return peer_name(f, val, len);
     if (t)
         return timeout_get(atomic_load(t), val, len);
+    if (level == SOL_SOCKET && name == SO_REUSEADDR && f->reuse) { // else the socket behind it tells
+        int on = 1;
+        *len = *len < sizeof on ? *len : sizeof on;
+        memcpy(val, &on, *len);
+        return 0;
+    }
     return ENGINE(sl_getsockopt, atomic_load(&f->handle), level, name, val, len);
 }
 

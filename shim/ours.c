@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "conn_io.h"
 #include "door.h"
 #include "file.h"
 #include "heirs.h"
@@ -66,6 +67,7 @@ static void settle_as(struct file *f, int kernel, struct file *k)
     RAW(SYS_fcntl, kernel, F_SETFL, O_RDWR | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0));
     set_timeout(kernel, SO_RCVTIMEO, atomic_load(&f->rcv_timeout_ns));
     set_timeout(kernel, SO_SNDTIMEO, atomic_load(&f->snd_timeout_ns));
+    reuse_set(kernel, reuse_of(f));
     if (k && atomic_load(&f->heirs) != 0)
         atomic_store(&k->pinned, true);
     for (int tries = 0; atomic_load(&f->fds) > 0 && tries < 100; tries++) // a dup under way may add one

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "clock.h"
+#include "conn_io.h"
 #include "door.h"
 #include "engine.h"
 #include "fresh.h"
@@ -103,6 +104,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
         RAW(SYS_close, fd);
         if (h < 0)
             return (int)raw_result(h > -4096 ? h : -EAGAIN);
+        reuse_set(h & ~SL_KERNEL_FD, l->reuse);
         return named(place_kernel(h & ~SL_KERNEL_FD, flags), &name, length, sa, n);
     }
     struct file *f = conn_bind(new_fd(fd), h, flags & SOCK_NONBLOCK);
@@ -114,6 +116,7 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     atomic_store(&f->snd_timeout_ns, atomic_load(&l->snd_timeout_ns));
     atomic_store(&f->rcv_lowat, atomic_load(&l->rcv_lowat));
     f->inq = l->inq;
+    f->reuse = l->reuse;
     file_put(f);
     return named(fd, &name, length, sa, n);
 }

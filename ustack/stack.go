@@ -146,6 +146,9 @@ func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Soc
 	return &e.Socket, nil
 }
 
+// Bury tells that a flow is the kernel's though packets of it may lie in the rings: they are dropped, not answered with a reset.
+func (s *Stack) Bury(now int64, f tcp.Flow) { s.gone.add(keyOf(f), now) }
+
 // Adopt makes a connection from what it was in the kernel. v6 says that the program's socket is AF_INET6.
 func (s *Stack) Adopt(now int64, snap *tcp.Snapshot, v6 bool) (*usock.Socket, error) {
 	k := keyOf(snap.Flow)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +27,29 @@ func Do(fd int, fn func() error) error {
 		return fmt.Errorf("open own network namespace: %w", err)
 	}
 	defer unix.Close(home)
+	return between(home, fd, fn)
+}
+
+// home is the namespace of the process's first thread.
+var home = sync.OnceValues(func() (int, error) {
+	return unix.Open("/proc/self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+})
+
+// Visit is Do for who is not in such a function already: the thread goes back to the namespace of the process, which is opened only once.
+func Visit(fd int, fn func() error) error {
+	if fd == Current {
+		return fn()
+	}
+	back, err := home()
+	if err != nil {
+		return fmt.Errorf("open own network namespace: %w", err)
+	}
+	runtime.LockOSThread()
+	return between(back, fd, fn)
+}
+
+// between enters a namespace and goes back; the thread is locked once, and is not any more after it.
+func between(home, fd int, fn func() error) error {
 	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
 		runtime.UnlockOSThread()
 		return fmt.Errorf("enter network namespace: %w", err)

@@ -92,15 +92,19 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 	}
 	c.id++
 	id := c.id
-	msg, err := Encode(Envelope{ID: id, Op: op}, body)
+	msg, err := Encode(Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
 	if err != nil {
 		return nil, err
 	}
 	if err := send(c.fd, msg, fds, oob, until); err != nil {
 		return nil, c.broken(err)
 	}
+	var awake time.Time
+	if op == OpHandover || op == OpTakeover {
+		awake = time.Now().Add(stayAwake)
+	}
 	for {
-		p, err := c.read(until)
+		p, err := c.read(awake, until)
 		if err != nil {
 			return nil, err
 		}
@@ -123,7 +127,11 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 	}
 }
 
-func (c *Client) read(until time.Time) (*Packet, error) {
+// stayAwake is how long an answer to a move is waited for without sleep: to be woken takes longer than half of the broker's work, and a connection
+// stands still meanwhile. Others go first, the broker among them.
+const stayAwake = 300 * time.Microsecond
+
+func (c *Client) read(awake, until time.Time) (*Packet, error) {
 	for {
 		p, err := Read(c.fd, c.buf)
 		if err == nil {
@@ -131,6 +139,10 @@ func (c *Client) read(until time.Time) (*Packet, error) {
 		}
 		if !errors.Is(err, ErrAgain) {
 			return nil, c.broken(err)
+		}
+		if time.Now().Before(awake) {
+			_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			continue
 		}
 		if err := wait(c.fd, unix.POLLIN, until); err != nil {
 			return nil, err

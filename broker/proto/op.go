@@ -1,6 +1,9 @@
 package proto
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Version is the protocol's; hello carries it, and a broker refuses what it does not speak.
 const Version = 1
@@ -29,8 +32,8 @@ const (
 	OpPorts      Op = "ports"      // Ports, bound kernel sockets -> Grant, [umem, state,] XSKs, a keeper of the sockets
 	OpUnports    Op = "unports"    // Unports -> nothing
 	OpKeep       Op = "keep"       // nothing, a keeper -> nothing. After adopt, block by block
-	OpHandover   Op = "handover"   // Handover, a memfd with the queues -> Handed, one kernel socket for each state
-	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues
+	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state
+	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues if anything is in them
 	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
@@ -63,8 +66,20 @@ const OpReply Op = "reply"
 type Envelope struct {
 	ID    uint64          `json:"id,omitempty"`
 	Op    Op              `json:"op"`
+	Until int64           `json:"until,omitempty"` // of a request: when its sender stops waiting, Unix time in ms
 	Error string          `json:"error,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
+}
+
+// MoveMargin is how long before the end of its sender's patience a move of a connection is begun at the latest: what comes to life later is lost.
+const MoveMargin = 4 * time.Second
+
+// Deadline is when a move must not be begun any more; zero: the sender did not say.
+func (e *Envelope) Deadline() time.Time {
+	if e.Until == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(e.Until).Add(-MoveMargin)
 }
 
 // Into decodes the body; an empty body leaves v as it is.

@@ -15,6 +15,10 @@ import (
 // machine that is overloaded twenty times over, answers were seen to take more than 2 s.
 const callTime = 5 * time.Second
 
+// moveTime is the same for what must not be done late: a kernel's socket that comes to life when the connection goes on here already would be lost,
+// and the connection with it. The broker begins none of it when less than proto.MoveMargin is left.
+const moveTime = proto.MoveMargin + 4*time.Second
+
 // slowCall is worth a note.
 const slowCall = int64(50 * time.Millisecond)
 
@@ -30,8 +34,8 @@ var errNoBroker = errors.New("no broker")
 // link is the engine's private channel to the broker.
 type link struct {
 	client *proto.Client // nil: none now
-	lostAt int64 // when the broker went away; 0: it is there, or never was
-	retry  int64 // when to try again
+	lostAt int64         // when the broker went away; 0: it is there, or never was
+	retry  int64         // when to try again
 }
 
 // dial opens the channel: through the inherited door if there is one, else by the path.
@@ -87,12 +91,17 @@ func (e *Engine) hangUp() {
 
 // call is a request to the broker and its reply. Events that come in between are handled in a later turn.
 func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([]int, error) {
+	limit := callTime
+	switch op {
+	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:
+		limit = moveTime
+	}
 	if e.link.client == nil {
 		return nil, errNoBroker
 	}
 	e.nextLook = now // for the events that were kept
 	e.kick()         // the program's data need not wait for the broker
-	got, err := e.link.client.Call(op, body, fds, reply, callTime)
+	got, err := e.link.client.Call(op, body, fds, reply, limit)
 	if took := nanotime() - now; took > slowCall {
 		e.debug("%s took the broker %v", op, time.Duration(took).Round(time.Millisecond))
 	}

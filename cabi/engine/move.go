@@ -11,23 +11,27 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// parcel is connections on their way to the kernel: their states, and a memfd with their queues' bytes.
+// parcel is connections on their way to the kernel: their states, and a memfd with their queues' bytes, if there are any.
 type parcel struct {
 	socks []*usock.Socket
 	conns []proto.Queued
-	fd    int
+	fd    int // -1: none yet
 	size  int64
 }
 
-func newParcel() (*parcel, error) {
-	fd, err := unix.MemfdCreate("sluice-move", unix.MFD_CLOEXEC)
-	if err != nil {
-		return nil, fmt.Errorf("memory for connections to move: %w", err)
+// fds is the memfd, if there is anything in it.
+func (p *parcel) fds() []int {
+	if p.fd < 0 {
+		return nil
 	}
-	return &parcel{fd: fd}, nil
+	return []int{p.fd}
 }
 
-func (p *parcel) close() { _ = unix.Close(p.fd) }
+func (p *parcel) close() {
+	if p.fd >= 0 {
+		_ = unix.Close(p.fd)
+	}
+}
 
 // add freezes a connection and packs it.
 func (p *parcel) add(now int64, s *usock.Socket) error {
@@ -50,6 +54,13 @@ func (p *parcel) add(now int64, s *usock.Socket) error {
 
 func (p *parcel) write(off *int64, n *int, b []byte) error {
 	*off, *n = p.size, len(b)
+	if p.fd < 0 && len(b) > 0 {
+		fd, err := unix.MemfdCreate("sluice-move", unix.MFD_CLOEXEC)
+		if err != nil {
+			return fmt.Errorf("memory for connections to move: %w", err)
+		}
+		p.fd = fd
+	}
 	for len(b) > 0 {
 		k, err := unix.Pwrite(p.fd, b, p.size)
 		if err != nil {
@@ -87,10 +98,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	if e.link.client == nil {
 		return errNoBroker
 	}
-	p, err := newParcel()
-	if err != nil {
-		return err
-	}
+	p := &parcel{fd: -1}
 	defer p.close()
 	var first error
 	for _, s := range socks {
@@ -103,7 +111,8 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 		return first
 	}
 	var handed proto.Handed
-	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: p.conns}, []int{p.fd}, &handed)
+	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: p.conns}, p.fds(), &handed)
+	now = nanotime() // that took a while
 	if err != nil {
 		p.thaw(now)
 		return err
@@ -203,18 +212,18 @@ func ended(s *usock.Socket) bool {
 // orphan passes an established connection on to another owner of its listener; without a broker it is reset.
 func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
 	e.unqueue(s)
-	p, err := newParcel()
+	p := &parcel{fd: -1}
+	defer p.close()
+	err := p.add(now, s)
 	if err == nil {
-		defer p.close()
-		if err = p.add(now, s); err == nil {
-			_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: p.conns[0]}, []int{p.fd}, nil)
-			if err == nil {
-				e.note(now, s, proto.EventHandedOver)
-				s.Forget(now)
-				return
-			}
-			s.Thaw(now)
+		_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: p.conns[0]}, p.fds(), nil)
+		now = nanotime()
+		if err == nil {
+			e.note(now, s, proto.EventHandedOver)
+			s.Forget(now)
+			return
 		}
+		s.Thaw(now)
 	}
 	e.debug("connection of %v not passed on: %v", s.Remote(), err)
 	s.Abort(now)

@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"slices"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -71,6 +72,29 @@ var moving = slices.DeleteFunc(slices.Clone(inherited), func(o option) bool {
 	return o.level == unix.IPPROTO_TCP && (o.name == unix.TCP_MAXSEG || o.name == unix.TCP_WINDOW_CLAMP || o.name == unix.TCP_DEFER_ACCEPT)
 })
 
+// defaults4 and defaults6 are what a new socket of each family has of them; nil: it has no such option.
+var (
+	defaults4 = sync.OnceValue(func() [][]byte { return defaultsOf(unix.AF_INET) })
+	defaults6 = sync.OnceValue(func() [][]byte { return defaultsOf(unix.AF_INET6) })
+)
+
+func defaultsOf(family int) (out [][]byte) {
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return nil
+	}
+	defer func() { _ = unix.Close(fd) }()
+	var b [32]byte
+	for _, o := range moving {
+		if n, ok := getOption(fd, o, b[:]); ok {
+			out = append(out, bytes.Clone(b[:n]))
+		} else {
+			out = append(out, nil)
+		}
+	}
+	return out
+}
+
 // copyMoving gives s the options of the connection that kernel socket kfd was.
 func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
 	set := func(level, name int, val []byte) {
@@ -80,13 +104,15 @@ func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
 		}
 		_ = s.SetOption(now, level, name, val)
 	}
-	family := unix.AF_INET
+	def := defaults4()
 	if s.V6() {
-		family = unix.AF_INET6
+		def = defaults6()
 	}
-	if fresh, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP); err == nil {
-		copyChanged(kfd, fresh, set, moving)
-		_ = unix.Close(fresh)
+	var a [32]byte
+	for i, o := range moving {
+		if n, ok := getOption(kfd, o, a[:]); ok && i < len(def) && def[i] != nil && !bytes.Equal(a[:n], def[i]) {
+			set(o.level, o.name, a[:n])
+		}
 	}
 	for name, v := range [...]int{unix.SO_RCVBUF: st.RcvBuf, unix.SO_SNDBUF: st.SndBuf} {
 		if v > 0 {

@@ -40,11 +40,13 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	}
 	q, err := e.fetch(now, kfd)
 	if err != nil {
+		e.buried(local, remote)
 		e.dropFlow(f)
 		return 0, err
 	}
 	s, err := e.settleHere(now, kfd, q, six)
 	if err != nil {
+		e.buried(local, remote)
 		e.dropFlow(f)
 		return e.giveBack(now, q, err)
 	}
@@ -55,6 +57,11 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	e.count(proto.CountTakenOver)
 	e.record(s)
 	return int(h), nil
+}
+
+// buried: what came here while the connection was asked for is no stranger's.
+func (e *Engine) buried(local, remote netip.AddrPort) {
+	e.plane.stack.Bury(nanotime(), tcp.Flow{Local: plain(local), Remote: plain(remote)})
 }
 
 // roomFor tells whether there are frames for what is queued: once it is frozen it is late. Half of what is free stays free.
@@ -103,6 +110,9 @@ func (e *Engine) fetch(now int64, kfd int) (*repair.State, error) {
 		return nil, err
 	}
 	st := t.Conn.State
+	if len(fds) == 0 && t.Conn.RecvLen == 0 && t.Conn.SendLen == 0 {
+		return &st, nil
+	}
 	if len(fds) == 1 {
 		f := os.NewFile(uintptr(fds[0]), "queues")
 		defer f.Close()
@@ -136,17 +146,14 @@ func (e *Engine) settleHere(now int64, kfd int, st *repair.State, six bool) (*us
 
 // giveBack returns what was taken to the kernel.
 func (e *Engine) giveBack(now int64, st *repair.State, why error) (int, error) {
-	p, err := newParcel()
-	if err != nil {
-		return 0, errors.Join(why, err)
-	}
+	p := &parcel{fd: -1}
 	defer p.close()
 	q := proto.Queued{State: *st}
 	if err := errors.Join(p.write(&q.RecvOff, &q.RecvLen, st.RecvData), p.write(&q.SendOff, &q.SendLen, st.SendData)); err != nil {
 		return 0, errors.Join(why, err)
 	}
 	var handed proto.Handed
-	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: []proto.Queued{q}}, []int{p.fd}, &handed)
+	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: []proto.Queued{q}}, p.fds(), &handed)
 	if err != nil || len(fds) != 1 {
 		closeAll(fds)
 		return 0, fmt.Errorf("%w; and the kernel does not take it back: %v %q", why, err, handed.Errors)

@@ -14,7 +14,7 @@ import (
 func FromKernel(fd int) (State, error) {
 	var s State
 	if err := s.read(fd); err != nil {
-		_ = Thaw(fd)
+		_ = s.Thaw(fd)
 		return State{}, fmt.Errorf("take a connection from the kernel: %w", err)
 	}
 	return s, nil
@@ -26,8 +26,16 @@ func Discard(fd int) error {
 }
 
 // Thaw undoes what FromKernel did.
-func Thaw(fd int) error {
-	return errors.Join(useQueue(fd, noQueue), exit(fd, false), unlock(fd))
+func (s *State) Thaw(fd int) error {
+	var err error
+	if s.windowShut {
+		var w window
+		if w, err = getWindow(fd); err == nil {
+			w.sndWnd = s.SndWnd
+			err = setWindow(fd, w)
+		}
+	}
+	return errors.Join(err, useQueue(fd, noQueue), unlock(fd), exit(fd, s.windowShut))
 }
 
 func (s *State) read(fd int) error {
@@ -52,13 +60,40 @@ func (s *State) read(fd int) error {
 	s.State, s.SACK, s.Timestamps = i.state, i.sack, i.timestamps
 	s.WScale, s.SndWScale, s.RcvWScale, s.SRTT = i.wscale, i.sndWScale, i.rcvWScale, i.srtt
 	s.readOptions(fd)
-	if err := s.readRecv(fd); err != nil {
-		return err
+	return s.readStreams(fd)
+}
+
+// readTries bounds how often the queues are read again.
+const readTries = 10
+
+// readStreams reads queues and numbers that belong together. A packet that had passed the filter before it was there may still come in
+// (a processor of a virtual machine stops for milliseconds): what it brought would be acknowledged, or taken out of the send queue, and known to nobody.
+func (s *State) readStreams(fd int) error {
+	for range readTries {
+		for _, f := range []func(fd int) error{s.readWindow, s.readRecv, s.readNumbers, s.readSend} {
+			if err := f(fd); err != nil {
+				return err
+			}
+		}
+		if same, err := s.unchanged(fd); same || err != nil {
+			return err
+		}
 	}
-	if err := s.readNumbers(fd); err != nil {
-		return err
+	return errors.New("packets come in though the socket is deaf")
+}
+
+// unchanged tells whether both queues end and begin where they were read.
+func (s *State) unchanged(fd int) (bool, error) {
+	una, err := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
+	if err != nil {
+		return false, step("length of the send queue", err)
 	}
-	return s.readSend(fd)
+	rcvNxt, err := getSeq(fd, recvQueue)
+	if err != nil {
+		return false, err
+	}
+	end, err := getSeq(fd, sendQueue)
+	return rcvNxt == s.RcvNxt && end-uint32(una) == s.SndUna, err
 }
 
 func (s *State) addresses(fd int) error {
@@ -89,25 +124,35 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// readNumbers reads sequence numbers, windows, MSS and timestamp. The send queue stays the chosen one to the end: with any other the kernel's
-// pacing timer goes on to send what was unsent, beyond the SND.NXT that was read, and whoever continues from there discards the peer's
-// acknowledgements of it (RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent ... send an ACK, drop the segment").
-func (s *State) readNumbers(fd int) error {
-	end, err := getSeq(fd, sendQueue) // past all that is queued, FIN included
+// readWindow reads the windows, and shuts the peer's: whatever timer expires then, pacing or probing, nothing goes out beyond SND.NXT. Whoever
+// continues would discard the peer's acknowledgements of it for ever (RFC 9293 section 3.10.7.4: "If the ACK acks something not yet sent ... send
+// an ACK, drop the segment").
+func (s *State) readWindow(fd int) error {
+	w, err := getWindow(fd)
 	if err != nil {
 		return err
 	}
+	if !s.windowShut {
+		s.SndWnd = w.sndWnd
+	}
+	s.SndWl1, s.MaxWindow, s.RcvWnd, s.RcvWup = w.sndWl1, w.maxWindow, w.rcvWnd, w.rcvWup
+	w.sndWnd, s.windowShut = 0, true
+	return setWindow(fd, w)
+}
+
+// readNumbers reads sequence numbers, MSS and timestamp. What is unsent is read before the send queue is chosen: a timer that expires while it is
+// has all of it counted as sent.
+func (s *State) readNumbers(fd int) error {
 	unacked, err1 := unix.IoctlGetInt(fd, unix.SIOCOUTQ)
 	unsent, err2 := unix.IoctlGetInt(fd, unix.SIOCOUTQNSD)
 	if err := errors.Join(err1, err2); err != nil {
 		return step("length of the send queue", err)
 	}
-	s.SndUna, s.SndNxt = end-uint32(unacked), end-uint32(unsent)
-	w, err := getWindow(fd)
+	end, err := getSeq(fd, sendQueue) // past all that is queued, FIN included
 	if err != nil {
 		return err
 	}
-	s.SndWl1, s.SndWnd, s.MaxWindow, s.RcvWnd, s.RcvWup = w.sndWl1, w.sndWnd, w.maxWindow, w.rcvWnd, w.rcvWup
+	s.SndUna, s.SndNxt = end-uint32(unacked), end-uint32(unsent)
 	mss, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_MAXSEG) // in repair mode: what the peer announced
 	if err != nil {
 		return step("MSS", err)
@@ -150,6 +195,9 @@ func (s *State) readSend(fd int) error {
 	n := unacked
 	if s.finSent() && !s.finAcked() {
 		n--
+	}
+	if n == 0 {
+		return nil
 	}
 	b, err := peek(fd, sendQueue, n+(128<<10), "send queue")
 	if err != nil {

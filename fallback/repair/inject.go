@@ -14,22 +14,50 @@ const (
 	flagACK = 0x10
 )
 
+// Injector sends such segments, in the network namespace that it was made in.
+type Injector struct{ v4, v6 int }
+
+// NewInjector needs CAP_NET_RAW. A host without IPv6 has an injector, too.
+func NewInjector() (*Injector, error) {
+	v4, err := rawSocket(unix.AF_INET)
+	if err != nil {
+		return nil, err
+	}
+	v6, err := rawSocket(unix.AF_INET6)
+	if err != nil {
+		v6 = -1
+	}
+	return &Injector{v4, v6}, nil
+}
+
+func rawSocket(family int) (int, error) {
+	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
+	if err != nil {
+		return -1, step("raw socket", err)
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
+		unix.Close(fd)
+		return -1, step("mark packets", err)
+	}
+	return fd, nil
+}
+
+// Close ends it.
+func (i *Injector) Close() {
+	unix.Close(i.v4)
+	if i.v6 >= 0 {
+		unix.Close(i.v6)
+	}
+}
+
 // inject sends one empty segment from the remote end to the local one.
-func inject(s *State, flags byte, seq, ack uint32) error {
+func (s *State) inject(flags byte, seq, ack uint32) error {
 	b := packet(s, flags, seq, ack)
-	family, to := unix.AF_INET, unix.Sockaddr(&unix.SockaddrInet4{})
+	fd, to := s.via.v4, unix.Sockaddr(nil)
 	if local := s.Local.Addr().Unmap(); local.Is4() {
 		to = &unix.SockaddrInet4{Addr: local.As4()}
 	} else {
-		family, to = unix.AF_INET6, &unix.SockaddrInet6{Addr: local.As16()}
-	}
-	fd, err := unix.Socket(family, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_RAW)
-	if err != nil {
-		return step("raw socket", err)
-	}
-	defer unix.Close(fd)
-	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, mark); err != nil {
-		return step("mark packets", err)
+		fd, to = s.via.v6, &unix.SockaddrInet6{Addr: local.As16()}
 	}
 	return step("replay the peer's segment", unix.Sendto(fd, b, 0, to))
 }

@@ -43,6 +43,14 @@ type pair struct {
 
 func connected(t *testing.T, ip string) *pair {
 	t.Helper()
+	near, far := pairOf(t, ip)
+	p := &pair{t, near, far}
+	t.Cleanup(func() { unix.Close(p.near); unix.Close(p.far) })
+	return p
+}
+
+func pairOf(t testing.TB, ip string) (near, far int) {
+	t.Helper()
 	a := netip.MustParseAddr(ip)
 	family := unix.AF_INET
 	if a.Is6() {
@@ -55,14 +63,21 @@ func connected(t *testing.T, ip string) *pair {
 	require.NoError(t, unix.Listen(l, 1))
 	sa, err := unix.Getsockname(l)
 	require.NoError(t, err)
-	far, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	far, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	require.NoError(t, unix.Connect(far, sa))
-	near, _, err := unix.Accept4(l, unix.SOCK_CLOEXEC)
+	near, _, err = unix.Accept4(l, unix.SOCK_CLOEXEC)
 	require.NoError(t, err)
-	p := &pair{t, near, far}
-	t.Cleanup(func() { unix.Close(p.near); unix.Close(p.far) })
-	return p
+	return near, far
+}
+
+// injector is one for the calling thread's namespace.
+func injector(t testing.TB) *Injector {
+	t.Helper()
+	i, err := NewInjector()
+	require.NoError(t, err)
+	t.Cleanup(i.Close)
+	return i
 }
 
 // move takes the near side out of the kernel and back into it.
@@ -72,7 +87,7 @@ func (p *pair) move() State {
 	require.NoError(p.t, err)
 	require.NoError(p.t, Discard(p.near))
 	unix.Close(p.near)
-	p.near, err = ToKernel(s)
+	p.near, err = ToKernel(s, injector(p.t))
 	require.NoError(p.t, err)
 	return s
 }
@@ -212,7 +227,7 @@ func TestUnackedAndUnsentDataMoveAlong(t *testing.T) {
 		require.NoError(t, err)
 		require.Greater(t, s.SndNxt-s.SndUna, uint32(1000), "sent and not acknowledged")
 		require.Greater(t, uint32(len(s.SendData)), s.SndNxt-s.SndUna, "and some not sent")
-		require.NoError(t, Thaw(p.near))
+		require.NoError(t, s.Thaw(p.near))
 		p.move()
 		require.NoError(t, unlock(p.far))
 		require.True(t, bytes.Equal(b[:n], p.read(p.far, n)))
@@ -224,9 +239,9 @@ func TestThawGoesOn(t *testing.T) {
 	inNamespace(t, func(t *testing.T) {
 		p := connected(t, "::1")
 		p.write(p.far, []byte("abc"))
-		_, err := FromKernel(p.near)
+		s, err := FromKernel(p.near)
 		require.NoError(t, err)
-		require.NoError(t, Thaw(p.near))
+		require.NoError(t, s.Thaw(p.near))
 		require.Equal(t, "abc", string(p.read(p.near, 3)))
 		p.both()
 	})
@@ -351,13 +366,13 @@ func TestWhatCannotMove(t *testing.T) {
 		} {
 			s := good
 			change(&s)
-			_, err := ToKernel(s)
+			_, err := ToKernel(s, injector(t))
 			require.ErrorContains(t, err, why)
 		}
-		fd, err := ToKernel(good)
+		fd, err := ToKernel(good, injector(t))
 		require.NoError(t, err)
 		defer unix.Close(fd)
-		_, err = ToKernel(good)
+		_, err = ToKernel(good, injector(t))
 		require.ErrorIs(t, err, unix.EADDRNOTAVAIL, "the kernel has that connection")
 		require.NoError(t, enter(fd))
 	})

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,7 +14,8 @@ import (
 // ToKernel makes a kernel socket that goes on where s stops, in the calling thread's network namespace, and returns its descriptor
 // (blocking, close-on-exec). It needs CAP_NET_ADMIN and CAP_NET_RAW there. From its beginning to its end the peer's packets are dropped.
 // Until it returns, the other stack must send nothing for the connection.
-func ToKernel(s State) (fd int, err error) {
+func ToKernel(s State, via *Injector) (fd int, err error) {
+	s.via = via
 	if err := s.check(); err != nil {
 		return -1, fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
 	}
@@ -120,7 +122,7 @@ func (s *State) seed(fd, _ int) error {
 	if s.finReceived() {
 		rcv--
 	}
-	if err := inject(s, flagACK, rcv, s.SndUna); err != nil {
+	if err := s.inject(flagACK, rcv, s.SndUna); err != nil {
 		return err
 	}
 	return wait(func() (bool, error) {
@@ -211,7 +213,7 @@ func (s *State) replay(fd int, flags byte, state int) error {
 	if s.finReceived() {
 		seq--
 	}
-	if err := inject(s, flags, seq, s.SndUna); err != nil {
+	if err := s.inject(flags, seq, s.SndUna); err != nil {
 		return err
 	}
 	return waitState(fd, state)
@@ -223,6 +225,9 @@ func (s *State) live(fd, _ int) error {
 	if err != nil {
 		return err
 	}
+	if !s.Deadline.IsZero() && time.Now().After(s.Deadline) {
+		return errors.New("too late: who asked for it waits no longer")
+	}
 	if err := unlock(fd); err != nil {
 		return err
 	}
@@ -233,7 +238,7 @@ func (s *State) live(fd, _ int) error {
 	// As an accepted socket would have it: a listener that starts anew must be able to bind its port. Not before: it would undo the
 	// forced reuse that repair mode binds with.
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := fill(fd, s.SendData[sent:], "unsent data"); err != nil {
+	if err := s.sendRest(fd, s.SendData[sent:]); err != nil {
 		return err
 	}
 	if s.finSent() && !s.finIsOut() && !s.finAcked() {
@@ -248,33 +253,6 @@ func (s *State) live(fd, _ int) error {
 	}
 	s.setOptions(fd)
 	return nil
-}
-
-// fill writes to the chosen queue, or sends.
-func fill(fd int, b []byte, what string) error {
-	for len(b) > 0 {
-		n, err := unix.SendmsgN(fd, b[:min(len(b), 32<<10)], nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("fill %s, %d bytes left: %w", what, len(b), err)
-		}
-		b = b[n:]
-	}
-	return nil
-}
-
-// grow makes room for n bytes with the kernel's own overhead, and returns what the size was; 0: it was not changed. The option takes half
-// of what it sets.
-func grow(fd, opt, get, n int) int {
-	now, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, get)
-	want := 2*n + 64<<10
-	if n == 0 || err != nil || now >= 2*want {
-		return 0
-	}
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, want)
-	return now
 }
 
 func sockaddr(a netip.AddrPort, family int) unix.Sockaddr {

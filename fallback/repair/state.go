@@ -1,7 +1,10 @@
 // Package repair moves TCP connections between a user-space stack and the kernel's sockets with TCP_REPAIR, without the peer noticing.
 package repair
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Kernel numbers of the TCP states a connection can be moved in (include/net/tcp_states.h).
 const (
@@ -67,7 +70,11 @@ type State struct {
 	V6Only      bool   `json:"v6only,omitempty"`
 	Mapped      bool   `json:"mapped,omitempty"` // an AF_INET6 socket with IPv4 addresses
 
+	Deadline time.Time `json:"-"` // ToKernel brings no socket to life after it; zero: none
+
 	rcvbuf, sndbuf int // the kernel's own sizes, while they are larger for filling
+	via            *Injector
+	windowShut     bool // the kernel's socket believes that SndWnd is 0
 
 	SendData []byte `json:"-"`
 	RecvData []byte `json:"-"`

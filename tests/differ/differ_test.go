@@ -98,21 +98,6 @@ func (r *rig) both(q sequence, patience int) (kernel, engine []string) {
 	return kernel, engine
 }
 
-// same compares results. What the other end is told of an outgoing connection that was closed is left out: docs/limits.md.
-func (r *rig) same(q sequence, kernel, engine []string) bool {
-	if len(kernel) != len(engine) {
-		return false
-	}
-	for i := range kernel {
-		reset := strings.Contains(kernel[i], "EPIPE") || strings.Contains(kernel[i], "ECONNRESET") || strings.Contains(kernel[i], "ENOTCONN")
-		late := !q.accepted && reset && i < len(q.steps) && strings.HasPrefix(q.steps[i].name, "peer_")
-		if kernel[i] != engine[i] && !late {
-			return false
-		}
-	}
-	return true
-}
-
 // differs holds a difference to be true if the kernel's results are the same three times, and the engine's never those.
 func (r *rig) differs(q sequence) bool {
 	var first []string
@@ -121,7 +106,7 @@ func (r *rig) differs(q sequence) bool {
 		if i == 0 {
 			first = kernel
 		}
-		if !slices.Equal(kernel, first) || r.same(q, kernel, engine) {
+		if !slices.Equal(kernel, first) || slices.Equal(kernel, engine) {
 			return false
 		}
 	}
@@ -131,7 +116,7 @@ func (r *rig) differs(q sequence) bool {
 // likely is differs for shrinking: most tries show nothing, and at once.
 func (r *rig) likely(q sequence) bool {
 	for _, patience := range []int{quick, quick, patient} {
-		if kernel, engine := r.both(q, patience); r.same(q, kernel, engine) {
+		if kernel, engine := r.both(q, patience); slices.Equal(kernel, engine) {
 			return false
 		}
 	}
@@ -141,7 +126,7 @@ func (r *rig) likely(q sequence) bool {
 // check runs one sequence; a difference is shrunk and told.
 func (r *rig) check(name string, q sequence) bool {
 	kernel, engine := r.both(q, quick)
-	if r.same(q, kernel, engine) || !r.differs(q) {
+	if slices.Equal(kernel, engine) || !r.differs(q) {
 		return true
 	}
 	if os.Getenv("SLT_DIFFER_WHOLE") == "" {

@@ -27,10 +27,23 @@ var styles = []string{"threads", "poll", "epoll", "epollet", "epollone"}
 // pause is after each write of either end: the short form leaves the machine's cores to others, too.
 var pause = 2 * time.Millisecond
 
+func long() bool { return os.Getenv("SLT_MOVES") != "" }
+
 func init() {
-	if os.Getenv("SLT_MOVES") != "" {
+	if long() {
 		pause = 0
 	}
+}
+
+// seed is for the order of things in a run.
+func seed(t *testing.T) uint64 {
+	n := uint64(1)
+	if s := os.Getenv("SLT_SEED"); s != "" {
+		var err error
+		n, err = strconv.ParseUint(s, 10, 64)
+		require.NoError(t, err)
+	}
+	return n
 }
 
 // wanted is how many moves a run makes: few in CI, N=… make moves for more.
@@ -48,10 +61,12 @@ func wanted(t *testing.T) int {
 func TestMovesUnderLoad(t *testing.T) {
 	r := newRig(t)
 	r.lose(0.01)
+	report := r.reports()
 	p := r.serve(len(styles))
 	var peers []*peer
 	for i, s := range styles {
 		peers = append(peers, r.stream(i, s))
+		peers[i].failing = report.failed
 	}
 	var wg sync.WaitGroup
 	for _, c := range peers {
@@ -72,7 +87,7 @@ func TestMovesUnderLoad(t *testing.T) {
 		require.Contains(t, p.said(), fmt.Sprintf("over %d sent %d got %d\n", i, c.got, c.sent), "%s", c.style)
 	}
 	require.GreaterOrEqual(t, moved, wanted(t))
-	t.Logf("%d moves; %s", moved, r.times())
+	t.Logf("%d moves; seed %d; %s", moved, seed(t), r.times())
 }
 
 // TestTwoWritersAtTheInstantOfAMove: two threads write records into one connection, and a third one reads: each record arrives once, whole
@@ -114,6 +129,9 @@ func TestTwoWritersAtTheInstantOfAMove(t *testing.T) {
 	t.Logf("%d moves over %d records; %s", moved, next[0]+next[1], r.times())
 }
 
+// apart is how long after one move the next one is made: a socket that was taken from the kernel stays there for a moment, and going back waits for it.
+const apart = 50 * time.Millisecond
+
 // TestOneConnectionByItsAddresses moves one of two, with empty queues, and measures how long it stands still.
 func TestOneConnectionByItsAddresses(t *testing.T) {
 	r := newRig(t)
@@ -127,6 +145,7 @@ func TestOneConnectionByItsAddresses(t *testing.T) {
 			require.Equal(t, 1, m.Moved, "%s: %s", op, m.Why)
 			require.Zero(t, m.Left)
 			r.note(op, m)
+			time.Sleep(apart)
 			for _, c := range []net.Conn{one, other} {
 				echoed(t, c, fmt.Sprintf("%s %d", op, i))
 			}
@@ -136,6 +155,35 @@ func TestOneConnectionByItsAddresses(t *testing.T) {
 	require.Equal(t, st.Counters.HandedOver, st.Counters.TakenOver)
 	require.NoError(t, one.Close())
 	require.NoError(t, other.Close())
+	p.wait()
+	t.Log(r.times())
+}
+
+// TestManyIdleConnections moves all connections of a program at a time, with empty queues.
+func TestManyIdleConnections(t *testing.T) {
+	const many = 32
+	r := newRig(t)
+	p := r.serve(many)
+	var conns []net.Conn
+	for range many {
+		conns = append(conns, r.dial("silent"))
+		echoed(t, conns[len(conns)-1], "hello")
+	}
+	for i := range max(wanted(t)/many/2, 5) {
+		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+			m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+			require.NoError(t, err)
+			require.Equal(t, many, m.Moved, "%s: %s", op, m.Why)
+			r.note(op, m)
+			time.Sleep(apart)
+			for _, c := range conns {
+				echoed(t, c, fmt.Sprintf("%s %d", op, i))
+			}
+		}
+	}
+	for _, c := range conns {
+		require.NoError(t, c.Close())
+	}
 	p.wait()
 	t.Log(r.times())
 }

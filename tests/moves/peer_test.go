@@ -20,6 +20,7 @@ type peer struct {
 	stopping  atomic.Bool
 	pausing   atomic.Bool
 	bad       atomic.Bool
+	failing   func() // told before the connection is closed
 	mu        sync.Mutex
 	err       error
 }
@@ -29,6 +30,9 @@ func (c *peer) fail(err error) {
 	defer c.mu.Unlock()
 	if c.err == nil {
 		c.err = err
+	}
+	if c.failing != nil {
+		c.failing()
 	}
 	c.bad.Store(true)
 	c.Conn.Close()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -35,10 +36,11 @@ type rig struct {
 	dir    string
 	socket string
 	took   map[proto.Op][]time.Duration // for one connection
+	rand   *rand.Rand                   // the order of things, by SEED
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, bed: bedtest.New(t, testbed.Config{}), dir: t.TempDir(), took: map[proto.Op][]time.Duration{}}
+	r := &rig{t: t, bed: bedtest.New(t, testbed.Config{}), dir: t.TempDir(), took: map[proto.Op][]time.Duration{}, rand: rand.New(rand.NewPCG(seed(t), 0))}
 	r.socket = filepath.Join(r.dir, "broker.sock")
 	b := r.start(exec.Command(filepath.Join(root, "build/sluice"), "broker", "--socket", r.socket, "--pins", filepath.Join(r.dir, "bpf", "sluice")), false)
 	t.Cleanup(func() {
@@ -101,8 +103,11 @@ func (r *rig) start(c *exec.Cmd, inside bool) *proc {
 	return p
 }
 
-// end stops the program; twice is once.
+// end stops the program; twice, or none, is no matter.
 func (p *proc) end(sig syscall.Signal) {
+	if p == nil {
+		return
+	}
 	p.once.Do(func() {
 		_ = p.cmd.Process.Signal(sig)
 		select {
@@ -177,15 +182,19 @@ func (r *rig) open() (n int) {
 	return n
 }
 
+// maxRest is how long the connections stay where they are at most.
+const maxRest = 40 * time.Millisecond
+
 // moveUntil moves to and fro until there were n moves, or ok says no.
 func (r *rig) moveUntil(n int, w proto.Which, ok func() bool) (moved int) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Duration(n)*20*time.Millisecond + 60*time.Second); moved < n && ok(); {
+	for end := time.Now().Add(time.Duration(n)*100*time.Millisecond + 60*time.Second); moved < n && ok(); {
 		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
 			m, err := broker.Move(r.socket, op, w)
 			require.NoError(r.t, err)
 			moved += m.Moved
 			r.note(op, m)
+			time.Sleep(time.Duration(r.rand.Int64N(int64(maxRest))))
 		}
 		require.True(r.t, time.Now().Before(end), "%d moves only", moved)
 	}

@@ -111,7 +111,7 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 	}
 	switch {
 	case level == solTCP && name == tcpFastKey:
-		return c.fastKeys().text(out), nil
+		return 0, ErrNoProtoOpt // a listener's keys are not its connections'; the kernel's socket behind this one tells the namespace's
 	case level == solTCP && name == tcpSavedSYN:
 		return c.takeSavedSYN(out)
 	case level == solSocket && name == soError:
@@ -184,11 +184,4 @@ func (c *Conn) takeSavedSYN(out []byte) (int, error) {
 	n := copy(out, c.rare.syn)
 	c.rare.syn = nil
 	return n, nil
-}
-
-func (c *Conn) fastKeys() *FastOpenKeys {
-	if c.opt.FastKeys != nil {
-		return c.opt.FastKeys
-	}
-	return c.h.fastKeys()
 }

@@ -106,12 +106,12 @@ static void do_dial(const long *a)
     nap_us(patience_ms > 20 ? 10000 : 200);
 }
 
-// varies says whether an option's value is the moment's, or the path's own. SO_REUSEADDR: docs/limits.md. The kernel
+// varies says whether an option's value is the moment's, or the path's own. The kernel
 // sizes SO_SNDBUF by what it knows of the path.
 static bool varies(long level, long opt)
 {
     return (level == IPPROTO_TCP && (opt == TCP_INFO || opt == 24 /* TCP_TIMESTAMP */ || opt == 26 /* TCP_CC_INFO */ || opt == 28 || opt == 35 || opt == TCP_WINDOW_CLAMP)) ||
-           (level == SOL_SOCKET && (opt == SO_COOKIE || opt == SO_INCOMING_CPU || opt == SO_INCOMING_NAPI_ID || opt == SO_MEMINFO || opt == SO_REUSEADDR || opt == SO_SNDBUF || opt == SO_PEERSEC));
+           (level == SOL_SOCKET && (opt == SO_COOKIE || opt == SO_INCOMING_CPU || opt == SO_INCOMING_NAPI_ID || opt == SO_MEMINFO || opt == SO_SNDBUF || opt == SO_PEERSEC));
 }
 
 static void do_getsockopt(const long *a)

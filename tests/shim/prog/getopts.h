@@ -41,8 +41,6 @@ static void all(const char *who, int fd)
     static const int levels[] = { SOL_SOCKET, IPPROTO_IP, IPPROTO_TCP, IPPROTO_IPV6 };
     for (int i = 0; i < 4; i++)
         for (int name = 1; name < 100; name++) {
-            if (levels[i] == IPPROTO_TCP && name == TCP_FASTOPEN_KEY)
-                continue; // docs/limits.md
             if (levels[i] == IPPROTO_IP && name >= 35 && name < 49)
                 continue; // multicast filters read their argument
             ask(who, fd, levels[i], name, 256);
