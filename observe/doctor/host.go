@@ -27,6 +27,7 @@ func Host(r *Report, b *ask.Broker, dialled error, libs string) {
 		r.add(Note, "kernel features", "run as root to try them", "not tried")
 	}
 	limits(r)
+	freeing(r)
 	objects(r, libs)
 	if dialled != nil {
 		r.add(Bad, "broker", "start one as root (sluice broker), or as root use sluice run, which starts one for the program", "%v", dialled)
@@ -94,6 +95,16 @@ func limits(r *Report) {
 		if rest, ok := strings.CutPrefix(line, "HugePages_Total:"); ok {
 			r.add(Good, "hugepages", "", "%s set aside; sluice broker --huge-pages uses them", strings.TrimSpace(rest))
 		}
+	}
+}
+
+// freeing looks at a setting that costs a virtual machine's round trips their tail: packets are freed by an interrupt to the processor
+// that made them (docs/performance.md).
+func freeing(r *Report) {
+	const name = "/proc/sys/net/core/skb_defer_max"
+	if b, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(b)) != "0" {
+		r.add(Note, "net.core.skb_defer_max", "sysctl net.core.skb_defer_max=0, if the longest round trips matter most: it is the whole host's",
+			"%s packets a processor are freed by another one, by an interrupt", strings.TrimSpace(string(b)))
 	}
 }
 

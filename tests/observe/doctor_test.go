@@ -49,6 +49,8 @@ func TestDoctorOfTheHost(t *testing.T) {
 	for _, want := range []string{"ok AF_XDP:", "ok BPF:", "ok TCP_REPAIR:", "ok broker: answers", "ok device veth0: veth, 4 receive queues, MTU 1500"} {
 		require.Contains(t, said, want)
 	}
+	most, err := r.Server.Run("cat", "/proc/sys/net/core/skb_defer_max")
+	require.Equal(t, err == nil && strings.TrimSpace(most) != "0", strings.Contains(said, "note net.core.skb_defer_max"), "%v: %s", err, most)
 	// Somebody else's XDP program on the device.
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.LoadImm(asm.R0, 2, asm.DWord), asm.Return()}})
 	require.NoError(t, err)
