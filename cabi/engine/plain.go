@@ -28,9 +28,9 @@ type plainCase struct {
 	off     bool  // SLUICE_FAST
 	caught  bool  // the present call was for something that was done early: there is no other reason to look around
 	granted int32 // the handle that was last settled, and shown, by the present call, -1: none
-	slots  [plains]plainSlot
-	says   ustack.Plain
-	octets [1][]byte // what was sent early
+	slots   [plains]plainSlot
+	says    ustack.Plain
+	octets  [1][]byte // what was sent early
 }
 
 // plainSlot says whose the slot is.
