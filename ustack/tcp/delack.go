@@ -196,15 +196,25 @@ func (c *Conn) dataSent(now int64) {
 	}
 }
 
+// readAcks says whether an ACK that is scheduled leaves after a read; all: of all that waits.
+func (c *Conn) readAcks(all bool) bool {
+	a := &c.ack
+	if a.pending&ackScheduled == 0 {
+		return false
+	}
+	pushed := a.pending&ackPushed2 != 0 || a.pending&ackPushed != 0 && !a.pingpong
+	return c.rcvNxt.Sub(c.rcvWup) > int(a.rcvMSS) || all && pushed
+}
+
+// readUnseen says that nothing would leave after a read of all that waits: it may become known later.
+func (c *Conn) readUnseen() bool { return !c.readAcks(true) && 2*c.offered() > c.win.clamp }
+
 // afterRead decides whether reading n bytes lets an ACK leave, as tcp_cleanup_rbuf.
 func (c *Conn) afterRead(n int) {
 	a := &c.ack
-	if a.pending&ackScheduled != 0 {
-		pushed := a.pending&ackPushed2 != 0 || a.pending&ackPushed != 0 && !a.pingpong
-		if c.rcvNxt.Sub(c.rcvWup) > int(a.rcvMSS) || n > 0 && pushed && c.rq.bytes == 0 {
-			a.pending |= ackNow
-			return
-		}
+	if c.readAcks(n > 0 && c.rq.bytes == 0) {
+		a.pending |= ackNow
+		return
 	}
 	if n == 0 || c.shut&shutRecv != 0 || !c.state.in(Established, FinWait1, FinWait2) {
 		return

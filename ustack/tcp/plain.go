@@ -12,7 +12,7 @@ type Plain struct {
 	TSRecent               uint32    // the least TSval that is not old; the peer's clock
 	TSOffset               uint32    // our TSval is milliseconds of now and this
 	Room                   int       // octets that the next segment may bring; 0: it may not be taken
-	Queued                 *pbuf.Buf // holds all that waits to be read; nil: nothing waits, or it lies in several frames
+	Queued                 *pbuf.Buf // holds all that waits to be read, and may be for long before the connection hears of it; nil: nothing waits, it lies in several frames, or the peer would be told
 	Most                   int       // octets that one segment may carry once all that was sent is acknowledged; 0: none may be sent
 	Window                 uint16    // the window to tell, as in the header
 	PeerWindow             uint32    // octets
@@ -37,7 +37,7 @@ func (c *Conn) Plain(p *Plain) bool {
 	if q := &c.rq; q.bytes == 0 {
 		p.Room = c.offered()
 	} else {
-		if q.head == q.tail {
+		if q.head == q.tail && c.readUnseen() {
 			p.Queued = q.head
 		}
 		// What waits to be read may wait for long: the right edge stays where it was. Once that is half the window, the engine had better tell another.
