@@ -26,12 +26,16 @@ type parts struct {
 // part takes the next frame of a packet, and the packet with the last one.
 func (s *Stack) part(p *port, b *pbuf.Buf, last bool) {
 	q := &p.parts
-	if q.n < len(q.b) {
-		q.b[q.n] = b
-	} else {
+	switch {
+	case b.Len() == 0 && q.n > 0: // nothing of the packet: no octets, no block to report
 		b.Release()
+	case q.n < len(q.b):
+		q.b[q.n] = b
+		q.n++
+	default:
+		b.Release()
+		q.n++
 	}
-	q.n++
 	if !last {
 		return
 	}
