@@ -73,6 +73,26 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 	q.n = keep
 }
 
+// ahead sends what waits for a neighbour whose address is known now, before what is about to be sent to it: a connection's FIN must not
+// come behind the ACK that it counts in.
+func (q *neighQueue) ahead(s *Stack, h *Hop) {
+	keep := 0
+	for i := range q.ring[:q.n] {
+		w := &q.ring[i]
+		hop, err := s.way(w.flow.Remote.Addr(), w.flow.Local.Addr())
+		p := s.portFor(hop.Ifindex, nil)
+		same := err == nil && p != nil && hop.Resolved && hop.Ifindex == h.Ifindex && hop.NextHop == h.NextHop
+		if same && s.transmit(&packetOut{port: p, hop: &hop, buf: w.buf, off: w.end}, w.at, 0) {
+			continue
+		}
+		q.stalled = q.stalled || same
+		q.ring[keep] = *w
+		keep++
+	}
+	clear(q.ring[keep:q.n])
+	q.n = keep
+}
+
 // failed tells a connection that the neighbour does not answer.
 func (s *Stack) failed(now int64, f *tcp.Flow) {
 	k := keyOf(*f)

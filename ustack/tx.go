@@ -53,6 +53,9 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		}
 		return s.block(e)
 	}
+	if s.wait.n > 0 && e.hop.Resolved {
+		s.wait.ahead(s, e.hop)
+	}
 	if joined, room := s.joins(e, p, h, payload, off, n); joined || !room {
 		return joined || s.block(e)
 	}

@@ -47,13 +47,14 @@ func (d *direction) set(l Link, seed uint64) {
 func (d *direction) slot(i int32) []byte { return d.mem[int(i)*d.size:][:d.size] }
 
 // receive takes a batch and gives each packet its time to leave.
-func (d *direction) receive(now int64) (c counts) {
+func (d *direction) receive() (c counts) {
 	n := min(batch, len(d.free))
 	if n == 0 {
 		return c
 	}
 	taken := d.free[len(d.free)-n:]
 	got := d.msgs.receive(d.in, n, func(i int) []byte { return d.slot(taken[i]) })
+	now := nanotime() // a clock read before would let packets leave early that came while this thread had no processor
 	var back [batch]int32
 	kept := 0
 	var twice [][]byte

@@ -136,7 +136,7 @@ func (p *Path) run() {
 		next := now + int64(idle)
 		for _, d := range p.dirs {
 			c := d.send(now)
-			c.add(d.receive(now))
+			c.add(d.receive())
 			for i := range c {
 				if c[i] > 0 {
 					p.count[i].Add(c[i])
