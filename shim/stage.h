@@ -45,6 +45,8 @@ static inline void stage_flush(struct file *f)
         stage_flush_slow(f);
 }
 
+// stage_give passes all that is kept, not what is under a cork, to the engine at once: this thread's, or all threads'.
+void stage_give(bool all);
 // stage_end flushes what this thread has staged, stage_end_all what any has. stage_any: somebody has.
 void stage_end(void);
 void stage_end_all(void);

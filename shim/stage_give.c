@@ -89,8 +89,10 @@ void stage_give(bool all)
 {
     struct sl_piece v[STAGE_SLOTS];
     struct stage *held[STAGE_SLOTS];
-    if (!shared() || (!all && stage_own.n == 0))
+    static _Thread_local bool giving __attribute__((tls_model("initial-exec"))); // leaving the engine may ask for it again
+    if (!shared() || (!all && stage_own.n == 0) || giving)
         return;
+    giving = true;
     engine_enter();
     int n = collect(all, held, v);
     if (n > 0)
@@ -103,6 +105,7 @@ void stage_give(bool all)
         stage_unlock(s);
     }
     engine_leave();
+    giving = false;
     tidy();
 }
 

@@ -35,7 +35,5 @@ void stage_unlock(struct stage *s);
 void stage_free(struct stage *s, struct file *f);
 // stage_give_one passes what s holds to the engine, of which the caller is within.
 void stage_give_one(struct file *f, struct stage *s);
-// stage_give passes all that is kept, not what is under a cork, to the engine at once: this thread's, or all threads'.
-void stage_give(bool all);
 
 #endif
