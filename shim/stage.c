@@ -17,7 +17,7 @@
 static struct stage slots[STAGE_SLOTS];
 static char data[STAGE_SLOTS][STAGE_SIZE];
 static _Atomic int in_use;
-_Thread_local struct stage_own stage_own __attribute__((tls_model("initial-exec"))); // its address names the thread
+_Thread_local struct stage_own stage_own __attribute__((tls_model("initial-exec")));
 
 // Signals wait while a slot is locked: a handler that writes to the same connection would wait for its own thread.
 bool stage_try(struct stage *s)

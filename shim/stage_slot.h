@@ -17,14 +17,14 @@ struct stage {
     char *data;
 };
 
-// What this thread has opened since it last gave everything; a slot may have passed to others since.
+// What this thread has opened since it last gave everything; a slot may have passed to others since. Its address names the thread.
 struct stage_own {
     unsigned n;
     struct stage *slot[STAGE_SLOTS];
 };
 extern _Thread_local struct stage_own stage_own __attribute__((tls_model("initial-exec")));
 
-// stage_each: the next slot in use that is of this thread, or anybody's (all). at counts, from 0; NULL: that was all.
+// stage_next: the next slot in use that is of this thread, or anybody's (all). at counts, from 0; NULL: that was all.
 struct stage *stage_next(bool all, unsigned *at);
 
 // stage_hold locks the slot of f; NULL: it has none (any more). stage_try locks s, if nobody else uses it and it is somebody's.

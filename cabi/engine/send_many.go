@@ -27,10 +27,11 @@ func (e *Engine) SLSendMany(pieces []Piece) {
 		}
 		return 0
 	})
-	for i := range pieces {
-		if ret == Moved { // the engine is dead
-			pieces[i].Result = Moved
-		}
+	if ret != Moved {
+		return
+	}
+	for i := range pieces { // the engine is dead
+		pieces[i].Result = Moved
 	}
 }
 
