@@ -224,8 +224,9 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 func (s *space) adoptFlow(c *client, t steer.Tuple) {
 	for _, d := range s.devices {
 		if n, _ := d.owns(c); n > 0 && d.carries(key{t.Local.Addr(), t.Local.Port()}) && d.flows[t] == nil && len(c.flows) < maxFlows {
-			d.note(d.prog.SetConnect(t))
 			d.join(c)
+			d.note(d.aim(c, filterOf(t)))
+			d.note(d.prog.SetConnect(t))
 			d.flows[t], c.flows[t] = c, d
 			c.ports[t.Local] = true
 			return

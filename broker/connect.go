@@ -3,14 +3,15 @@ package broker
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
-// opConnect steers one flow to the client. The flow's packets may come by any queue of the device, so the client needs them all;
-// else the kernel connects.
+// opConnect steers one flow to the client. The flow's packets may come by any queue of the device, so the client needs them all, unless a
+// rule of the card's leads them to one of hidden queues (aim.go); else the kernel connects.
 func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	var r proto.Connect
 	if err := p.Into(&r); err != nil || len(p.FDs) != 1 || len(r.Devices) > maxDevices {
@@ -53,47 +54,75 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 	if o := d.flows[t]; o != nil && o != c {
 		return nil, nil, refuse("connect: the flow belongs to %v", o)
 	}
-	body, fds, err := b.grantAll(c, d, notes)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := d.prog.SetConnect(t); err != nil {
-		closeAll(fds)
-		return nil, nil, err
-	}
-	d.flows[t], c.flows[t] = c, d
-	c.ports[t.Local] = true
-	return body, fds, nil
+	return b.grantFor(c, d, notes, func() error {
+		if err := d.aim(c, filterOf(t)); err != nil {
+			return err
+		}
+		if err := d.prog.SetConnect(t); err != nil {
+			d.unaim(filterOf(t))
+			return err
+		}
+		d.flows[t], c.flows[t] = c, d
+		c.ports[t.Local] = true
+		return nil
+	})
 }
 
-// grantAll grants all queues of a device, or none that the client did not have.
-func (b *Broker) grantAll(c *client, d *device, notes []string) (any, []int, error) {
+// grantFor grants the queues of a device by which answers to what the client connects to may come, and has them steered there; or nothing
+// that the client did not have.
+func (b *Broker) grantFor(c *client, d *device, notes []string, steer func() error) (any, []int, error) {
 	n, all := d.owns(c)
-	if owners := d.owners(); !all && (n > 0 || len(owners) > 0) {
+	if owners := d.owners(); d.hidden == nil && !all && (n > 0 || len(owners) > 0) {
 		if d.sendAway(c); !d.contested(c) {
 			d.reconcile()
 			return nil, nil, refuse("connect: %s: %w", d.Name, errNoQueue)
 		}
 		return nil, nil, refuse("connect: queues of %s belong to %v too", d.Name, owners[0])
 	}
-	sent := c.sentMem
+	sent, had := c.sentMem, d.queuesOf(c)
 	body, fds, err := b.grant(c, 0, notes, func() { d.join(c) }, []*device{d})
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, all := d.owns(c); all {
-		return body, fds, nil
+	if err = d.getsAnswers(c); err == nil {
+		if err = steer(); err == nil {
+			return body, fds, nil
+		}
 	}
 	closeAll(fds)
 	c.sentMem = sent
-	d.leave(c)
-	for _, q := range d.queues {
-		if q.owner == c { // the engine never heard of it
+	for _, q := range d.queuesOf(c) {
+		if !slices.Contains(had, q) { // the engine never heard of it
 			d.free(q)
 		}
 	}
+	if len(d.keysOf(c)) == 0 && !d.hasFlows(c) {
+		d.leave(c)
+	}
 	d.reconcile()
-	return nil, nil, refuse("connect: %s: %w", d.Name, errNoQueue)
+	return nil, nil, err
+}
+
+func (d *device) queuesOf(c *client) (out []*queue) {
+	for _, q := range d.queues {
+		if q.owner == c {
+			out = append(out, q)
+		}
+	}
+	return out
+}
+
+// getsAnswers says why answers to a client's connections may go astray, nil if they do not.
+func (d *device) getsAnswers(c *client) error {
+	if _, all := d.owns(c); all || d.outlet(c) != nil {
+		return nil
+	}
+	if owners := d.owners(); d.hidden != nil && len(owners) > 0 && !slices.Contains(d.eligible(), c) {
+		if d.sendAway(c); d.contested(c) {
+			return refuse("connect: queues of %s belong to %v, which listens elsewhere", d.Name, owners[0])
+		}
+	}
+	return refuse("connect: %s: %w", d.Name, errNoQueue)
 }
 
 // holdsPort checks that the socket is bound to the port.
@@ -137,6 +166,7 @@ func opDisconnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 
 func (c *client) dropFlow(t steer.Tuple, d *device) {
 	d.note(d.prog.DelConnect(t))
+	d.unaim(filterOf(t))
 	delete(d.flows, t)
 	delete(c.flows, t)
 }

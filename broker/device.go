@@ -17,7 +17,8 @@ type device struct {
 	netDevice
 	space   *space
 	prog    program
-	hidden  hider // nil: the queues are those that everybody's packets arrive on
+	hidden  hider              // nil: the queues are those that everybody's packets arrive on
+	outlets map[*client]*queue // hidden ones, where answers to a client's connections come
 	queues  []*queue
 	members []*client           // in order of joining
 	entries map[key]steer.Flags // of the listener entries that are set
@@ -77,7 +78,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 }
 
 func newDevice(s *space, n netDevice, prog program) *device {
-	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]steer.Flags{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}}
+	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]steer.Flags{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}, outlets: map[*client]*queue{}}
 	if d.hidden = s.hide(n); d.hidden != nil {
 		for _, i := range d.hidden.Queues() {
 			d.queues = append(d.queues, &queue{index: i})
@@ -146,6 +147,7 @@ func (d *device) join(c *client) {
 
 // leave ends a membership without a word to the client.
 func (d *device) leave(c *client) {
+	delete(d.outlets, c)
 	for i, m := range d.members {
 		if m == c {
 			d.members = append(d.members[:i:i], d.members[i+1:]...)

@@ -25,6 +25,8 @@ type hider interface {
 	Queues() []int
 	Steer(s efvi.FilterSpec, locals []netip.Addr) ([]string, error)
 	Unsteer(s efvi.FilterSpec) error
+	Aim(specs []efvi.FilterSpec, queue int) error
+	Led(s efvi.FilterSpec) (queue int, ok bool)
 	Sweep() error
 	Release() error
 }

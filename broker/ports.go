@@ -48,7 +48,7 @@ func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	return body, append(fds, keeper), nil
 }
 
-// leasePorts leads the ports' packets to the client. They may come by any queue of the device, so the client needs them all.
+// leasePorts leads the ports' packets to the client, as steerFlow does those of one flow.
 func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed []string) (any, []int, error) {
 	if d := c.leasesOn(ports[0].Addr()); d != nil {
 		return proto.Grant{Lease: c.lease}, nil, d.lease(c, ports)
@@ -58,21 +58,16 @@ func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed
 		return nil, nil, err
 	}
 	d := devs[0]
-	body, fds, err := b.grantAll(c, d, notes)
-	if err != nil {
-		return nil, nil, err
-	}
-	if err := d.lease(c, ports); err != nil {
-		closeAll(fds)
-		c.settleMembership()
-		return nil, nil, err
-	}
-	return body, fds, nil
+	return b.grantFor(c, d, notes, func() error { return d.lease(c, ports) })
 }
 
 // lease sets the entries of all ports, or of none.
 func (d *device) lease(c *client, ports []netip.AddrPort) error {
+	if err := d.aim(c, filtersOf(ports)...); err != nil {
+		return err
+	}
 	if err := d.prog.SetPorts(ports[0].Addr(), numbers(ports)); err != nil {
+		d.unaim(filtersOf(ports)...)
 		return err
 	}
 	for _, a := range ports {
@@ -88,6 +83,7 @@ func (d *device) unlease(c *client, ports []netip.AddrPort) {
 		return
 	}
 	d.note(d.prog.DelPorts(ports[0].Addr(), numbers(ports)))
+	d.unaim(filtersOf(ports)...)
 	for _, a := range ports {
 		delete(d.leased, a)
 		delete(c.leased, a)
@@ -121,11 +117,11 @@ func (c *client) unleaseAll() {
 	}
 }
 
-// leasesOn is the device on which a client with all its queues has ports of an address already; nil: none. It saves the look at all devices.
+// leasesOn is the device on which a client has ports of an address already, and gets the answers; nil: none. It saves the look at all devices.
 func (c *client) leasesOn(ip netip.Addr) *device {
 	for a, d := range c.leased {
 		if a.Addr() == ip {
-			if _, all := d.owns(c); all && !d.dead && !d.closed && d.isMember(c) {
+			if !d.dead && !d.closed && d.isMember(c) && d.getsAnswers(c) == nil {
 				return d
 			}
 			return nil

@@ -35,7 +35,7 @@ func (d *device) reconcile() {
 			at = q.to
 		}
 		owner[i] = slices.Index(members, at)
-		pinned[i] = owner[i] >= 0 && !q.moving && d.isStuck(q.owner)
+		pinned[i] = owner[i] >= 0 && !q.moving && (d.isStuck(q.owner) || d.isOutlet(q))
 	}
 	owner = d.present(owner)
 	d.share = kernelShare(len(owner), len(members))

@@ -78,6 +78,12 @@ func (m Match) FromPort(port uint16) Match {
 	return m.bytes(sport, binary.BigEndian.AppendUint16(nil, port))
 }
 
+// LooksAtPort tells whether a match of a protocol's packets is narrowed to a destination port.
+func (m Match) LooksAtPort() bool {
+	_, _, _, _, dport := offsets(m.Flow)
+	return m.Flow != FlowEther && m.Mask[dport] != 0
+}
+
 // ToMAC narrows a match of frames to a destination, as far as the mask's bits go.
 func (m Match) ToMAC(mac, mask [6]byte) Match {
 	copy(m.Value[:6], mac[:])

@@ -43,6 +43,10 @@ var (
 			"-N fake0 flow-type tcp4 src-ip 192.0.2.1 dst-ip 10.1.2.3 src-port 999 dst-port 80 action 3",
 			rule(tcp4.From(at("192.0.2.1")).To(at("10.1.2.3")).FromPort(999).ToPort(80), 3),
 		},
+		{
+			"-N fake0 flow-type tcp6 src-ip 2001:db8::2 dst-ip 2001:db8::1 src-port 443 dst-port 40000 action 2",
+			rule(tcp6.From(at("2001:db8::2")).To(at("2001:db8::1")).FromPort(443).ToPort(40000), 2),
+		},
 		{"-N fake0 flow-type tcp6 dst-ip 2001:db8::1 dst-port 80 action 3", rule(tcp6.To(at("2001:db8::1")).ToPort(80), 3)},
 		{"-N fake0 flow-type udp6 src-ip 2001:db8::2 action 0", rule(ethtool.IP(true, true).From(at("2001:db8::2")), 0)},
 		{"-N fake0 flow-type ether dst 02:00:00:00:00:05 action 1", rule(ethtool.Ether().ToMAC([6]byte{2, 0, 0, 0, 0, 5}, [6]byte{255, 255, 255, 255, 255, 255}), 1)},

@@ -91,7 +91,7 @@ func resume(nic ethtool.NIC, rec record, id Identity, path string) (*Queues, err
 		}
 		for _, t := range there {
 			if t.Match == r.Match && t.Queue == r.Queue && t.Context == r.Context {
-				h.rules[r.Match] = &shared{location: t.Location}
+				h.rules[r.Match] = &shared{location: t.Location, to: target{r.Queue, r.Context}}
 			}
 		}
 	}

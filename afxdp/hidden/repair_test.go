@@ -1,11 +1,14 @@
 package hidden_test
 
 import (
+	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/afxdp/ethtool/fakenic"
@@ -27,10 +30,22 @@ func life(n ethtool.NIC, path string) (err error) {
 			return err
 		}
 	}
+	out := efvi.IPLocal(efvi.TCP, netip.AddrPortFrom(addrs[0], 40000))
+	err = h.Aim([]efvi.FilterSpec{out}, h.Queues()[0])
+	if err == nil { // ixgbe does not: its rules look at other fields by now
+		err = h.Unsteer(out)
+	}
 	if err := h.Unsteer(anyIP); err != nil {
 		return err
 	}
-	return h.Release()
+	return errors.Join(h.Release(), ignoring(err, unix.EINVAL))
+}
+
+func ignoring(err, what error) error {
+	if errors.Is(err, what) {
+		return nil
+	}
+	return err
 }
 
 // At whichever request a process is killed, before the device did it or after: the repair brings the device back to what it was.

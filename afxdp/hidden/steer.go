@@ -13,19 +13,27 @@ import (
 	"github.com/sluice-net/sluice/efvi"
 )
 
-// ErrConflict says that a rule of someone else steers some of the same packets.
-var ErrConflict = errors.New("a rule of someone else steers the same packets")
+// ErrConflict says that another rule steers some of the same packets elsewhere.
+var ErrConflict = errors.New("another rule steers the same packets")
 
 // shared is a rule in the device, and by how many filters it is wanted.
 type shared struct {
 	location uint32
+	to       target
 	users    int
+}
+
+// target is where a rule leads: to the queues of an RSS context, whose table's entries start from 0, or straight to one.
+type target struct {
+	queue   uint64
+	context uint32
 }
 
 // taken is a filter that was granted.
 type taken struct {
 	matches []ethtool.Match
 	users   int
+	aimed   bool // by Aim
 }
 
 // Steer leads what a filter matches to the hidden queues. locals are the host's addresses, for cards that can't match a port on any
@@ -36,6 +44,9 @@ func (h *Queues) Steer(s efvi.FilterSpec, locals []netip.Addr) (rules []string, 
 		return nil, err
 	}
 	if t := h.specs[s.String()]; t != nil {
+		if t.aimed {
+			return nil, fmt.Errorf("%w: ours, %v of a connection", ErrConflict, s)
+		}
 		t.users++
 		return names(t.matches), nil
 	}
@@ -43,11 +54,24 @@ func (h *Queues) Steer(s efvi.FilterSpec, locals []netip.Addr) (rules []string, 
 	if err != nil {
 		return nil, err
 	}
+	return h.climb(s, ladder(s, locals), h.all(), foreign)
+}
+
+// all is the target of filters whose packets may come by any hidden queue.
+func (h *Queues) all() target {
+	if h.context == 0 {
+		return target{queue: uint64(h.queues[0])}
+	}
+	return target{context: h.context}
+}
+
+// climb asks for one step after the other, until the card takes one.
+func (h *Queues) climb(s efvi.FilterSpec, steps [][]ethtool.Match, to target, foreign []ethtool.Rule) ([]string, error) {
 	var refused error
-	for _, step := range ladder(s, locals) {
-		err := h.takeAll(step, foreign)
+	for _, step := range steps {
+		err := h.takeAll(step, to, foreign)
 		if err == nil {
-			h.specs[s.String()] = &taken{step, 1}
+			h.specs[s.String()] = &taken{matches: step, users: 1}
 			return names(step), nil
 		}
 		if !refusal(err) {
@@ -92,26 +116,24 @@ func (h *Queues) Sweep() (err error) {
 	return err
 }
 
-func (h *Queues) takeAll(step []ethtool.Match, foreign []ethtool.Rule) error {
+func (h *Queues) takeAll(step []ethtool.Match, to target, foreign []ethtool.Rule) error {
 	for i, m := range step {
-		if err := h.take(m, foreign); err != nil {
+		if err := h.take(m, to, foreign); err != nil {
 			return errors.Join(err, h.dropAll(step[:i]))
 		}
 	}
 	return nil
 }
 
-func (h *Queues) take(m ethtool.Match, foreign []ethtool.Rule) error {
-	if r := h.rules[m]; r != nil {
+func (h *Queues) take(m ethtool.Match, to target, foreign []ethtool.Rule) error {
+	if r := h.rules[m]; r != nil && r.to == to {
 		r.users++
 		return nil
 	}
-	for _, f := range foreign {
-		if f.Overlaps(m) {
-			return fmt.Errorf("%w: place %d, %v", ErrConflict, f.Location, f)
-		}
+	if err := h.clash(m, to, foreign); err != nil {
+		return err
 	}
-	rule := h.rule(m)
+	rule := to.rule(m)
 	if err := h.journal.add(rule); err != nil {
 		return err
 	}
@@ -119,17 +141,35 @@ func (h *Queues) take(m ethtool.Match, foreign []ethtool.Rule) error {
 	if err != nil {
 		return errors.Join(err, h.journal.drop(rule))
 	}
-	h.rules[m] = &shared{at, 1}
+	h.rules[m] = &shared{at, to, 1}
 	return nil
 }
 
-// rule is how a match leads to the hidden queues: by the context's table, whose entries start from 0, or straight.
-func (h *Queues) rule(m ethtool.Match) ethtool.Rule {
-	r := ethtool.Rule{Match: m, Location: ethtool.AnyLocation, Context: h.context}
-	if h.context == 0 {
-		r.Queue = uint64(h.queues[0])
+// clash finds a rule that steers some of the same packets elsewhere. One of ours that nobody has asked for since the queues were resumed
+// gives way.
+func (h *Queues) clash(m ethtool.Match, to target, foreign []ethtool.Rule) error {
+	for _, f := range foreign {
+		if f.Overlaps(m) {
+			return fmt.Errorf("%w: place %d, %v", ErrConflict, f.Location, f)
+		}
 	}
-	return r
+	for o, r := range h.rules {
+		switch {
+		case r.to == to || !o.Overlaps(m):
+		case r.users > 0:
+			return fmt.Errorf("%w: ours, %v", ErrConflict, r.to.rule(o))
+		default:
+			r.users = 1
+			if err := h.dropAll([]ethtool.Match{o}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (to target) rule(m ethtool.Match) ethtool.Rule {
+	return ethtool.Rule{Match: m, Location: ethtool.AnyLocation, Context: to.context, Queue: to.queue}
 }
 
 func (h *Queues) dropAll(ms []ethtool.Match) (err error) {
@@ -139,7 +179,7 @@ func (h *Queues) dropAll(ms []ethtool.Match) (err error) {
 			continue
 		}
 		delete(h.rules, m)
-		err = errors.Join(err, gone(h.nic.Delete(r.location)), h.journal.drop(h.rule(m)))
+		err = errors.Join(err, gone(h.nic.Delete(r.location)), h.journal.drop(r.to.rule(m)))
 	}
 	return err
 }
