@@ -6,7 +6,9 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/sluice-net/sluice/ustack/ip"
 	"github.com/sluice-net/sluice/ustack/tcp"
+	"github.com/sluice-net/sluice/ustack/wire"
 )
 
 // key is a flow in a form that compares and hashes fast. Version 4 addresses are mapped ones.
@@ -17,6 +19,26 @@ type key struct {
 
 func keyOf(f tcp.Flow) key {
 	return key{f.Local.Addr().As16(), f.Remote.Addr().As16(), uint32(f.Local.Port())<<16 | uint32(f.Remote.Port())}
+}
+
+// keyIn is the key of the flow that a segment came by.
+func keyIn(pkt *ip.Packet, t wire.TCP) (k key) {
+	k.ports = uint32(t.DstPort())<<16 | uint32(t.SrcPort())
+	if a := pkt.Raw; pkt.Is4() {
+		const mapped = 0xffff << 16 // of the third word of four, in the byte order in which sum reads it
+		le := binary.LittleEndian
+		le.PutUint64(k.remote[8:], mapped|uint64(le.Uint32(a[12:]))<<32)
+		le.PutUint64(k.local[8:], mapped|uint64(le.Uint32(a[16:]))<<32)
+	} else {
+		copy(k.remote[:], a[8:24])
+		copy(k.local[:], a[24:40])
+	}
+	return k
+}
+
+// is compares with the flow of a connection.
+func (k *key) is(f *tcp.Flow) bool {
+	return k.ports == uint32(f.Local.Port())<<16|uint32(f.Remote.Port()) && k.remote == f.Remote.Addr().As16() && k.local == f.Local.Addr().As16()
 }
 
 // table finds connections by flow: open addressing with linear probing, at most half full.
@@ -68,7 +90,7 @@ func (t *table) find(k *key) *endpoint {
 		switch s := &t.slot[i]; {
 		case s.e == nil:
 			return nil
-		case s.hash == h && keyOf(s.e.conn.Flow) == *k:
+		case s.hash == h && k.is(&s.e.conn.Flow):
 			return s.e
 		}
 	}

@@ -9,6 +9,21 @@ import (
 // foreseen is how many connections make it worth while to look ahead: fewer stay in the caches.
 const foreseen = 64
 
+// ahead is how many packets before its turn one is fetched: so much of one is work as another takes to come.
+const ahead = 3
+
+// fetch begins to bring in the headers of the packets of a batch that are soon to be looked at. What a device wrote is in no cache of this processor.
+func (s *Stack) fetch(ev []efvi.Event) {
+	for i := range ev {
+		b := s.pool.At(ev[i].Frame)
+		pbuf.Fetch(b)
+		const most = wire.EthernetLen + wire.IPv6Len + wire.TCPLen
+		if at := int(ev[i].Off); ev[i].Kind == efvi.EventRX && at+most <= s.pool.FrameSize() {
+			pbuf.Fetch((*[most]byte)(b.Frame()[at:]))
+		}
+	}
+}
+
 // foresee begins to bring in the connections that packets just received are for, so that a batch of them, or a packet and the work
 // on its headers, waits for memory once and not one after the other. Nothing but time depends on it: what it believes of the packets
 // is not checked.

@@ -33,6 +33,9 @@ func (s *Stack) drain(p *port, budget int) int {
 		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), budget-done)])
 		s.foresee(p, s.rx.ev[:n])
 		for i := range s.rx.ev[:n] {
+			if i%ahead == 0 && i+1 < n {
+				s.fetch(s.rx.ev[i+1 : min(i+1+ahead, n)])
+			}
 			s.event(p, &s.rx.ev[i])
 		}
 		done += n
@@ -80,7 +83,7 @@ func (s *Stack) packet(p *port, b *pbuf.Buf) {
 	case pkt.Proto == wire.ProtoTCP:
 		s.ip.Counters.InDelivers++
 		s.segment(p, b, pkt)
-	case pkt.Proto == wire.ProtoICMP && pkt.Src.Is4(), pkt.Proto == wire.ProtoICMPv6 && pkt.Src.Is6():
+	case pkt.Proto == wire.ProtoICMP && pkt.Is4(), pkt.Proto == wire.ProtoICMPv6 && !pkt.Is4():
 		s.ip.Counters.InDelivers++
 		s.unreach(pkt)
 	default:
@@ -123,11 +126,7 @@ func (s *Stack) segment(p *port, b *pbuf.Buf, pkt *ip.Packet) {
 	if seg.Size() > 0 {
 		s.payload(seg, b)
 	}
-	s.rx.flow = tcp.Flow{
-		Local:  netip.AddrPortFrom(pkt.Dst, t.DstPort()),
-		Remote: netip.AddrPortFrom(pkt.Src, t.SrcPort()),
-	}
-	s.deliver(p, seg, pkt.TTL)
+	s.deliver(p, seg, pkt, t)
 }
 
 // payload points the frame at the segment's payload.
@@ -168,18 +167,19 @@ func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
 }
 
 // deliver finds who a segment is for: a connection, a flow in TIME-WAIT, a listener, or nobody.
-func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
-	f := &s.rx.flow
-	k := keyOf(*f)
+func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
+	k := keyIn(pkt, t)
 	if e := s.table.find(&k); e != nil {
-		if ttl < e.IP().MinTTL {
+		if pkt.TTL < e.IP().MinTTL {
 			s.cnt.MinTTLDrop++
 			return
 		}
 		e.in = uint8(p.slot + 1)
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
-		c := e.Conn()
-		c.Fetch()
+		c := &e.conn
+		if s.table.n >= foreseen {
+			c.Fetch()
+		}
 		s.admit(c, seg)
 		c.Input(s.now, seg, s)
 		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN, or be answered by TIME-WAIT
@@ -189,6 +189,8 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, ttl uint8) {
 		s.activate(e)
 		return
 	}
+	f := &s.rx.flow
+	*f = tcp.Flow{Local: netip.AddrPortFrom(pkt.Dst(), t.DstPort()), Remote: netip.AddrPortFrom(pkt.Src(), t.SrcPort())}
 	if s.gone.has(&k, s.now) {
 		if !seg.Flags.Any(wire.SYN) {
 			return

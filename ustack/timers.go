@@ -103,6 +103,9 @@ func (t *timers) next() int64 {
 
 // due takes out one endpoint whose deadline has come, nil when there is none.
 func (t *timers) due(now int64) *endpoint {
+	if len(t.heap) == 0 || t.heap[0].at > now {
+		return nil // no deadline is earlier than its node says
+	}
 	if d := t.next(); d == 0 || d > now {
 		return nil
 	}

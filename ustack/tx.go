@@ -145,6 +145,14 @@ func payloadSum(b *pbuf.Buf, off, n int) uint16 {
 
 // send writes the headers and queues the packet, on the device or behind its neighbour's unknown address.
 func (s *Stack) send(o *packetOut) bool {
+	if o.straight() {
+		return s.sendStraight(o)
+	}
+	return s.sendApart(o)
+}
+
+// sendApart writes each header by itself.
+func (s *Stack) sendApart(o *packetOut) bool {
 	t := tcpFields(o)
 	hdr := t.Len()
 	ipl := ip.HeaderLen(o.flow.Local.Addr())
@@ -194,10 +202,10 @@ func ttl(v int16) uint8 {
 	return uint8(v)
 }
 
-// transmit puts the Ethernet header in front of what begins at at and queues the frames; the references the caller holds become the
-// device's. The device finishes the checksum of what begins sumAt bytes behind at, unless that is 0.
+// transmit puts the Ethernet header in front of what begins at at and queues the frames. The device finishes the checksum of what begins
+// sumAt bytes behind at, unless that is 0.
 func (s *Stack) transmit(o *packetOut, at, sumAt int) bool {
-	p, hop, b, end := o.port, o.hop, o.buf, o.off+o.n
+	p, hop, b := o.port, o.hop, o.buf
 	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, VLAN: p.info.VLAN, Type: wire.TypeIPv6}
 	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
 		eh.Type = wire.TypeIPv4
@@ -209,6 +217,12 @@ func (s *Stack) transmit(o *packetOut, at, sumAt int) bool {
 		}
 	}
 	eh.Put(b.Frame()[at:])
+	return s.queue(o, at, sumAt)
+}
+
+// queue gives the device a packet that is whole from at on; the references the caller holds become the device's.
+func (s *Stack) queue(o *packetOut, at, sumAt int) bool {
+	p, b, end := o.port, o.buf, o.off+o.n
 	if o.more > 0 {
 		if !s.gather(o, at, end, sumAt) {
 			return false

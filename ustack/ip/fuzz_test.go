@@ -33,7 +33,7 @@ func FuzzInput(f *testing.F) {
 		if !l.Input(typ, b, 0, &p) {
 			return
 		}
-		if len(p.Raw) > len(b) || len(p.Payload) > len(p.Raw) || p.Src.Is4() == v6 {
+		if len(p.Raw) > len(b) || len(p.Payload) > len(p.Raw) || p.Src().Is4() == v6 {
 			t.Fatalf("%d bytes of payload in a packet of %d in %d", len(p.Payload), len(p.Raw), len(b))
 		}
 		cut := max(len(b)*3/4, min(len(b), 60)) // the same packet in two frames

@@ -23,14 +23,32 @@ type Layer struct{ Counters Counters }
 
 // Packet is a checked incoming packet.
 type Packet struct {
-	Src, Dst netip.Addr
-	Proto    uint8
-	ECN      uint8
-	TTL      uint8  // or hop limit
-	Pseudo   uint16 // sum of the pseudo-header of Payload and what follows it, see wire.ChecksumOK
-	More     int    // bytes that follow Payload, in other frames
-	Payload  []byte
-	Raw      []byte // the whole packet, as far as it lies in one frame
+	Proto   uint8
+	ECN     uint8
+	TTL     uint8  // or hop limit
+	Pseudo  uint16 // sum of the pseudo-header of Payload and what follows it, see wire.ChecksumOK
+	More    int    // bytes that follow Payload, in other frames
+	Payload []byte
+	Raw     []byte // the whole packet, as far as it lies in one frame
+}
+
+// Is4 tells the version.
+func (p *Packet) Is4() bool { return p.Raw[0]>>4 == 4 }
+
+// Src is the source address.
+func (p *Packet) Src() netip.Addr {
+	if p.Is4() {
+		return wire.IPv4(p.Raw).Src()
+	}
+	return wire.IPv6(p.Raw).Src()
+}
+
+// Dst is the destination address.
+func (p *Packet) Dst() netip.Addr {
+	if p.Is4() {
+		return wire.IPv4(p.Raw).Dst()
+	}
+	return wire.IPv6(p.Raw).Dst()
 }
 
 // Input checks a packet of that EtherType, of which more bytes lie elsewhere than in b, and fills p; false when it is dropped (and
@@ -60,9 +78,9 @@ func (l *Layer) input4(b []byte, more int, p *Packet) bool {
 		l.Counters.InHdrErrors++
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.Proto(), ECN: h.TOS() & 3, TTL: h.TTL(), Payload: h.Payload(), Raw: h, More: h.TotalLen() - len(h)}
+	p.Proto, p.ECN, p.TTL, p.Payload, p.Raw, p.More = h.Proto(), h.TOS()&3, h.TTL(), h.Payload(), h, h.TotalLen()-len(h)
 	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload)+p.More)
-	return l.addresses(p)
+	return l.addresses(p, unicast4(h[12]) && unicast4(h[16]))
 }
 
 func (l *Layer) input6(b []byte, more int, p *Packet) bool {
@@ -71,9 +89,9 @@ func (l *Layer) input6(b []byte, more int, p *Packet) bool {
 		l.refuse(err)
 		return false
 	}
-	*p = Packet{Src: h.Src(), Dst: h.Dst(), Proto: h.NextHeader(), ECN: h.TrafficClass() & 3, TTL: h.HopLimit(), Payload: h.Payload(), Raw: h, More: h.TotalLen() - len(h)}
+	p.Proto, p.ECN, p.TTL, p.Payload, p.Raw, p.More = h.NextHeader(), h.TrafficClass()&3, h.HopLimit(), h.Payload(), h, h.TotalLen()-len(h)
 	p.Pseudo = wire.PseudoSum(h.Addrs(), p.Proto, len(p.Payload)+p.More)
-	return l.addresses(p)
+	return l.addresses(p, unicast6(h.Src()) && unicast6(h.Dst()))
 }
 
 func (l *Layer) refuse(err error) {
@@ -88,21 +106,29 @@ func (l *Layer) refuse(err error) {
 //
 // "A TCP implementation MUST silently discard an incoming SYN segment that is addressed to a broadcast or multicast
 // address." RFC 9293 §3.9.2.3, MUST-57; the source likewise, MUST-63.
-func (l *Layer) addresses(p *Packet) bool {
-	if !unicast(p.Src) || !unicast(p.Dst) || p.Src.IsLoopback() || p.Dst.IsLoopback() {
+func (l *Layer) addresses(p *Packet, unicast bool) bool {
+	if !unicast {
 		l.Counters.InAddrErrors++
 		return false
 	}
-	*[...]*uint64{&l.Counters.InNoECTPkts, &l.Counters.InECT1Pkts, &l.Counters.InECT0Pkts, &l.Counters.InCEPkts}[p.ECN]++
+	switch p.ECN {
+	case NotECT:
+		l.Counters.InNoECTPkts++
+	case ECT1:
+		l.Counters.InECT1Pkts++
+	case ECT0:
+		l.Counters.InECT0Pkts++
+	case CE:
+		l.Counters.InCEPkts++
+	}
 	return true
 }
 
-func unicast(a netip.Addr) bool {
-	if a.Is4() {
-		b := a.As4()
-		return b[0] != 0 && b[0] < 224
-	}
-	return !a.IsMulticast() && !a.IsUnspecified() && !a.Is4In6()
+// unicast4 looks at the first octet of an address: it is neither of "this network" nor of loopback, multicast or reserved.
+func unicast4(first byte) bool { return first != 0 && first != 127 && first < 224 }
+
+func unicast6(a netip.Addr) bool {
+	return !a.IsMulticast() && !a.IsUnspecified() && !a.Is4In6() && !a.IsLoopback()
 }
 
 // sourceRouted looks for a loose or strict source route (RFC 791 §3.1, kinds 131 and 137), or options nobody can read.

@@ -31,8 +31,8 @@ func TestWhatPutWritesInputReads(t *testing.T) {
 		var l Layer
 		var p Packet
 		require.True(t, l.Input(c.typ, append(packet(c.src, c.dst, wire.ProtoTCP, []byte("payload")), 0, 0), 0, &p))
-		require.Equal(t, c.src, p.Src)
-		require.Equal(t, c.dst, p.Dst)
+		require.Equal(t, c.src, p.Src())
+		require.Equal(t, c.dst, p.Dst())
 		require.Equal(t, "payload", string(p.Payload), "Ethernet padding is cut off")
 		require.EqualValues(t, CE, p.ECN)
 		require.EqualValues(t, 64, p.TTL)

@@ -67,12 +67,18 @@ func (s *sender) onAck(now int64, in *ackIn) (out ackOut) {
 			return ackOut{}
 		}
 	}
+	if s.sb.out == 0 && len(in.sack) == 0 { // nothing is on its way: nearly every segment that a receiver gets
+		s.prepare(now, in, &out)
+		s.probeAcked(now)
+		s.settled(now, &out)
+		return out
+	}
 	a := ackWork{now: now, in: in, priorUna: s.una, priorHigh: s.sackHigh(), priorInFlight: s.inFlight(),
 		priorDelivered: s.rate.delivered, priorLost: s.sb.lostMarks, ece: in.ece, advanced: in.ack.GT(s.una)}
 	hadOut := s.sb.out > 0
 	old := in.ack.LT(s.una)
 	if !old {
-		s.prepare(&a, &out)
+		s.prepare(now, in, &out)
 	}
 	a.dupAck = hadOut && !a.advanced && in.dataLen == 0 && !out.wndMoved && !old
 	a.rate.rtt = -1
@@ -89,29 +95,34 @@ func (s *sender) onAck(now int64, in *ackIn) (out ackOut) {
 		s.afterClean(&a)
 	}
 	out.sacked = a.sacked
+	s.settled(now, &out)
+	return out
+}
+
+// settled says what follows for the connection.
+func (s *sender) settled(now int64, out *ackOut) {
 	out.send = s.q.head != nil
 	if out.moved {
 		if out.space = s.freed(); s.chrono.kind != chronoNone {
 			s.ackedChrono(now)
 		}
 	}
-	return out
 }
 
 // prepare takes the window and what depends on una alone.
-func (s *sender) prepare(a *ackWork, out *ackOut) {
-	s.lastAck = a.now
+func (s *sender) prepare(now int64, in *ackIn, out *ackOut) {
+	s.lastAck = now
 	s.nagle.more = false
 	s.probe.tries = 0
 	s.frto.newFirst = false
-	if a.advanced {
+	if in.ack.GT(s.una) {
 		s.tmr.retries = 0
 		out.moved = true
 	}
-	if out.wndMoved = s.updateWindow(a.in); out.wndMoved && s.q.unsent != nil {
-		s.restartAfterIdle(a.now) // a window that was shut for long says nothing about the path, as Linux
+	if out.wndMoved = s.updateWindow(in); out.wndMoved && s.q.unsent != nil {
+		s.restartAfterIdle(now) // a window that was shut for long says nothing about the path, as Linux
 	}
-	s.una = a.in.ack
+	s.una = in.ack
 }
 
 // updateWindow: "If SND.UNA =< SEG.ACK =< SND.NXT, the send window should be updated. If (SND.WL1 < SEG.SEQ or

@@ -1,5 +1,8 @@
 package tcp
 
+// idle says that next has nothing to look at.
+func (s *sender) idle() bool { return s.q.head == nil && !s.probe.due }
+
 // next is the next segment to send, false when nothing may leave now. The order is: a probe that a timer asked for,
 // what is lost ("If there exists a smallest unSACKed sequence number 'S2' [...] greater than HighRxt" RFC 6675 §4 rule 1,
 // though lost is what RACK says), and then data that was never sent (rule 2).

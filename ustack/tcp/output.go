@@ -17,20 +17,28 @@ func (c *Conn) Output(now int64, out Out) {
 	case c.is(flagSYNACK) && !c.sendSYNACK(now, out):
 		return
 	}
+	if !c.snd.idle() && !c.sendDue(now, out) {
+		return
+	}
+	if c.ackDue(now) {
+		c.sendACK(now, out)
+	}
+}
+
+// sendDue sends what the sender chooses; false: there was no room for all of it.
+func (c *Conn) sendDue(now int64, out Out) bool {
 	c.snd.train = train{}
 	for t, ok := c.snd.next(now); ok; t, ok = c.snd.next(now) {
 		if !c.sendSegment(now, &t, out) {
 			c.snd.refused(now, &t)
-			return
+			return false
 		}
 		c.snd.sent(now, &t)
 		if c.rare != nil {
 			c.sentNotes(now, &t)
 		}
 	}
-	if c.ackDue(now) {
-		c.sendACK(now, out)
-	}
+	return true
 }
 
 // sendSegment sends what the sender chose.

@@ -88,6 +88,9 @@ func (s *sender) frames() bool {
 // free has come down to (2 N^2)^(1/3) it is for those that hold none. N is what is left beside the reserve and the receive rings.
 func (s *sender) mayHold() bool {
 	free, all := s.mem.Pool.Available(), s.mem.Pool.Len()*5/8
+	if s.sb.out == 0 && s.end == s.nxt {
+		return free > 0
+	}
 	held := (int(s.sb.out) + (s.unsent()+s.mss-1)/s.mss) * PayloadFrames(pbuf.Headroom, s.mss)
 	return free > 0 && (held == 0 || held*2*all*all < free*free*free)
 }

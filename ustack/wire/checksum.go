@@ -15,6 +15,9 @@ import (
 func Sum(b []byte) uint16 {
 	le := binary.LittleEndian
 	var a, c uint64
+	if n := len(b) &^ 63; n >= 128 { // fewer bytes cost less than a call
+		a, b = sumBlocks(b[:n]), b[n:]
+	}
 	for len(b) >= 32 {
 		a, c = bits.Add64(a, le.Uint64(b), c)
 		a, c = bits.Add64(a, le.Uint64(b[8:]), c)
@@ -58,9 +61,21 @@ func fold(a uint64) uint16 {
 	return uint16(a)
 }
 
+// sumIPv4 is Sum of a header without options.
+func sumIPv4(b []byte) uint16 {
+	le := binary.LittleEndian
+	a, c := bits.Add64(le.Uint64(b), le.Uint64(b[8:]), 0)
+	a, c = bits.Add64(a, uint64(le.Uint32(b[16:IPv4Len])), c)
+	a, c = bits.Add64(a, 0, c)
+	return bits.ReverseBytes16(fold(a + c))
+}
+
 // PseudoSum is the sum of the pseudo-header that TCP, UDP and ICMPv6 put in front (RFC 9293 §3.1, RFC 8200 §8.1):
 // addrs are source and destination as they follow each other in the IP header, n the upper-layer length.
 func PseudoSum(addrs []byte, proto uint8, n int) uint16 {
+	if len(addrs) == 8 { // IPv4
+		return fold(uint64(be.Uint32(addrs)) + uint64(be.Uint32(addrs[4:])) + uint64(n) + uint64(proto))
+	}
 	return Add(AddUint32(Sum(addrs), uint32(n)), uint16(proto))
 }
 

@@ -26,7 +26,7 @@ func TestSumIsThatOfTheRFC(t *testing.T) {
 	// The numerical example of RFC 1071 §3.
 	require.EqualValues(t, 0xddf2, Sum([]byte{0, 1, 0xf2, 3, 0xf4, 0xf5, 0xf6, 0xf7}))
 	r := rand.New(rand.NewPCG(1, 2))
-	b := make([]byte, 200)
+	b := make([]byte, 2000)
 	for range 2000 {
 		b := b[:r.IntN(len(b))]
 		for i := range b {
@@ -60,4 +60,24 @@ func BenchmarkCopySum1448(b *testing.B) {
 	for range b.N {
 		CopySum(dst, src)
 	}
+}
+
+func BenchmarkSum1448(b *testing.B) {
+	src := make([]byte, 1448)
+	b.SetBytes(1448)
+	for range b.N {
+		Sum(src)
+	}
+}
+
+// All bits set is where a carry could get lost.
+func TestSumOfOnes(t *testing.T) {
+	b := make([]byte, 1<<16)
+	for i := range b {
+		b[i] = 0xff
+	}
+	for n := range 600 {
+		require.Equal(t, plainSum(b[:n]), Sum(b[:n]), n)
+	}
+	require.EqualValues(t, 0xffff, Sum(b))
 }

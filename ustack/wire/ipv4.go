@@ -27,7 +27,7 @@ func ParseIPv4Part(b []byte, more int) (IPv4, error) {
 		return nil, ErrShort
 	}
 	// "A host MUST verify the IP header checksum on every received datagram" RFC 1122 §3.2.1.2
-	if Sum(b[:hdr]) != 0xffff {
+	if hdr == IPv4Len && sumIPv4(b) != 0xffff || hdr > IPv4Len && Sum(b[:hdr]) != 0xffff {
 		return nil, ErrChecksum
 	}
 	return IPv4(b[:min(total, len(b))]), nil
@@ -86,5 +86,5 @@ func (f *IPv4Fields) Put(b []byte) {
 	src, dst := f.Src.As4(), f.Dst.As4()
 	copy(b[12:], src[:])
 	copy(b[16:], dst[:])
-	be.PutUint16(b[10:], ^Sum(b[:IPv4Len]))
+	be.PutUint16(b[10:], ^sumIPv4(b))
 }
