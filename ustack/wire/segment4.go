@@ -18,7 +18,7 @@ type Segment4 struct {
 	N                int // bytes of payload, and Sum theirs unless Partial
 }
 
-// timestampHead is NOP, NOP and the beginning of the timestamp option: "Kind: 8, Length: 10 bytes" RFC 7323 §3.2, aligned as in its appendix A.
+// timestampHead is what stands before the two numbers of the timestamp option, aligned as in RFC 7323, appendix A.
 const timestampHead = optNOP<<24 | optNOP<<16 | optTimestamp<<8 | 10
 
 // Len is the length of the headers.
