@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
@@ -89,7 +90,7 @@ func TestKernelBulkSenderSendsNoLargeFrame(t *testing.T) {
 func bulk(t *testing.T, mtu int) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1, MTU: mtu})
 	s := &sink{bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, bedtest.PinDir(t))}
-	require.NoError(t, s.port.Program.SetListener(netip.Addr{}, port, 0))
+	require.NoError(t, s.port.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 
 	const total = 4 << 20
 	done := make(chan error, 1)

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
@@ -22,8 +23,8 @@ func joined(t testing.TB, cfg testbed.Config) (bed *testbed.Bed, server, client 
 	dir := bedtest.PinDir(t)
 	server = bedtest.OpenPort(t, bed.Server, cfg.Queues, dir)
 	client = bedtest.OpenPort(t, bed.Client, cfg.Queues, dir)
-	require.NoError(t, server.Program.SetListener(netip.Addr{}, port, 0))
-	require.NoError(t, client.Program.SetListener(netip.Addr{}, port, 0))
+	require.NoError(t, server.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
+	require.NoError(t, client.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 	return bed, server, client
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
@@ -61,7 +62,7 @@ func TestKnobsOfAQueue(t *testing.T) {
 			defer func() { require.NoError(t, afxdp.UnmapMemory(m)) }()
 			vi := openOver(t, bed.Server, mem, m, c.cfg)
 			p := bedtest.OpenPort(t, bed.Client, 1, bedtest.PinDir(t))
-			require.NoError(t, p.Program.SetListener(netip.Addr{}, port, 0))
+			require.NoError(t, p.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 			for i := range 200 {
 				b := bedtest.Packet{DstMAC: bed.Client.MAC, SrcMAC: bed.Server.MAC, Flags: bedtest.ACK, Payload: fmt.Appendf(nil, "%d", i),
 					Src: netip.AddrPortFrom(bed.Server.IPv4, 1000), Dst: netip.AddrPortFrom(bed.Client.IPv4, port)}.Bytes()

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
@@ -78,9 +79,9 @@ func TestUnprivilegedProcessMapsAndMoves(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1})
 	dir := bedtest.PinDir(t)
 	client := bedtest.OpenPort(t, bed.Client, 1, dir)
-	require.NoError(t, client.Program.SetListener(netip.Addr{}, port, 0))
+	require.NoError(t, client.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 	server := bedtest.OpenPort(t, bed.Server, 0, dir)
-	require.NoError(t, server.Program.SetListener(netip.Addr{}, port, 0))
+	require.NoError(t, server.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 
 	mem, err := afxdp.NewMemory("sluice-test", 8)
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"encoding/json"
-	"net/netip"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -76,8 +75,8 @@ func (d *device) prune() {
 		d.note(d.hidden.Sweep())
 	}
 	l, ok := d.prog.(interface {
-		Listeners() ([]netip.AddrPort, error)
-		Connects() ([]steer.Tuple, error)
+		Listeners() ([]steer.ListenerEntry, error)
+		Connects() ([]steer.ConnectEntry, error)
 	})
 	if !ok {
 		return
@@ -85,15 +84,17 @@ func (d *device) prune() {
 	found, err := l.Listeners()
 	d.note(err)
 	for _, a := range found {
-		if d.leased[a] == nil && !d.has(key{a.Addr(), a.Port()}) && !d.has(key{port: a.Port()}) {
-			d.note(d.prog.DelListener(a.Addr(), a.Port()))
+		_, one := d.entries[entry{a.On.VLAN, key{a.Addr(), a.Port()}}]
+		_, any := d.entries[entry{a.On.VLAN, key{port: a.Port()}}]
+		if d.leased[a.AddrPort] == nil && !one && !any {
+			d.note(d.prog.DelListener(a.On, a.Addr(), a.Port()))
 		}
 	}
 	flows, err := l.Connects()
 	d.note(err)
 	for _, t := range flows {
-		if d.flows[t] == nil {
-			d.note(d.prog.DelConnect(t))
+		if d.flows[t.Tuple] == nil {
+			d.note(d.prog.DelConnect(t.On, t.Tuple))
 		}
 	}
 }
@@ -223,10 +224,10 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 
 func (s *space) adoptFlow(c *client, t steer.Tuple) {
 	for _, d := range s.devices {
-		if n, _ := d.owns(c); n > 0 && d.carries(key{t.Local.Addr(), t.Local.Port()}) && d.flows[t] == nil && len(c.flows) < maxFlows {
+		if n, _ := d.owns(c); n > 0 && len(d.on(key{t.Local.Addr(), t.Local.Port()}, nil)) > 0 && d.flows[t] == nil && len(c.flows) < maxFlows {
 			d.join(c)
 			d.note(d.aim(c, filterOf(t)))
-			d.note(d.prog.SetConnect(t))
+			d.note(d.setConnect(t))
 			d.flows[t], c.flows[t] = c, d
 			c.ports[t.Local] = true
 			return
@@ -236,7 +237,7 @@ func (s *space) adoptFlow(c *client, t steer.Tuple) {
 
 // deviceAt is deviceOf by number.
 func (s *space) deviceAt(ifindex int) (*device, error) {
-	all, err := s.b.back.Devices(s.fd())
+	all, err := s.netDevices()
 	if err != nil {
 		return nil, err
 	}

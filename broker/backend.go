@@ -14,13 +14,13 @@ import (
 // program is what the broker needs of a *steer.Program.
 type program interface {
 	Mode() steer.Mode
-	SetListener(ip netip.Addr, port uint16, flags steer.Flags) error
-	DelListener(ip netip.Addr, port uint16) error
-	SetPorts(ip netip.Addr, ports []uint16) error
-	DelPorts(ip netip.Addr, ports []uint16) error
-	SetConnect(t steer.Tuple) error
-	SetTaken(t steer.Tuple) error
-	DelConnect(t steer.Tuple) error
+	SetListener(on steer.Link, ip netip.Addr, port uint16, flags steer.Flags) error
+	DelListener(on steer.Link, ip netip.Addr, port uint16) error
+	SetPorts(on steer.Link, ip netip.Addr, ports []uint16) error
+	DelPorts(on steer.Link, ip netip.Addr, ports []uint16) error
+	SetConnect(on steer.Link, t steer.Tuple) error
+	SetTaken(on steer.Link, t steer.Tuple) error
+	DelConnect(on steer.Link, t steer.Tuple) error
 	SetQueue(queue, xskFD int) error
 	DelQueue(queue int) error
 	SetQuiet(queue int, on bool) error

@@ -58,7 +58,7 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 		if err := d.aim(c, filterOf(t)); err != nil {
 			return err
 		}
-		if err := d.prog.SetConnect(t); err != nil {
+		if err := d.setConnect(t); err != nil {
 			d.unaim(filterOf(t))
 			return err
 		}
@@ -165,7 +165,7 @@ func opDisconnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 }
 
 func (c *client) dropFlow(t steer.Tuple, d *device) {
-	d.note(d.prog.DelConnect(t))
+	d.delConnect(t)
 	d.unaim(filterOf(t))
 	delete(d.flows, t)
 	delete(c.flows, t)

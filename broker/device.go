@@ -20,9 +20,10 @@ type device struct {
 	hidden  hider              // nil: the queues are those that everybody's packets arrive on
 	outlets map[*client]*queue // hidden ones, where answers to a client's connections come
 	queues  []*queue
-	members []*client           // in order of joining
-	entries map[key]steer.Flags // of the listener entries that are set
-	share   uint8               // the kernel's, of 256 new connections: for members without a queue
+	members []*client      // in order of joining
+	entries map[entry]mark // the listener entries that are set
+	vlans   []uint16       // the tags of what is, or once was, on top of it
+	share   uint8          // the kernel's, of 256 new connections: for members without a queue
 	flows   map[steer.Tuple]*client
 	leased  map[netip.AddrPort]*client
 	adopted bool // found after a restart; its owners may still come back
@@ -51,7 +52,7 @@ type queue struct {
 // deviceOf returns the device, attaching the XDP program if it is not in use yet.
 func (s *space) deviceOf(n netDevice) (*device, error) {
 	if d := s.devices[n.Ifindex]; d != nil && !d.dead {
-		d.netDevice = n
+		d.update(n)
 		return d, nil
 	}
 	prog, err := s.b.back.Attach(s.fd(), n.Ifindex, s.b.pins.dir)
@@ -78,7 +79,8 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 }
 
 func newDevice(s *space, n netDevice, prog program) *device {
-	d := &device{netDevice: n, space: s, prog: prog, entries: map[key]steer.Flags{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}, outlets: map[*client]*queue{}}
+	d := &device{netDevice: n, space: s, prog: prog, entries: map[entry]mark{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}, outlets: map[*client]*queue{}}
+	d.update(n)
 	if d.hidden = s.hide(n); d.hidden != nil {
 		for _, i := range d.hidden.Queues() {
 			d.queues = append(d.queues, &queue{index: i})

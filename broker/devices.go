@@ -15,9 +15,8 @@ import (
 
 // netDevice is a network device as the broker sees it.
 type netDevice struct {
-	Name     string
+	carrier
 	Ifindex  int
-	Up       bool
 	Loopback bool
 	MAC      [6]byte
 	MTU      int
@@ -25,7 +24,12 @@ type netDevice struct {
 	Driver   string
 	Kind     string // of a device that no hardware is behind, as in ip link: "veth", "bridge"; else "device"
 	Ethernet bool
-	Addrs    []netip.Addr
+
+	VLAN   uint16       // of a VLAN device: its tag
+	Below  int          // and the number of the device below
+	Left   string       // why a VLAN device is left to the kernel
+	Strips bool         // it takes 802.1Q tags off before XDP sees them
+	VLANs  []vlanDevice // on top of it, if its queues carry them
 }
 
 // Devices lists the devices of a namespace.
@@ -45,6 +49,7 @@ func (kernel) Devices(ns int) (out []netDevice, err error) {
 				out = append(out, n)
 			}
 		}
+		takesTagsOff(out)
 		return nil
 	})
 	return out, err
@@ -66,9 +71,12 @@ const maxLooks = 100
 func describe(l netlink.Link, sock int) (netDevice, error) {
 	a := l.Attrs()
 	n := netDevice{
-		Name: a.Name, Ifindex: a.Index, MTU: a.MTU, Queues: max(1, a.NumRxQueues),
-		Up: a.RawFlags&unix.IFF_UP != 0, Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
-		Kind: l.Type(), Ethernet: a.EncapType == "ether",
+		carrier: carrier{Name: a.Name, Up: a.RawFlags&unix.IFF_UP != 0}, Ifindex: a.Index, MTU: a.MTU, Queues: max(1, a.NumRxQueues),
+		Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
+		Kind:     l.Type(), Ethernet: a.EncapType == "ether",
+	}
+	if v, ok := l.(*netlink.Vlan); ok {
+		n.describeVLAN(v)
 	}
 	copy(n.MAC[:], a.HardwareAddr)
 	addrs, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_ALL) })
@@ -87,7 +95,7 @@ func describe(l netlink.Link, sock int) (netDevice, error) {
 }
 
 // carries tells whether connections to the listener's address can arrive at the device.
-func (n *netDevice) carries(k key) bool {
+func (n *carrier) carries(k key) bool {
 	return slices.ContainsFunc(n.Addrs, func(a netip.Addr) bool {
 		switch {
 		case !k.ip.IsValid():
@@ -115,14 +123,23 @@ func choose(all []netDevice, k key, allowed []string) (use []netDevice, notes []
 			notes = append(notes, "device "+n.Name+" left out: it is down")
 		case n.unfit() != "":
 			notes = append(notes, "device "+n.Name+" left out: "+n.unfit())
+		case n.VLAN != 0:
+			use = withDevice(use, *byIndex(all, n.Below))
 		default:
-			use = append(use, n)
+			use = withDevice(use, n)
 		}
 	}
 	if len(use) == 0 && len(notes) == 0 {
 		notes = []string{fmt.Sprintf("no device carries an address for %v", k)}
 	}
 	return use, notes
+}
+
+func withDevice(use []netDevice, n netDevice) []netDevice {
+	if byIndex(use, n.Ifindex) != nil {
+		return use
+	}
+	return append(use, n)
 }
 
 // because joins notes into the text of a refusal.

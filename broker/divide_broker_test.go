@@ -21,7 +21,7 @@ func TestNoPacketComesBeforeReady(t *testing.T) {
 	require.Len(t, g.VIs, 2)
 	require.False(t, h.see(func(p *fakeProgram) bool { return len(p.queues) > 0 || len(p.listeners) > 0 }), "no frames are posted yet")
 	e.ready(g)
-	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 && p.listeners[portOf(l)] }))
+	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 && p.listeners[entry{0, portOf(l)}] }))
 
 	again := e.listen(l)
 	require.False(t, again.Memory, "a process has one umem")
@@ -87,7 +87,7 @@ func TestTheSecondListenerDoesNotDisturb(t *testing.T) {
 	g := b.listen(l1)
 	b.ready(g)
 	require.Contains(t, g.Notes[0], "which listens elsewhere")
-	require.True(t, h.see(func(p *fakeProgram) bool { return !p.quiet[2] && p.listeners[portOf(l2)] }),
+	require.True(t, h.see(func(p *fakeProgram) bool { return !p.quiet[2] && p.listeners[entry{0, portOf(l2)}] }),
 		"whoever lacks a listener gets no queue: its packets would meet nobody")
 	b.ready(b.listen(l2))
 	a.yield()
@@ -97,9 +97,9 @@ func TestTheSecondListenerDoesNotDisturb(t *testing.T) {
 	l3 := kernelListener(t, "127.0.0.1:0")
 	g3 := a.listen(l3)
 	a.ready(g3)
-	require.False(t, h.see(func(p *fakeProgram) bool { return p.listeners[portOf(l3)] }), "on only when all owners have it")
+	require.False(t, h.see(func(p *fakeProgram) bool { return p.listeners[entry{0, portOf(l3)}] }), "on only when all owners have it")
 	b.ready(b.listen(l3))
-	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[portOf(l3)] }))
+	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[entry{0, portOf(l3)}] }))
 }
 
 func TestWhoDoesNotYieldKeeps(t *testing.T) {
@@ -231,7 +231,7 @@ func TestTheLastListenerGivesAllBack(t *testing.T) {
 	e.ready(g)
 	_, err := e.c.Call(proto.OpUnlisten, proto.Unlisten{Cookie: g.Cookie}, nil, nil, patience)
 	require.NoError(t, err)
-	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[portOf(l)] && p.quiet[0] && p.quiet[1] }),
+	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[entry{0, portOf(l)}] && p.quiet[0] && p.quiet[1] }),
 		"connections are still to be handed over")
 	e.yield()
 	until(t, "the program to be gone", func() bool { return h.see(func(p *fakeProgram) bool { return p.closed && len(p.listeners) == 0 }) })
@@ -251,10 +251,10 @@ func TestOldConnectionsKeepTheirEntry(t *testing.T) {
 	slot := e.st.Add(&proto.Entry{State: 1, Local: addrPort(k), Remote: addrPort(key{k.ip, 4000})})
 	_, err := e.c.Call(proto.OpUnlisten, proto.Unlisten{Cookie: g1.Cookie}, nil, nil, patience)
 	require.NoError(t, err)
-	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[k] && p.listeners[portOf(l2)] }))
+	require.True(t, h.see(func(p *fakeProgram) bool { return p.listeners[entry{0, k}] && p.listeners[entry{0, portOf(l2)}] }))
 	e.st.Remove(slot)
 	until(t, "the entry to go with the last connection", func() bool {
-		return h.see(func(p *fakeProgram) bool { return !p.listeners[k] && p.listeners[portOf(l2)] })
+		return h.see(func(p *fakeProgram) bool { return !p.listeners[entry{0, k}] && p.listeners[entry{0, portOf(l2)}] })
 	})
 }
 

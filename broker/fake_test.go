@@ -43,7 +43,7 @@ type fakeKernel struct {
 
 func newFakeKernel(queues int) *fakeKernel {
 	return &fakeKernel{
-		devices: []netDevice{{Name: "eth0", Ifindex: 7, Up: true, MTU: 1500, Queues: queues, Driver: "veth", Kind: "veth", Ethernet: true, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}},
+		devices: []netDevice{{carrier: carrier{Name: "eth0", Up: true, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}, Ifindex: 7, MTU: 1500, Queues: queues, Driver: "veth", Kind: "veth", Ethernet: true}},
 		lo:      32768, hi: 60999,
 		progs: map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{},
 	}
@@ -62,7 +62,7 @@ func (f *fakeKernel) Attach(_, ifindex int, _ string) (program, error) {
 		return nil, f.attach
 	}
 	f.attached++
-	p := &fakeProgram{k: f, listeners: map[key]bool{}, flows: map[steer.Tuple]bool{}, queues: map[int]int{}, quiet: map[int]bool{}}
+	p := &fakeProgram{k: f, listeners: map[entry]bool{}, flows: map[steer.ConnectEntry]bool{}, queues: map[int]int{}, quiet: map[int]bool{}}
 	f.progs[ifindex] = p
 	return p, nil
 }
@@ -144,9 +144,9 @@ func (x *fakeXSK) Close() error {
 
 type fakeProgram struct {
 	k         *fakeKernel
-	listeners map[key]bool
+	listeners map[entry]bool
 	share     steer.Flags // of the listener that was set last
-	flows     map[steer.Tuple]bool
+	flows     map[steer.ConnectEntry]bool
 	queues    map[int]int
 	quiet     map[int]bool
 	closed    bool
@@ -156,30 +156,34 @@ type fakeProgram struct {
 func (p *fakeProgram) do(f func()) error { p.k.set(f); return p.err }
 
 func (p *fakeProgram) Mode() steer.Mode { return steer.Native }
-func (p *fakeProgram) SetListener(ip netip.Addr, port uint16, f steer.Flags) error {
-	return p.do(func() { p.listeners[key{ip, port}], p.share = true, f&0xff00>>8 })
+func (p *fakeProgram) SetListener(on steer.Link, ip netip.Addr, port uint16, f steer.Flags) error {
+	return p.do(func() { p.listeners[entry{on.VLAN, key{ip, port}}], p.share = true, f&0xff00>>8 })
 }
-func (p *fakeProgram) DelListener(ip netip.Addr, port uint16) error {
-	return p.do(func() { delete(p.listeners, key{ip, port}) })
+func (p *fakeProgram) DelListener(on steer.Link, ip netip.Addr, port uint16) error {
+	return p.do(func() { delete(p.listeners, entry{on.VLAN, key{ip, port}}) })
 }
-func (p *fakeProgram) SetPorts(ip netip.Addr, ports []uint16) error {
+func (p *fakeProgram) SetPorts(on steer.Link, ip netip.Addr, ports []uint16) error {
 	for _, port := range ports {
-		_ = p.SetListener(ip, port, 0)
+		_ = p.SetListener(on, ip, port, 0)
 	}
 	return p.err
 }
-func (p *fakeProgram) DelPorts(ip netip.Addr, ports []uint16) error {
+func (p *fakeProgram) DelPorts(on steer.Link, ip netip.Addr, ports []uint16) error {
 	for _, port := range ports {
-		_ = p.DelListener(ip, port)
+		_ = p.DelListener(on, ip, port)
 	}
 	return p.err
 }
-func (p *fakeProgram) SetConnect(t steer.Tuple) error { return p.do(func() { p.flows[t] = true }) }
-func (p *fakeProgram) SetTaken(t steer.Tuple) error   { return p.SetConnect(t) }
-func (p *fakeProgram) DelConnect(t steer.Tuple) error { return p.do(func() { delete(p.flows, t) }) }
-func (p *fakeProgram) SetQueue(q, fd int) error       { return p.do(func() { p.queues[q] = fd }) }
-func (p *fakeProgram) DelQueue(q int) error           { return p.do(func() { delete(p.queues, q) }) }
-func (p *fakeProgram) SetQuiet(q int, on bool) error  { return p.do(func() { p.quiet[q] = on }) }
+func (p *fakeProgram) SetConnect(on steer.Link, t steer.Tuple) error {
+	return p.do(func() { p.flows[steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}] = true })
+}
+func (p *fakeProgram) SetTaken(on steer.Link, t steer.Tuple) error { return p.SetConnect(on, t) }
+func (p *fakeProgram) DelConnect(on steer.Link, t steer.Tuple) error {
+	return p.do(func() { delete(p.flows, steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}) })
+}
+func (p *fakeProgram) SetQueue(q, fd int) error      { return p.do(func() { p.queues[q] = fd }) }
+func (p *fakeProgram) DelQueue(q int) error          { return p.do(func() { delete(p.queues, q) }) }
+func (p *fakeProgram) SetQuiet(q int, on bool) error { return p.do(func() { p.quiet[q] = on }) }
 func (p *fakeProgram) Counters() (map[string]uint64, error) {
 	return nil, nil
 }

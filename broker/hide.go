@@ -76,7 +76,7 @@ func (d *device) steer(k key) {
 		return
 	}
 	for _, s := range k.specs() {
-		rules, err := d.hidden.Steer(s, d.Addrs)
+		rules, err := d.hidden.Steer(s, d.addrs())
 		if err != nil {
 			d.space.b.log.Infof("broker: %s: %v stays with the kernel: %v", d.Name, s, err)
 			continue

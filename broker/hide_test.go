@@ -48,7 +48,7 @@ func TestHiddenQueuesAreWhatProgramsGet(t *testing.T) {
 	require.Zero(t, steered(nic, portOf(l)), "nobody takes packets yet")
 	e.ready(g)
 	require.Equal(t, 1, steered(nic, portOf(l)))
-	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 && p.listeners[portOf(l)] }), "XDP still checks what arrives")
+	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 && p.listeners[entry{0, portOf(l)}] }), "XDP still checks what arrives")
 
 	e.c.Close()
 	until(t, "the card is as it was", func() bool {

@@ -14,7 +14,7 @@ const (
 )
 
 var unfitKinds = map[string]string{
-	"bridge": joined, "macvlan": joined, "macvtap": joined, "vlan": joined, "ipvlan": joined, "ipvtap": joined,
+	"bridge": joined, "macvlan": joined, "macvtap": joined, "ipvlan": joined, "ipvtap": joined,
 	"bond": members, "team": members, "vrf": members,
 }
 
@@ -25,6 +25,8 @@ func (n *netDevice) unfit() string {
 		return "its packets have no Ethernet header"
 	case n.Kind == "device", n.Kind == "veth":
 		return ""
+	case n.Kind == "vlan":
+		return n.Left
 	case why != "":
 		return "a device of kind " + n.Kind + ": " + why
 	default:
@@ -34,7 +36,7 @@ func (n *netDevice) unfit() string {
 
 // Unfit says why a broker leaves a device to the kernel; empty if it does not.
 func Unfit(l netlink.Link) string {
-	n := netDevice{Kind: l.Type(), Ethernet: l.Attrs().EncapType == "ether"}
+	n := netDevice{Kind: l.Type(), Ethernet: l.Attrs().EncapType == "ether", Left: "a VLAN device has no queues of its own: see the device below it"}
 	return n.unfit()
 }
 

@@ -24,7 +24,7 @@ func TestUnfitDevicesAreNamed(t *testing.T) {
 	require.Len(t, g.VIs, 2)
 	for i, why := range []string{
 		"bond0 left out: a device of kind bond: its packets come by the queues of its members",
-		"vlan0 left out: a device of kind vlan: packets come joined",
+		"vlan0 left out: the device below it is not known",
 		"bridge0 left out: a device of kind bridge: packets come joined",
 		"tuntap0 left out: a device of kind tuntap, which was never tried",
 		"wireguard0 left out: its packets have no Ethernet header",

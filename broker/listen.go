@@ -63,7 +63,7 @@ func (b *Broker) enter(c *client) (*space, error) {
 
 // devicesFor attaches to the devices that an address is served on; no error if there is at least one. may is the policy's word on each.
 func (s *space) devicesFor(k key, allowed []string, may func(device string) error) (devs []*device, notes []string, err error) {
-	all, err := s.b.back.Devices(s.fd())
+	all, err := s.netDevices()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -58,6 +58,9 @@ func inspectListener(fd int, s *space) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
+	if dev, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BINDTOIFINDEX); (err != nil || dev != 0) && !local.Addr().IsLinkLocalUnicast() {
+		return nil, refuse("the listener is bound to a device (SO_BINDTODEVICE), entries are not")
+	}
 	k := key{ip: local.Addr().Unmap(), port: local.Port()}
 	if k.ip == netip.IPv6Unspecified() && !v6only {
 		k.ip = netip.Addr{}

@@ -66,9 +66,12 @@ func (d *device) lease(c *client, ports []netip.AddrPort) error {
 	if err := d.aim(c, filtersOf(ports)...); err != nil {
 		return err
 	}
-	if err := d.prog.SetPorts(ports[0].Addr(), numbers(ports)); err != nil {
-		d.unaim(filtersOf(ports)...)
-		return err
+	for _, on := range d.on(key{ports[0].Addr(), ports[0].Port()}, nil) {
+		if err := d.prog.SetPorts(on, ports[0].Addr(), numbers(ports)); err != nil {
+			d.dropPorts(ports)
+			d.unaim(filtersOf(ports)...)
+			return err
+		}
 	}
 	for _, a := range ports {
 		c.leased[a], d.leased[a] = d, c
@@ -82,13 +85,19 @@ func (d *device) unlease(c *client, ports []netip.AddrPort) {
 	if len(ports) == 0 {
 		return
 	}
-	d.note(d.prog.DelPorts(ports[0].Addr(), numbers(ports)))
+	d.dropPorts(ports)
 	d.unaim(filtersOf(ports)...)
 	for _, a := range ports {
 		delete(d.leased, a)
 		delete(c.leased, a)
 	}
 	d.space.leased -= len(ports)
+}
+
+func (d *device) dropPorts(ports []netip.AddrPort) {
+	for _, on := range d.tags() {
+		d.note(d.prog.DelPorts(on, ports[0].Addr(), numbers(ports)))
+	}
 }
 
 func numbers(ports []netip.AddrPort) []uint16 {
@@ -173,7 +182,7 @@ func opKeep(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, err
 	}
 	for _, d := range s.devices {
-		if n, _ := d.owns(c); n > 0 && d.carries(key{ports[0].Addr(), ports[0].Port()}) && c.mayConnect(d.Name) == nil {
+		if n, _ := d.owns(c); n > 0 && len(d.on(key{ports[0].Addr(), ports[0].Port()}, nil)) > 0 && c.mayConnect(d.Name) == nil {
 			d.join(c)
 			return nil, nil, d.lease(c, ports)
 		}

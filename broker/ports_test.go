@@ -73,7 +73,7 @@ func TestPortsAreLeasedInBlocks(t *testing.T) {
 	require.Equal(t, 64, h.b.Status().Leases[0].Ports)
 	_, err = e.c.Call(proto.OpUnports, proto.Unports{Local: here, Ports: ports[:63]}, nil, nil, patience)
 	require.NoError(t, err)
-	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.listeners) == 1 && p.listeners[key{here, ports[63]}] }))
+	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.listeners) == 1 && p.listeners[entry{0, key{here, ports[63]}}] }))
 	require.NoError(t, unix.Shutdown(keeper, unix.SHUT_RDWR))
 	unix.Close(keeper)
 	for _, p := range ports {

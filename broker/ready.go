@@ -86,8 +86,8 @@ func (d *device) activate(q *queue) {
 	if q.owner == nil || q.active || !q.ready {
 		return
 	}
-	for k := range d.entries {
-		if !q.owner.readyFor(k) && !q.owner.mayHave(k) {
+	for e := range d.entries {
+		if !q.owner.readyFor(e.key) && !q.owner.mayHave(e.key) {
 			return
 		}
 	}

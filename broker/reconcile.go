@@ -151,7 +151,7 @@ func (d *device) keysOf(c *client) []key {
 
 // serves tells whether a listener uses this device.
 func (d *device) serves(l *listener) bool {
-	return d.carries(l.key) && (len(l.devices) == 0 || slices.Contains(l.devices, d.Name))
+	return len(d.on(l.key, l.devices)) > 0
 }
 
 // open takes a free queue for a client and offers it. If that cannot be now it is tried again: the last owner's socket may still be

@@ -30,6 +30,12 @@ type space struct {
 	via     *repair.Injector // made when the first connection is handed over
 }
 
+// netDevices lists the devices of the namespace.
+func (s *space) netDevices() ([]netDevice, error) {
+	all, err := s.b.back.Devices(s.fd())
+	return putVLANsOn(all), err
+}
+
 func (s *space) fd() int { return int(s.file.Fd()) }
 
 // spaceOf returns the client's network namespace, with the client as its user.

@@ -171,8 +171,8 @@ func (d *device) status() DeviceStatus {
 			s.Owners = append(s.Owners, pid)
 		}
 	}
-	for k := range d.entries {
-		s.Entries = append(s.Entries, k.String())
+	for e := range d.entries {
+		s.Entries = append(s.Entries, e.String())
 	}
 	sort.Strings(s.Entries)
 	s.Counters, _ = d.prog.Counters()

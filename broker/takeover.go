@@ -109,7 +109,7 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	for _, d := range s.devices {
 		if n, _ := d.owns(c); n > 0 {
 			has++
-			if err := d.prog.SetTaken(t); err != nil {
+			if err := d.setTaken(t); err != nil {
 				s.untake(t)
 				return err
 			}
@@ -131,9 +131,9 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 func (s *space) untake(t steer.Tuple) {
 	for _, d := range s.devices {
 		if d.flows[t] != nil {
-			d.note(d.prog.SetConnect(t))
+			d.note(d.setConnect(t))
 		} else {
-			d.note(d.prog.DelConnect(t))
+			d.delConnect(t)
 		}
 	}
 }

@@ -56,9 +56,9 @@ func (s *space) linkChanged(ifindex int, gone bool) {
 	}
 }
 
-// rescan lets listeners have devices that they could not have before.
+// rescan lets listeners have devices that they could not have before, and VLANs on them.
 func (s *space) rescan() {
-	all, err := s.b.back.Devices(s.fd())
+	all, err := s.netDevices()
 	if err != nil {
 		return
 	}
@@ -72,11 +72,11 @@ func (s *space) rescan() {
 			}
 			use, _ := choose(all, l.key, l.devices)
 			for _, n := range use {
-				if d, err := s.deviceOf(n); err == nil && !d.isMember(c) {
+				if d, err := s.deviceOf(n); err == nil {
 					d.join(c)
-					d.reconcile()
 				}
 			}
 		}
 	}
+	s.reconcile()
 }

@@ -41,7 +41,7 @@ const (
 // and does not find any.
 func (s *Stack) joins(e *endpoint, p *port, h *tcp.Header, b *pbuf.Buf, off, n int) (joined, room bool) {
 	k := &s.burst
-	fit := p.burster != nil && b != nil && !b.InFlight && h.Flags&^wire.PSH == wire.ACK && h.Opts.NSACK == 0 && n > 0
+	fit := p.burster != nil && e.hop.VLAN == 0 && b != nil && !b.InFlight && h.Flags&^wire.PSH == wire.ACK && h.Opts.NSACK == 0 && n > 0
 	if k.e != nil && !(fit && k.goesOn(e, p, h, n)) && !s.endBurst() {
 		return false, false
 	}

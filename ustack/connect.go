@@ -73,7 +73,7 @@ func (s *Stack) flowTo(now int64, local, remote netip.AddrPort) (f tcp.Flow, hop
 	if hop, err = s.way(remote.Addr(), src); err != nil {
 		return f, hop, tcp.ErrNetUnreach
 	}
-	if s.portFor(hop.Ifindex, nil) == nil {
+	if s.portFor(hop.device(), nil) == nil {
 		return f, hop, tcp.ErrHostUnreach
 	}
 	f = tcp.Flow{Local: netip.AddrPortFrom(hop.Src, local.Port()), Remote: remote}

@@ -54,7 +54,7 @@ func (q *neighQueue) retry(s *Stack, now int64) {
 	for i := range q.ring[:q.n] {
 		w := &q.ring[i]
 		hop, err := s.way(w.flow.Remote.Addr(), w.flow.Local.Addr())
-		p := s.portFor(hop.Ifindex, nil)
+		p := s.portFor(hop.device(), nil)
 		switch {
 		case err != nil || p == nil || w.until <= now:
 			s.cnt.NeighDrops++
@@ -80,7 +80,7 @@ func (q *neighQueue) ahead(s *Stack, h *Hop) {
 	for i := range q.ring[:q.n] {
 		w := &q.ring[i]
 		hop, err := s.way(w.flow.Remote.Addr(), w.flow.Local.Addr())
-		p := s.portFor(hop.Ifindex, nil)
+		p := s.portFor(hop.device(), nil)
 		same := err == nil && p != nil && hop.Resolved && hop.Ifindex == h.Ifindex && hop.NextHop == h.NextHop
 		if same && s.transmit(&packetOut{port: p, hop: &hop, buf: w.buf, off: w.end}, w.at, 0) {
 			continue

@@ -68,7 +68,7 @@ func (s *Stack) PlainHeaders(so *usock.Socket, b *[PlainHead]byte) bool {
 		return false
 	}
 	in := s.portOf(e)
-	if in == nil || in.info.VLAN != 0 || !e.route() {
+	if in == nil || in.info.VLAN != 0 || !e.route() || e.hop.VLAN != 0 {
 		return false
 	}
 	f := &e.Conn().Flow

@@ -10,6 +10,16 @@ type Hop struct {
 	NextHop  netip.Addr
 	MAC      [6]byte // of NextHop, if Resolved
 	Resolved bool
+	VLAN     uint16 // IEEE 802.1Q identifier of the tag that frames carry on that way, 0 for none beside the link's own
+	Below    int    // number of the device under the VLAN device Ifindex, whose queues carry them; 0 without VLAN
+}
+
+// device is the one whose queues carry what goes this way.
+func (h *Hop) device() int {
+	if h.VLAN != 0 {
+		return h.Below
+	}
+	return h.Ifindex
 }
 
 // hops keeps one copy of each Hop: many connections go the same way, and an idle one should cost little.
@@ -35,7 +45,7 @@ func (m *hops) shared(h Hop) *Hop {
 func (s *Stack) way(dst, src netip.Addr) (Hop, error) {
 	hop, err := s.routes.Route(dst, src)
 	for _, p := range s.ports {
-		if p != nil && p.info.Ifindex == hop.Ifindex && p.info.MTU > 0 {
+		if p != nil && p.info.Ifindex == hop.device() && p.info.MTU > 0 {
 			hop.MTU = min(hop.MTU, p.info.MTU)
 		}
 	}

@@ -22,6 +22,7 @@ type rxState struct {
 	rest  []*pbuf.Buf // frames in which the packet goes on
 	hash  [64]uint32  // by event: see foresee
 	port  *port       // where the packet came in
+	vlan  uint16      // its tag, if it is not the link's
 
 	waiting bool // the segment is for a flow in TIME-WAIT, or may be
 }
@@ -75,7 +76,8 @@ func (s *Stack) event(p *port, ev *efvi.Event) {
 
 // packet takes one frame through Ethernet and IP.
 func (s *Stack) packet(p *port, b *pbuf.Buf) {
-	typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC, p.info.VLAN)
+	tag, typ, data, ok := s.eth.Input(b.Bytes(), p.info.MAC, p.info.VLAN)
+	s.rx.vlan = tag
 	if !ok || !s.ip.Input(typ, data, restLen(s.rx.rest), &s.rx.pkt) {
 		return
 	}
@@ -170,6 +172,9 @@ func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
 func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 	k := keyIn(pkt, t)
 	if e := s.table.find(&k); e != nil {
+		if !s.onItsVLAN(e) {
+			return
+		}
 		if pkt.TTL < e.IP().MinTTL {
 			s.cnt.MinTTLDrop++
 			return
@@ -198,6 +203,9 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 		s.gone.drop(k) // the peer uses its port again, and the kernel has nothing there any more: what follows is the new connection's
 	}
 	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
+	if s.rx.vlan != 0 && l == nil && !s.answersBy(s.rx.vlan) {
+		return
+	}
 	s.admit(nil, seg)
 	s.rx.waiting = true // a reset of what waits is no stray's
 	verdict, isn := s.host.Waits.Input(s.now, f, seg, l != nil, s)
@@ -219,7 +227,12 @@ func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
 		s.ip.Counters.OutNoRoutes++
 		return
 	}
-	if s.portFor(hop.Ifindex, p) == nil {
+	if hop.VLAN != s.rx.vlan {
+		s.eth.Counters.OtherVLAN++
+		s.astray(seg)
+		return
+	}
+	if s.portFor(hop.device(), p) == nil {
 		s.astray(seg)
 		return
 	}
@@ -249,6 +262,9 @@ func (s *Stack) unreach(pkt *ip.Packet) {
 		if l := s.lists.find(u.Local.Addr(), u.Local.Port(), u.Remote); l != nil && u.Forget {
 			l.Listener().Forget(&f, tcp.Seq(u.Seq))
 		}
+		return
+	}
+	if !s.onItsVLAN(e) {
 		return
 	}
 	if u.Kind == ip.ErrTooBig {

@@ -9,7 +9,7 @@ import (
 // headers one by one take (sendApart).
 func (o *packetOut) straight() bool {
 	opts := &o.head.Opts
-	return o.hop.Resolved && o.more == 0 && o.port.info.VLAN == 0 && opts.Set&^wire.HasTimestamp == 0 && opts.NSACK == 0 && o.flow.Local.Addr().Is4()
+	return o.hop.Resolved && o.more == 0 && o.port.info.VLAN|o.hop.VLAN == 0 && opts.Set&^wire.HasTimestamp == 0 && opts.NSACK == 0 && o.flow.Local.Addr().Is4()
 }
 
 // sendStraight is send for such a packet.

@@ -37,7 +37,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 		s.ip.Counters.OutNoRoutes++
 		return true // as lost: the retransmission timer tries again, and gives up in the end
 	}
-	p := s.portFor(e.hop.Ifindex, s.portOf(e))
+	p := s.portFor(e.hop.device(), s.portOf(e))
 	if p == nil {
 		s.ip.Counters.OutNoRoutes++
 		return true
@@ -82,7 +82,7 @@ func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
 		s.ip.Counters.OutNoRoutes++
 		return true
 	}
-	p := s.portFor(hop.Ifindex, s.rx.port)
+	p := s.portFor(hop.device(), s.rx.port)
 	if p == nil {
 		s.ip.Counters.OutNoRoutes++
 		return true
@@ -206,7 +206,7 @@ func ttl(v int16) uint8 {
 // sumAt bytes behind at, unless that is 0.
 func (s *Stack) transmit(o *packetOut, at, sumAt int) bool {
 	p, hop, b := o.port, o.hop, o.buf
-	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, VLAN: p.info.VLAN, Type: wire.TypeIPv6}
+	eh := wire.EthernetFields{Dst: hop.MAC, Src: p.info.MAC, VLAN: p.info.VLAN | hop.VLAN, Type: wire.TypeIPv6}
 	if b.Frame()[at+wire.EthernetLen]>>4 == 4 {
 		eh.Type = wire.TypeIPv4
 	}

@@ -62,6 +62,14 @@ func NTuple(device string) (bool, error) {
 	return v.data&flag != 0, wrap("flags", device, err)
 }
 
+// TakesTagsOff says whether the device takes the 802.1Q tags of received frames off (ethtool -K rxvlan): an XDP program then sees none.
+func TakesTagsOff(device string) (bool, error) {
+	const flag = 1 << 8 // ETH_FLAG_RXVLAN
+	v := value{cmd: unix.ETHTOOL_GFLAGS}
+	err := call(device, &v)
+	return v.data&flag != 0, wrap("flags", device, err)
+}
+
 func withSocket(fn func(fd int) error) error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -40,7 +40,7 @@ func packets(bed *testbed.Bed, src, dst netip.AddrPort, proto byte) (out []bedte
 	add(func(q *bedtest.Packet) { q.Dst = netip.AddrPortFrom(dst.Addr().Next(), dst.Port()) })
 	add(func(q *bedtest.Packet) { q.Proto = 132 })
 	add(func(q *bedtest.Packet) { q.Payload = udp(dst.Port())[:3] })
-	add(func(q *bedtest.Packet) { q.VLAN = true })
+	add(func(q *bedtest.Packet) { q.Tags = []uint16{7} })
 	if dst.Addr().Is4() {
 		add(func(q *bedtest.Packet) { q.Frag = 0x2000 })
 		add(func(q *bedtest.Packet) { q.Frag = 1 })

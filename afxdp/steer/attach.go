@@ -1,6 +1,7 @@
 package steer
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -161,6 +162,9 @@ func (p *Program) reopen() error {
 		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, name), nil); err != nil {
 			return fmt.Errorf("open pinned map %s: %w", name, err)
 		}
+	}
+	if p.maps.Listeners.KeySize() != uint32(binary.Size(steerListenerKey{})) || p.maps.Listeners.ValueSize() != uint32(binary.Size(steerListener{})) {
+		return errors.New("its entries are those of another version")
 	}
 	var d steerDevice
 	if err := p.maps.Devices.Lookup(uint32(0), &d); err != nil {

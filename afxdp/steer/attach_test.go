@@ -20,8 +20,8 @@ func TestAdoptAfterTheOwnerIsGone(t *testing.T) {
 	dir := bedtest.PinDir(t)
 	r := &rig{TB: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, dir)}
 	first := r.port.Program
-	require.NoError(t, first.SetListener(netip.Addr{}, anyPort, 0))
-	require.NoError(t, first.SetConnect(steer.Tuple{
+	require.NoError(t, first.SetListener(steer.Untagged, netip.Addr{}, anyPort, 0))
+	require.NoError(t, first.SetConnect(steer.Untagged, steer.Tuple{
 		Local: netip.AddrPortFrom(bed.Server.IPv4, dialedPort), Remote: netip.AddrPortFrom(bed.Client.IPv4, dialPort),
 	}))
 	_, err := steer.Attach(bed.Server.FD(), bed.Server.Ifindex, dir)
@@ -37,8 +37,8 @@ func TestAdoptAfterTheOwnerIsGone(t *testing.T) {
 	require.Equal(t, []steer.Pin{second.Pin()}, pins)
 	listeners, err := second.Listeners()
 	require.NoError(t, err)
-	require.ElementsMatch(t, []netip.AddrPort{
-		netip.AddrPortFrom(netip.IPv4Unspecified(), anyPort), netip.AddrPortFrom(netip.IPv6Unspecified(), anyPort),
+	require.ElementsMatch(t, []steer.ListenerEntry{
+		{AddrPort: netip.AddrPortFrom(netip.IPv4Unspecified(), anyPort)}, {AddrPort: netip.AddrPortFrom(netip.IPv6Unspecified(), anyPort)},
 	}, listeners)
 	connects, err := second.Connects()
 	require.NoError(t, err)

@@ -3,8 +3,8 @@
 //
 // Per packet, the first rule that matches wins:
 //
-//  1. not TCP, a fragment, VLAN-tagged, with IPv6 extension headers, or unparsable: kernel;
-//  2. neither a listener entry for the local address and port nor a connect entry: kernel;
+//  1. not TCP, a fragment, with two VLAN tags, with IPv6 extension headers, or unparsable: kernel;
+//  2. neither a listener entry for the tag, the local address and port, nor a connect entry: kernel. A tag is one of IEEE 802.1Q, or none;
 //  3. the kernel has a socket for the connection that is not a listener: kernel, unless its entry
 //     says that it has just been taken from the kernel;
 //  4. a pure SYN to a listener's entry on which the kernel does not listen (any more), or to a bound port's on which it does: kernel. The
@@ -21,8 +21,9 @@
 //
 // Limits:
 //   - A VLAN tag is seen in the packet only. Where the device takes tags off before XDP (receive
-//     VLAN offload, or a veth peer with transmit VLAN offload), a wildcard listener takes packets
-//     of VLAN devices on top of it, too: turn the offload off there, or listen on an address.
+//     VLAN offload, or a veth peer with transmit VLAN offload), the packet counts as untagged.
+//   - Connections of the kernel that are bound to a VLAN device (SO_BINDTODEVICE) are not found by
+//     rule 3, which asks for the device below; packets for link-local addresses are left to it.
 //   - Packets of a device without forwarding are not checked for a local destination address.
 //   - ICMP errors come by the queue the device chose for them, which need not be the
 //     connection's; only a socket of that very queue can get them.

@@ -25,14 +25,24 @@ const (
 // ones follows from the connection's addresses and ports.
 func (f Flags) KernelShare(n uint8) Flags { return f&^0xff00 | Flags(n)<<8 }
 
+// Link is what an entry is on: the device itself, or the VLAN device with this IEEE 802.1Q identifier on top of it. Frames of the one never
+// match entries of the other.
+type Link struct {
+	VLAN    uint16 // 1 to 4094; 0: not tagged
+	Ifindex int    // of the VLAN device
+}
+
+// Untagged is the device itself.
+var Untagged = Link{}
+
 // Tuple is a connection seen from this host.
 type Tuple struct{ Local, Remote netip.AddrPort }
 
 // SetListener sends connections to (ip, port) to user space. An invalid ip stands for every local
 // address, an unspecified one for every address of its family.
-func (p *Program) SetListener(ip netip.Addr, port uint16, flags Flags) error {
-	for _, k := range listenerKeys(ip, port) {
-		if err := p.maps.Listeners.Put(k, uint32(flags)); err != nil {
+func (p *Program) SetListener(on Link, ip netip.Addr, port uint16, flags Flags) error {
+	for _, k := range listenerKeys(on, ip, port) {
+		if err := p.maps.Listeners.Put(k, on.listener(flags)); err != nil {
 			return fmt.Errorf("set listener entry for port %d: %w", port, err)
 		}
 	}
@@ -40,8 +50,8 @@ func (p *Program) SetListener(ip netip.Addr, port uint16, flags Flags) error {
 }
 
 // DelListener undoes SetListener of the same address and port. It is no error if there is none.
-func (p *Program) DelListener(ip netip.Addr, port uint16) error {
-	for _, k := range listenerKeys(ip, port) {
+func (p *Program) DelListener(on Link, ip netip.Addr, port uint16) error {
+	for _, k := range listenerKeys(on, ip, port) {
 		if err := del(p.maps.Listeners, k); err != nil {
 			return fmt.Errorf("delete listener entry for port %d: %w", port, err)
 		}
@@ -50,17 +60,17 @@ func (p *Program) DelListener(ip netip.Addr, port uint16) error {
 }
 
 // SetPorts is SetListener, with ListensNot, for many ports of one address, in one system call: all of them, or an error and none.
-func (p *Program) SetPorts(ip netip.Addr, ports []uint16) error {
-	keys, values := portKeys(ip, ports), slices.Repeat([]uint32{uint32(ListensNot)}, len(ports))
+func (p *Program) SetPorts(on Link, ip netip.Addr, ports []uint16) error {
+	keys, values := portKeys(on, ip, ports), slices.Repeat([]steerListener{on.listener(ListensNot)}, len(ports))
 	if _, err := p.maps.Listeners.BatchUpdate(keys, values, nil); err != nil {
-		return fmt.Errorf("set entries of %d ports: %w", len(ports), errors.Join(err, p.DelPorts(ip, ports)))
+		return fmt.Errorf("set entries of %d ports: %w", len(ports), errors.Join(err, p.DelPorts(on, ip, ports)))
 	}
 	return nil
 }
 
 // DelPorts undoes SetPorts. It is no error if some are missing.
-func (p *Program) DelPorts(ip netip.Addr, ports []uint16) error {
-	for keys := portKeys(ip, ports); len(keys) > 0; {
+func (p *Program) DelPorts(on Link, ip netip.Addr, ports []uint16) error {
+	for keys := portKeys(on, ip, ports); len(keys) > 0; {
 		n, err := p.maps.Listeners.BatchDelete(keys, nil)
 		if err == nil {
 			return nil
@@ -73,29 +83,43 @@ func (p *Program) DelPorts(ip netip.Addr, ports []uint16) error {
 	return nil
 }
 
-func portKeys(ip netip.Addr, ports []uint16) []steerListenerKey {
+func (on Link) listener(flags Flags) steerListener {
+	return steerListener{Flags: uint32(flags), Ifindex: uint32(on.Ifindex)}
+}
+
+func (on Link) listenerKey(ip netip.Addr, port uint16) steerListenerKey {
+	return steerListenerKey{Local: address(ip), Port: netOrder(port), Vlan: on.VLAN, Proto: unix.IPPROTO_TCP}
+}
+
+func portKeys(on Link, ip netip.Addr, ports []uint16) []steerListenerKey {
 	keys := make([]steerListenerKey, len(ports))
 	for i, port := range ports {
-		keys[i] = steerListenerKey{Local: address(ip), Port: netOrder(port), Proto: unix.IPPROTO_TCP}
+		keys[i] = on.listenerKey(ip, port)
 	}
 	return keys
 }
 
+// ListenerEntry is one of Listeners.
+type ListenerEntry struct {
+	On Link
+	netip.AddrPort
+}
+
 // Listeners lists the listener entries.
-func (p *Program) Listeners() ([]netip.AddrPort, error) {
-	var out []netip.AddrPort
+func (p *Program) Listeners() ([]ListenerEntry, error) {
+	var out []ListenerEntry
 	var k steerListenerKey
-	var v uint32
+	var v steerListener
 	it := p.maps.Listeners.Iterate()
 	for it.Next(&k, &v) {
-		out = append(out, netip.AddrPortFrom(k.Local.addr(), hostOrder(k.Port)))
+		out = append(out, ListenerEntry{Link{k.Vlan, int(v.Ifindex)}, netip.AddrPortFrom(k.Local.addr(), hostOrder(k.Port))})
 	}
 	return out, it.Err()
 }
 
 // SetConnect sends one connection to user space.
-func (p *Program) SetConnect(t Tuple) error {
-	if err := p.maps.Connects.Put(connectKey(t), uint32(0)); err != nil {
+func (p *Program) SetConnect(on Link, t Tuple) error {
+	if err := p.maps.Connects.Put(connectKey(on, t), uint32(0)); err != nil {
 		return fmt.Errorf("set connect entry: %w", err)
 	}
 	return nil
@@ -105,32 +129,38 @@ func (p *Program) SetConnect(t Tuple) error {
 const taken = uint32(1)
 
 // SetTaken sends one connection to user space although the kernel has a socket of it.
-func (p *Program) SetTaken(t Tuple) error {
-	if err := p.maps.Connects.Put(connectKey(t), taken); err != nil {
+func (p *Program) SetTaken(on Link, t Tuple) error {
+	if err := p.maps.Connects.Put(connectKey(on, t), taken); err != nil {
 		return fmt.Errorf("set entry of a connection that is taken: %w", err)
 	}
 	return nil
 }
 
 // DelConnect undoes SetConnect and SetTaken. It is no error if there is none.
-func (p *Program) DelConnect(t Tuple) error {
-	if err := del(p.maps.Connects, connectKey(t)); err != nil {
+func (p *Program) DelConnect(on Link, t Tuple) error {
+	if err := del(p.maps.Connects, connectKey(on, t)); err != nil {
 		return fmt.Errorf("delete connect entry: %w", err)
 	}
 	return nil
 }
 
+// ConnectEntry is one of Connects. Of its link only the identifier is known.
+type ConnectEntry struct {
+	On Link
+	Tuple
+}
+
 // Connects lists the connect entries.
-func (p *Program) Connects() ([]Tuple, error) {
-	var out []Tuple
+func (p *Program) Connects() ([]ConnectEntry, error) {
+	var out []ConnectEntry
 	var k steerConnectKey
 	var v uint32
 	it := p.maps.Connects.Iterate()
 	for it.Next(&k, &v) {
-		out = append(out, Tuple{
+		out = append(out, ConnectEntry{Link{VLAN: k.Vlan}, Tuple{
 			Local:  netip.AddrPortFrom(k.Local.addr(), hostOrder(k.LocalPort)),
 			Remote: netip.AddrPortFrom(k.Remote.addr(), hostOrder(k.RemotePort)),
-		})
+		}})
 	}
 	return out, it.Err()
 }
@@ -177,21 +207,18 @@ func del(m *ebpf.Map, key any) error {
 }
 
 // listenerKeys are the entries that ip stands for.
-func listenerKeys(ip netip.Addr, port uint16) []steerListenerKey {
-	key := func(ip netip.Addr) steerListenerKey {
-		return steerListenerKey{Local: address(ip), Port: netOrder(port), Proto: unix.IPPROTO_TCP}
-	}
+func listenerKeys(on Link, ip netip.Addr, port uint16) []steerListenerKey {
 	if !ip.IsValid() {
-		return []steerListenerKey{key(netip.IPv4Unspecified()), key(netip.IPv6Unspecified())}
+		return []steerListenerKey{on.listenerKey(netip.IPv4Unspecified(), port), on.listenerKey(netip.IPv6Unspecified(), port)}
 	}
-	return []steerListenerKey{key(ip)}
+	return []steerListenerKey{on.listenerKey(ip, port)}
 }
 
-func connectKey(t Tuple) steerConnectKey {
+func connectKey(on Link, t Tuple) steerConnectKey {
 	return steerConnectKey{
 		Local: address(t.Local.Addr()), LocalPort: netOrder(t.Local.Port()),
 		Remote: address(t.Remote.Addr()), RemotePort: netOrder(t.Remote.Port()),
-		Proto: unix.IPPROTO_TCP,
+		Vlan: on.VLAN, Proto: unix.IPPROTO_TCP,
 	}
 }
 

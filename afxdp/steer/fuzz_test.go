@@ -13,12 +13,18 @@ import (
 // the program.
 func FuzzVerdict(f *testing.F) {
 	r := newRig(f)
-	m := &model{mac: r.bed.Server.MAC, listener: func(l netip.AddrPort) (specific, wildcard bool) {
+	m := &model{mac: r.bed.Server.MAC, listener: func(vlan uint16, l netip.AddrPort) (specific, wildcard bool) {
+		if vlan != 0 {
+			return vlan == oneVLAN && l.Port() == onePort && l.Addr() == r.bed.Server.IPv4, vlan == anyVLAN && l.Port() == anyPort
+		}
 		one := l.Port() == onePort && (l.Addr() == r.bed.Server.IPv4 || l.Addr() == r.bed.Server.IPv6)
 		// Nothing is forwarded here, so that a wildcard listener hears any address.
 		return one, l.Port() == anyPort || l.Port() == v6Port && l.Addr().Is6() && !l.Addr().Is4In6()
-	}, connect: func(local, remote netip.AddrPort) bool {
+	}, connect: func(vlan uint16, local, remote netip.AddrPort) bool {
 		v6 := local.Addr().Is6()
+		if vlan != 0 && (vlan != oneVLAN || v6) {
+			return false
+		}
 		p := r.packet(v6, dialPort, dialedPort)
 		return local == p.Dst && remote == p.Src
 	}}
@@ -29,6 +35,14 @@ func FuzzVerdict(f *testing.F) {
 		}
 		f.Add(r.packet(v6, dialPort, dialedPort).Bytes(), true)
 		f.Add(r.icmp(v6, 2, r.packet(v6, dialPort, dialedPort), 99).Bytes(), false)
+	}
+	for _, vlan := range []uint16{0, oneVLAN, anyVLAN, 0xf000 | anyVLAN} {
+		for _, port := range []uint16{anyPort, onePort, dialedPort} {
+			p := r.packet(false, dialPort, port)
+			p.Tags = []uint16{vlan}
+			f.Add(p.Bytes(), false)
+			f.Add(p.Bytes()[:16], false)
+		}
 	}
 	frame := r.packet(false, 1, anyPort)
 	frame.Options = make([]byte, 40)

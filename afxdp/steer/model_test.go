@@ -10,8 +10,8 @@ import (
 type model struct {
 	mac      [6]byte
 	addrs    [2]netip.Addr // this host's
-	listener func(local netip.AddrPort) (specific, wildcard bool)
-	connect  func(local, remote netip.AddrPort) bool
+	listener func(vlan uint16, local netip.AddrPort) (specific, wildcard bool)
+	connect  func(vlan uint16, local, remote netip.AddrPort) bool
 }
 
 // decide is the reason a frame is counted under.
@@ -19,7 +19,14 @@ func (m *model) decide(b []byte, queue int) string {
 	if len(b) < 14 {
 		return "malformed"
 	}
-	typ := binary.BigEndian.Uint16(b[12:])
+	typ, ip := binary.BigEndian.Uint16(b[12:]), b[14:]
+	var vlan uint16
+	if typ == 0x8100 {
+		if len(ip) < 4 {
+			return "malformed"
+		}
+		vlan, typ, ip = binary.BigEndian.Uint16(ip)&0xfff, binary.BigEndian.Uint16(ip[2:]), ip[4:]
+	}
 	switch {
 	case typ != 0x0800 && typ != 0x86dd:
 		return "not_tcp"
@@ -30,17 +37,17 @@ func (m *model) decide(b []byte, queue int) string {
 	var icmp bool
 	var why string
 	if typ == 0x0800 {
-		local, remote, icmp, why = m.ipv4(b[14:])
+		local, remote, icmp, why = m.ipv4(ip)
 	} else {
-		local, remote, icmp, why = m.ipv6(b[14:])
+		local, remote, icmp, why = m.ipv6(ip)
 	}
 	if why != "" {
 		return why
 	}
-	specific, wildcard := m.listener(local)
+	specific, wildcard := m.listener(vlan, local)
 	switch {
-	case specific, m.connect(local, remote):
-	case !wildcard:
+	case specific, m.connect(vlan, local, remote):
+	case !wildcard, vlan != 0 && local.Addr().IsLinkLocalUnicast() && local.Addr().Is6():
 		return "no_entry"
 	}
 	switch {

@@ -16,13 +16,20 @@ struct address {
 struct listener_key {
 	struct address local; /* ::ffff:0.0.0.0 or :: stand for every address of the family */
 	__be16 port;
-	__u8 proto, zero;
+	__u16 vlan; /* as in struct connect_key */
+	__u8 proto, zero[3];
+};
+
+struct listener {
+	__u32 flags;
+	__u32 ifindex; /* of the VLAN device, 0: the device's own */
 };
 
 struct connect_key {
 	struct address local, remote;
 	__be16 local_port, remote_port;
-	__u8 proto, zero[3];
+	__u16 vlan; /* identifier of the tag, 0: none, or one with a priority alone */
+	__u8 proto, zero;
 };
 
 /* What user space tells about the device. All but the MAC address is a note of user space to
@@ -36,7 +43,7 @@ struct device {
 
 /* Why a packet went where it went. program.go has the names, in the same order. */
 enum reason {
-	NOT_OURS_PROTOCOL, /* not TCP over plain IPv4 or IPv6: ARP, UDP, VLAN tags, ... */
+	NOT_OURS_PROTOCOL, /* not TCP over plain IPv4 or IPv6, with one 802.1Q tag at most: ARP, UDP, two tags, ... */
 	OTHER_HOST,        /* for another MAC address, or to a group */
 	MALFORMED,
 	FRAGMENT,
@@ -59,7 +66,7 @@ struct {
 	__uint(max_entries, MAX_LISTENERS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct listener_key);
-	__type(value, __u32);
+	__type(value, struct listener);
 } listeners SEC(".maps");
 
 struct {
@@ -104,7 +111,7 @@ struct flow {
 	bool v6;
 	bool syn;  /* pure SYN */
 	bool icmp; /* an ICMP error that quotes a packet of ours */
-	__u32 flags; /* of the listener entry that covers it */
+	struct listener entry; /* that covers it */
 };
 
 /* Parsers return a reason to pass the packet on, or OURS if the flow is filled in. */
@@ -260,17 +267,28 @@ static __always_inline bool for_this_host(struct eth_header *eth)
 static __always_inline int parse(struct flow *f, void *data, void *end)
 {
 	struct eth_header *eth = data;
+	struct vlan_tag *tag = (void *)(eth + 1);
+	void *ip = tag;
+	__be16 type;
 
-	if ((void *)(eth + 1) > end)
+	if (ip > end)
 		return MALFORMED;
-	if (eth->type != be16(ETH_IPV4) && eth->type != be16(ETH_IPV6))
+	type = eth->type;
+	if (type == be16(ETH_VLAN)) {
+		ip = tag + 1;
+		if (ip > end)
+			return MALFORMED;
+		type = tag->type;
+		f->key.vlan = be16(tag->control) & 0xfff;
+	}
+	if (type != be16(ETH_IPV4) && type != be16(ETH_IPV6))
 		return NOT_OURS_PROTOCOL;
 	if (!for_this_host(eth))
 		return OTHER_HOST;
 	f->key.proto = PROTO_TCP;
-	if (eth->type == be16(ETH_IPV4))
-		return parse_ipv4(f, (void *)(eth + 1), end);
-	return parse_ipv6(f, (void *)(eth + 1), end);
+	if (type == be16(ETH_IPV4))
+		return parse_ipv4(f, ip, end);
+	return parse_ipv6(f, ip, end);
 }
 
 /* A wildcard listener hears every address of this host, and only of this host: the port of a
@@ -280,7 +298,7 @@ static __always_inline bool to_be_forwarded(struct xdp_md *ctx, struct flow *f)
 	struct bpf_fib_lookup fib = {};
 	int ret;
 
-	fib.ifindex = ctx->ingress_ifindex;
+	fib.ifindex = f->entry.ifindex ? f->entry.ifindex : ctx->ingress_ifindex;
 	if (f->v6) {
 		fib.family = AF_INET6;
 		__builtin_memcpy(fib.src, &f->key.remote, 16);
@@ -294,15 +312,20 @@ static __always_inline bool to_be_forwarded(struct xdp_md *ctx, struct flow *f)
 	return ret != BPF_FIB_LKUP_RET_NOT_FWDED && ret != BPF_FIB_LKUP_RET_FWD_DISABLED;
 }
 
+static __always_inline bool link_local(struct address *a)
+{
+	return (a->word[0] & __builtin_bswap32(0xffc00000)) == __builtin_bswap32(0xfe800000);
+}
+
 /* OURS if an entry covers the flow, else the reason. */
 static __always_inline int find_entry(struct xdp_md *ctx, struct flow *f)
 {
-	struct listener_key l = { .local = f->key.local, .port = f->key.local_port, .proto = PROTO_TCP };
-	__u32 *flags;
+	struct listener_key l = { .local = f->key.local, .port = f->key.local_port, .vlan = f->key.vlan, .proto = PROTO_TCP };
+	struct listener *entry;
 
-	flags = bpf_map_lookup_elem(&listeners, &l);
-	if (flags) {
-		f->flags = *flags;
+	entry = bpf_map_lookup_elem(&listeners, &l);
+	if (entry) {
+		f->entry = *entry;
 		return OURS;
 	}
 	if (bpf_map_lookup_elem(&connects, &f->key))
@@ -310,10 +333,11 @@ static __always_inline int find_entry(struct xdp_md *ctx, struct flow *f)
 	if (f->v6)
 		l.local.word[0] = l.local.word[1] = l.local.word[2] = 0;
 	l.local.word[3] = 0;
-	flags = bpf_map_lookup_elem(&listeners, &l);
-	if (!flags)
+	entry = bpf_map_lookup_elem(&listeners, &l);
+	/* Connections of link-local addresses are bound to their device, and kernel_has looks at the one below the VLAN's only. */
+	if (!entry || (entry->ifindex && f->v6 && link_local(&f->key.local)))
 		return NO_ENTRY;
-	f->flags = *flags;
+	f->entry = *entry;
 	/* An error that quotes us came to us. */
 	if (!f->icmp && to_be_forwarded(ctx, f))
 		return FORWARDED;
@@ -365,9 +389,9 @@ static __always_inline bool socket_gone(struct flow *f, int kernel)
 {
 	if (!f->syn)
 		return false;
-	if (f->flags & NO_SYN)
+	if (f->entry.flags & NO_SYN)
 		return true;
-	return f->flags & LISTENS ? kernel != LISTENER : f->flags & LISTENS_NOT && kernel == LISTENER;
+	return f->entry.flags & LISTENS ? kernel != LISTENER : f->entry.flags & LISTENS_NOT && kernel == LISTENER;
 }
 
 /* A number of 0 to 255 that belongs to a connection: a SYN that is repeated goes where the first one went. The device's own hash has
@@ -402,7 +426,7 @@ int steer(struct xdp_md *ctx)
 		return count(KERNEL_SOCKET, XDP_PASS);
 	if (socket_gone(&f, kernel))
 		return count(NO_LISTENER, XDP_PASS);
-	if (f.syn && lot(&f.key) < SHARE(f.flags))
+	if (f.syn && lot(&f.key) < SHARE(f.entry.flags))
 		return count(SHARED_SYN, XDP_PASS);
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {

@@ -81,12 +81,18 @@ struct bpf_fib_lookup {
 
 /* --- protocols --- */
 
-enum { ETH_IPV4 = 0x0800, ETH_IPV6 = 0x86dd };
+enum { ETH_IPV4 = 0x0800, ETH_VLAN = 0x8100, ETH_IPV6 = 0x86dd };
 enum { PROTO_ICMP = 1, PROTO_TCP = 6, PROTO_ICMPV6 = 58 };
 enum { TCP_SYN = 0x02, TCP_ACK = 0x10 };
 
 struct eth_header {
 	__u8 dst[6], src[6];
+	__be16 type;
+};
+
+/* What follows the addresses of a tagged frame and its type (IEEE 802.1Q). */
+struct vlan_tag {
+	__be16 control; /* 3 bits of priority, whether it may be dropped, 12 bits of identifier */
 	__be16 type;
 };
 

@@ -24,8 +24,9 @@ type steerConnectKey struct {
 	Remote     steerAddress
 	LocalPort  uint16
 	RemotePort uint16
+	Vlan       uint16
 	Proto      uint8
-	Zero       [3]uint8
+	Zero       uint8
 }
 
 type steerDevice struct {
@@ -38,12 +39,19 @@ type steerDevice struct {
 	Netns   uint64
 }
 
+type steerListener struct {
+	_       structs.HostLayout
+	Flags   uint32
+	Ifindex uint32
+}
+
 type steerListenerKey struct {
 	_     structs.HostLayout
 	Local steerAddress
 	Port  uint16
+	Vlan  uint16
 	Proto uint8
-	Zero  uint8
+	Zero  [3]uint8
 }
 
 // Names of all BPF objects in the ELF.

@@ -20,6 +20,9 @@ const (
 	freePort   = 8083 // no entry
 	dialedPort = 5000 // local end of a connect entry
 	dialPort   = 6000 // its remote end
+
+	oneVLAN = 100 // with entries for onePort and dialedPort, IPv4
+	anyVLAN = 101 // with an entry for anyPort
 )
 
 // rig is a program with entries of each kind and a socket on queue 0 only.
@@ -33,13 +36,18 @@ func newRig(t testing.TB) *rig {
 	bed := bedtest.New(t, testbed.Config{Queues: 2})
 	r := &rig{TB: t, bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, bedtest.PinDir(t))}
 	p := r.port.Program
-	require.NoError(t, p.SetListener(netip.Addr{}, anyPort, 0))
-	require.NoError(t, p.SetListener(bed.Server.IPv4, onePort, 0))
-	require.NoError(t, p.SetListener(bed.Server.IPv6, onePort, 0))
-	require.NoError(t, p.SetListener(netip.IPv6Unspecified(), v6Port, 0))
+	require.NoError(t, p.SetListener(steer.Untagged, netip.Addr{}, anyPort, 0))
+	require.NoError(t, p.SetListener(steer.Untagged, bed.Server.IPv4, onePort, 0))
+	require.NoError(t, p.SetListener(steer.Untagged, bed.Server.IPv6, onePort, 0))
+	require.NoError(t, p.SetListener(steer.Untagged, netip.IPv6Unspecified(), v6Port, 0))
+	tagged := steer.Link{VLAN: oneVLAN, Ifindex: bed.Server.Ifindex} // no device of the kernel's has that tag here
+	require.NoError(t, p.SetListener(tagged, bed.Server.IPv4, onePort, 0))
+	k := r.packet(false, dialPort, dialedPort)
+	require.NoError(t, p.SetConnect(tagged, steer.Tuple{Local: k.Dst, Remote: k.Src}))
+	require.NoError(t, p.SetListener(steer.Link{VLAN: anyVLAN, Ifindex: bed.Server.Ifindex}, netip.Addr{}, anyPort, 0))
 	for _, v6 := range []bool{false, true} {
 		k := r.packet(v6, dialPort, dialedPort)
-		require.NoError(t, p.SetConnect(steer.Tuple{Local: k.Dst, Remote: k.Src}))
+		require.NoError(t, p.SetConnect(steer.Untagged, steer.Tuple{Local: k.Dst, Remote: k.Src}))
 	}
 	return r
 }
@@ -116,10 +124,10 @@ func TestVerdictOfEntries(t *testing.T) {
 	r.want("redirected", 0, r.packet(true, 1, v6Port).Bytes(), "IPv6 listener")
 	r.want("no_entry", 0, r.packet(false, 1, v6Port).Bytes(), "IPv6 listener does not hear IPv4")
 
-	require.NoError(t, r.port.Program.DelListener(netip.Addr{}, anyPort))
+	require.NoError(t, r.port.Program.DelListener(steer.Untagged, netip.Addr{}, anyPort))
 	k := r.packet(false, dialPort, dialedPort)
-	require.NoError(t, r.port.Program.DelConnect(steer.Tuple{Local: k.Dst, Remote: k.Src}))
-	require.NoError(t, r.port.Program.DelConnect(steer.Tuple{Local: k.Dst, Remote: k.Src}), "twice is no error")
+	require.NoError(t, r.port.Program.DelConnect(steer.Untagged, steer.Tuple{Local: k.Dst, Remote: k.Src}))
+	require.NoError(t, r.port.Program.DelConnect(steer.Untagged, steer.Tuple{Local: k.Dst, Remote: k.Src}), "twice is no error")
 	r.want("no_entry", 0, r.packet(true, 1, anyPort).Bytes(), "deleted")
 	r.want("no_entry", 0, k.Bytes(), "deleted")
 	require.NoError(t, r.port.Program.DelQueue(0))
@@ -132,8 +140,8 @@ func TestVerdictOfOddPackets(t *testing.T) {
 	for _, v6 := range []bool{false, true} {
 		good := r.packet(v6, 1, anyPort)
 		p := good
-		p.VLAN = true
-		r.want("not_tcp", 0, p.Bytes(), "VLAN tag")
+		p.Tags = []uint16{7, 7}
+		r.want("not_tcp", 0, p.Bytes(), "two VLAN tags")
 		p = good
 		p.Proto, p.Payload = 17, make([]byte, 40)
 		r.want("not_tcp", 0, p.Bytes(), "UDP")
@@ -200,11 +208,11 @@ func TestVerdictFollowsTheKernelsSockets(t *testing.T) {
 		p.Flags = bedtest.ACK
 		r.want("kernel_socket", 0, p.Bytes(), "established in the kernel")
 		at := steer.Tuple{Local: p.Dst, Remote: p.Src}
-		require.NoError(t, r.port.Program.SetTaken(at))
+		require.NoError(t, r.port.Program.SetTaken(steer.Untagged, at))
 		r.want("no_queue", 0, p.Bytes(), "taken from the kernel, its socket is still there")
-		require.NoError(t, r.port.Program.SetConnect(at))
+		require.NoError(t, r.port.Program.SetConnect(steer.Untagged, at))
 		r.want("kernel_socket", 0, p.Bytes(), "a plain connect entry does not count against the kernel's socket")
-		require.NoError(t, r.port.Program.DelConnect(at))
+		require.NoError(t, r.port.Program.DelConnect(steer.Untagged, at))
 		r.want("kernel_socket", 0, r.icmp(v6, 3-byte(b2i(v6)), p, 99).Bytes(), "ICMP error for the kernel")
 		p.Src = netip.AddrPortFrom(p.Src.Addr(), remote.Port()^1)
 		r.want("no_queue", 0, p.Bytes(), "the kernel has but a listener")
@@ -281,8 +289,8 @@ func TestForwardedPacketsStayWithTheKernel(t *testing.T) {
 func TestEntriesAreHeldToTheirSockets(t *testing.T) {
 	r := newRig(t)
 	const bound = 8084
-	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.Listens))
-	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, bound, steer.ListensNot))
+	require.NoError(t, r.port.Program.SetListener(steer.Untagged, netip.Addr{}, anyPort, steer.Listens))
+	require.NoError(t, r.port.Program.SetListener(steer.Untagged, netip.Addr{}, bound, steer.ListensNot))
 	for _, v6 := range []bool{false, true} {
 		syn, other, late := r.packet(v6, 1, anyPort), r.packet(v6, 1, bound), r.packet(v6, 1, anyPort)
 		late.Flags = bedtest.ACK
@@ -302,7 +310,7 @@ func TestEntriesAreHeldToTheirSockets(t *testing.T) {
 		other.Flags = bedtest.ACK
 		r.want("redirected", 0, other.Bytes(), "a connection from the bound port lives")
 	}
-	require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.NoSYN))
+	require.NoError(t, r.port.Program.SetListener(steer.Untagged, netip.Addr{}, anyPort, steer.NoSYN))
 	for _, v6 := range []bool{false, true} {
 		p := r.packet(v6, 1, anyPort)
 		r.want("no_listener", 0, p.Bytes(), "the entry is for old connections only, though somebody listens")
@@ -320,7 +328,7 @@ func TestTheKernelsShare(t *testing.T) {
 	defer run.Close()
 	for _, v6 := range []bool{false, true} {
 		for _, share := range []uint8{0, 85, 170, 255} {
-			require.NoError(t, r.port.Program.SetListener(netip.Addr{}, anyPort, steer.Flags(0).KernelShare(share)))
+			require.NoError(t, r.port.Program.SetListener(steer.Untagged, netip.Addr{}, anyPort, steer.Flags(0).KernelShare(share)))
 			kernel := 0
 			for port := range uint16(4096) {
 				p := r.packet(v6, 20000+2*port, anyPort)

@@ -32,7 +32,7 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 		return 0, err
 	}
 	var f *flow
-	if !e.listensAt(plain(local)) {
+	if !e.listensAt(plain(local)) || e.onVLAN(plain(local), plain(remote)) {
 		f = &flow{local: plain(local), remote: plain(remote), kfd: -1}
 		if err := e.steer(now, f, kfd); err != nil {
 			return 0, err
@@ -57,6 +57,12 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	e.count(proto.CountTakenOver)
 	e.record(s)
 	return int(h), nil
+}
+
+// onVLAN: a listener's entry may be for other frames than this connection's, so it needs its own.
+func (e *Engine) onVLAN(local, remote netip.AddrPort) bool {
+	hop, err := e.routes.Route(remote.Addr(), local.Addr())
+	return err == nil && hop.VLAN != 0
 }
 
 // buried: what came here while the connection was asked for is no stranger's.

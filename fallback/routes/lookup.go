@@ -1,6 +1,7 @@
 package routes
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 
@@ -32,6 +33,9 @@ type Link struct {
 	MTU  int
 	MAC  [6]byte
 	Up   bool // IFF_UP and running
+
+	VLAN  uint16 // 802.1Q identifier of a VLAN device, else 0
+	Below int    // number of the device below that, in the same network namespace; else 0
 }
 
 func (r *Router) askRoute(dst, src netip.Addr) (Hop, error) {
@@ -162,8 +166,15 @@ func parseLink(b []byte) (ifindex int, l Link) {
 	const up = unix.IFF_UP | unix.IFF_RUNNING
 	msg := nl.DeserializeIfInfomsg(b)
 	l.Up = msg.Flags&up == up
+	below, elsewhere := 0, false
 	for _, a := range attrs(b, sizeIfInfomsg) {
 		switch {
+		case a.Attr.Type == unix.IFLA_LINK:
+			below = u32(a.Value)
+		case a.Attr.Type == unix.IFLA_LINK_NETNSID:
+			elsewhere = true
+		case a.Attr.Type == unix.IFLA_LINKINFO:
+			l.VLAN = vlanOf(a.Value)
 		case a.Attr.Type == unix.IFLA_IFNAME:
 			l.Name = nl.BytesToString(a.Value)
 		case a.Attr.Type == unix.IFLA_MTU:
@@ -172,5 +183,37 @@ func parseLink(b []byte) (ifindex int, l Link) {
 			l.MAC = [6]byte(a.Value)
 		}
 	}
+	if l.VLAN != 0 && (below == 0 || elsewhere) {
+		l.VLAN = 0
+	}
+	if l.VLAN != 0 {
+		l.Below = below
+	}
 	return int(msg.Index), l
+}
+
+// vlanOf is the identifier in an IFLA_LINKINFO of kind "vlan", 0 in others and where the tag is not 802.1Q's.
+func vlanOf(info []byte) (id uint16) {
+	var data []byte
+	vlan := false
+	for _, a := range attrs(info, 0) {
+		switch a.Attr.Type {
+		case unix.IFLA_INFO_KIND:
+			vlan = nl.BytesToString(a.Value) == "vlan"
+		case unix.IFLA_INFO_DATA:
+			data = a.Value
+		}
+	}
+	if !vlan {
+		return 0
+	}
+	for _, a := range attrs(data, 0) {
+		switch {
+		case a.Attr.Type == nl.IFLA_VLAN_ID && len(a.Value) >= 2:
+			id = nl.NativeEndian().Uint16(a.Value)
+		case a.Attr.Type == nl.IFLA_VLAN_PROTOCOL && len(a.Value) >= 2 && binary.BigEndian.Uint16(a.Value) != unix.ETH_P_8021Q:
+			return 0
+		}
+	}
+	return id
 }

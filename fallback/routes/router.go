@@ -35,6 +35,8 @@ type Hop struct {
 	NextHop  netip.Addr // the gateway, or the destination itself on the link
 	MAC      [6]byte    // of NextHop, if Resolved
 	Resolved bool       // false: call Resolve and ask again after Generation changed
+	VLAN     uint16     // 802.1Q identifier, if Ifindex is a VLAN device
+	Below    int        // and the number of the device below it; else 0
 }
 
 type pair struct{ dst, src netip.Addr }
@@ -130,6 +132,7 @@ func (r *Router) Route(dst, src netip.Addr) (Hop, error) {
 	if h.MTU == 0 || h.MTU > link.MTU {
 		h.MTU = link.MTU
 	}
+	h.VLAN, h.Below = link.VLAN, link.Below
 	n := r.neighbour(neighKey{h.Ifindex, h.NextHop})
 	h.MAC, h.Resolved = n.mac, n.usable
 	if h.Resolved {

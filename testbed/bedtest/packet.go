@@ -9,13 +9,13 @@ import (
 type Packet struct {
 	DstMAC, SrcMAC [6]byte
 	Src, Dst       netip.AddrPort
-	Proto          byte   // default TCP
-	Flags          byte   // of TCP
-	Seq, Ack       uint32 // of TCP; the window is always 65,535
-	Frag           uint16 // IPv4 flags and fragment offset
-	Options        []byte // IPv4 options, a multiple of 4
-	VLAN           bool
-	Payload        []byte // behind the TCP header, or behind the IP header of another protocol
+	Proto          byte     // default TCP
+	Flags          byte     // of TCP
+	Seq, Ack       uint32   // of TCP; the window is always 65,535
+	Frag           uint16   // IPv4 flags and fragment offset
+	Options        []byte   // IPv4 options, a multiple of 4
+	Tags           []uint16 // control octets of 802.1Q tags, the outermost first
+	Payload        []byte   // behind the TCP header, or behind the IP header of another protocol
 }
 
 // TCP flags of Packet.
@@ -33,8 +33,8 @@ const protoTCP = 6
 // steering program does not look at it.
 func (p Packet) Bytes() []byte {
 	b := append(append([]byte{}, p.DstMAC[:]...), p.SrcMAC[:]...)
-	if p.VLAN {
-		b = append(b, 0x81, 0x00, 0, 7)
+	for _, t := range p.Tags {
+		b = append(b, 0x81, 0x00, byte(t>>8), byte(t))
 	}
 	return append(b, p.ethernetPayload()...)
 }

@@ -32,6 +32,9 @@ const port = 8080
 type rig struct {
 	t     testing.TB
 	bed   *testbed.Bed
+	self  *testbed.Node
+	peer  *testbed.Node
+	vlan  uint16 // of the routes
 	prog  *steer.Program
 	stack *ustack.Stack
 	fds   []unix.PollFd
@@ -41,9 +44,16 @@ type rig struct {
 
 // newRig makes a rig whose stack loses that share of the packets, in both directions.
 func newRig(t testing.TB, cfg testbed.Config, loss float64) *rig {
-	r := &rig{t: t, bed: bedtest.New(t, cfg), start: time.Now()}
+	bed := bedtest.New(t, cfg)
+	r := newEnd(t, bed, bed.Server, bed.Client, max(cfg.Queues, 1), 0, loss)
+	require.NoError(t, r.prog.SetListener(steer.Untagged, netip.Addr{}, port, 0))
+	return r
+}
+
+// newEnd is our stack on one node's queues, which are links of a VLAN unless that is 0.
+func newEnd(t testing.TB, bed *testbed.Bed, n, peer *testbed.Node, queues int, vlan uint16, loss float64) *rig {
+	r := &rig{t: t, bed: bed, self: n, peer: peer, start: time.Now()}
 	dir := bedtest.PinDir(t)
-	n := r.bed.Server
 	prog, err := steer.Attach(n.FD(), n.Ifindex, dir)
 	require.NoError(t, err)
 	r.prog = prog
@@ -61,14 +71,16 @@ func newRig(t testing.TB, cfg testbed.Config, loss float64) *rig {
 	r.stack = ustack.New(ustack.Config{Pool: pbuf.New(mem.Bytes, efvi.FrameSize), Rand: rand.Uint64, Routes: routes{r}})
 	require.NoError(t, netns.Do(n.FD(), func() error {
 		dev, err := afxdp.Probe(n.Ifindex)
-		for queue := 0; err == nil && queue < max(cfg.Queues, 1); queue++ {
+		for queue := 0; err == nil && queue < queues; queue++ {
 			var q *afxdp.Queue
 			if q, err = afxdp.OpenQueue(n.Ifindex, queue, file, afxdp.RingConfig{}); err != nil {
 				break
 			}
 			fd, err := unix.FcntlInt(uintptr(q.FD()), unix.F_DUPFD_CLOEXEC, 0)
 			require.NoError(t, err)
-			vi, err := afxdp.Map(fd, q.Layout(), mem, dev.Info(queue, q.Layout(), prog.Mode() == steer.Native))
+			info := dev.Info(queue, q.Layout(), prog.Mode() == steer.Native)
+			info.VLAN = vlan
+			vi, err := afxdp.Map(fd, q.Layout(), mem, info)
 			require.NoError(t, err)
 			require.NoError(t, prog.SetQueue(queue, q.FD()))
 			require.NoError(t, q.Close())
@@ -79,7 +91,6 @@ func newRig(t testing.TB, cfg testbed.Config, loss float64) *rig {
 		}
 		return err
 	}))
-	require.NoError(t, prog.SetListener(netip.Addr{}, port, 0))
 	return r
 }
 
@@ -97,8 +108,11 @@ func (r *rig) now() int64 { return int64(time.Since(r.start)) + 1 }
 type routes struct{ r *rig }
 
 func (x routes) Route(dst, src netip.Addr) (ustack.Hop, error) {
-	n := x.r.bed.Server
-	h := ustack.Hop{Ifindex: n.Ifindex, MTU: x.r.mtu, NextHop: dst, MAC: x.r.bed.Client.MAC, Resolved: true, Src: n.IPv4}
+	n := x.r.self
+	h := ustack.Hop{Ifindex: n.Ifindex, MTU: x.r.mtu, NextHop: dst, MAC: x.r.peer.MAC, Resolved: true, Src: n.IPv4}
+	if x.r.vlan != 0 {
+		h.VLAN, h.Below, h.Ifindex = x.r.vlan, n.Ifindex, n.Ifindex+1000
+	}
 	if dst.Is6() {
 		h.Src = n.IPv6
 	}

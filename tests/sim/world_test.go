@@ -65,13 +65,18 @@ type routes struct {
 	unresolved bool
 	asked      int
 	mtu        int
+	vlan       uint16 // of a VLAN device on top of the nic, by which the peer is reached
 }
 
 func (r *routes) Route(dst, src netip.Addr) (ustack.Hop, error) {
 	if dst != r.h.peer.addr || src.IsValid() && src != r.h.addr {
 		return ustack.Hop{}, errNoRoute
 	}
-	return ustack.Hop{Ifindex: 1, MTU: r.mtu, Src: r.h.addr, NextHop: dst, MAC: r.h.peer.nic.info.MAC, Resolved: !r.unresolved}, nil
+	hop := ustack.Hop{Ifindex: 1, MTU: r.mtu, Src: r.h.addr, NextHop: dst, MAC: r.h.peer.nic.info.MAC, Resolved: !r.unresolved}
+	if r.vlan != 0 {
+		hop.Ifindex, hop.VLAN, hop.Below = 2, r.vlan, 1
+	}
+	return hop, nil
 }
 
 func (r *routes) Resolve(int, netip.Addr) { r.asked++ }

@@ -15,7 +15,7 @@ func FuzzInput(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, vlan uint16) {
 		var l Layer
 		mac := [6]byte{2, 0, 0, 0, 0, 1}
-		typ, data, ok := l.Input(b, mac, vlan)
+		tag, typ, data, ok := l.Input(b, mac, vlan)
 		if n := l.Counters.Short + l.Counters.OtherHost + l.Counters.OtherVLAN + l.Counters.OtherProto; (n == 0) != ok || n > 1 {
 			t.Fatalf("taken %v, counted %+v", ok, l.Counters)
 		}
@@ -23,7 +23,7 @@ func FuzzInput(f *testing.F) {
 		if ok && b[12] == 0x81 {
 			hdr += wire.TagLen
 		}
-		if ok && (len(data) != len(b)-hdr || hdr == wire.EthernetLen && vlan != 0 || [6]byte(b[:6]) != mac || typ != wire.TypeIPv4 && typ != wire.TypeIPv6) {
+		if ok && (len(data) != len(b)-hdr || hdr == wire.EthernetLen && (vlan != 0 || tag != 0) || vlan != 0 && tag != 0 || [6]byte(b[:6]) != mac || typ != wire.TypeIPv4 && typ != wire.TypeIPv6) {
 			t.Fatalf("type %#x, %d bytes of %d", typ, len(data), len(b))
 		}
 	})
