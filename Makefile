@@ -90,7 +90,7 @@ interop: install-deps all ## Transfer over impaired paths beside the kernel (CEL
 
 BENCH ?= # flags of `sluice bench`, as BENCH=--quick
 bench: all ## Measure the kernel path and sluice in turn (15 min): build/bench.json, build/bench.html
-	@scripts/install-deps memcached libmemcached-tools
+	@scripts/install-deps memcached libmemcached-tools iptables
 	$(BUILD)/sluice bench $(BENCH)
 
 bench-micro: ## The stack alone beside gVisor's netstack, in memory (1 min): build/micro

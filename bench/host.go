@@ -63,6 +63,7 @@ var programs = map[string]string{
 	"pingpong": "+pingpong", "bulk": "+bulk", "crowd": "+crowd", "calls": "+calls", "raw": "+sluice",
 	"nginx": nginx.Path, "wrk": "wrk", "redis-server": "redis-server", "redis-benchmark": "redis-benchmark",
 	"memcached": "memcached", "memcaslap": "memcaslap", "ethtool": "ethtool",
+	"sink": "+efvi-sink", "iptables": "iptables", "ip": "ip",
 }
 
 // local is an end on this machine, in a namespace of the testbed or not.

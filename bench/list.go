@@ -28,6 +28,7 @@ func Works() []Work {
 		with(largest(), crowdTargets(10, 100_000)...),
 		with(scaling(), scalingTargets()...),
 		with(looks(), lookTargets()...),
+		with(floods(), floodTargets()...),
 		with(idle(), Comparison{Name: "wake-ups of an idle accelerated server", Of: Server.String(), Figure: wakeUps, Kind: Alone, Max: 0.1}),
 		with(passing(), passingTargets()...),
 	}
@@ -129,7 +130,6 @@ func passingTargets() []Comparison {
 
 // NotMeasured says what of the project's table this benchmark has nothing for, and why.
 var NotMeasured = []string{
-	"RX flood dropped on the hidden queue (efvi/examples/sink) against iptables: nothing here makes such a flood yet",
 	"engine CPU per small request without kick and program: a profile tells that, not a benchmark",
 	"memcached latencies: memaslap only tells powers of two",
 }

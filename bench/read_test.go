@@ -97,3 +97,21 @@ func TestResumeOnlyWhatIsTheSame(t *testing.T) {
 	require.Error(t, newReport(Config{Rounds: 3, Seconds: 1}).recall(dir))
 	require.NoError(t, newReport(cfg).recall(t.TempDir()))
 }
+
+func TestReadWhatWasDropped(t *testing.T) {
+	n, err := readTotal("ready\n12 packets/s\ntotal 123 packets 7380 bytes\n")
+	require.NoError(t, err)
+	require.EqualValues(t, 123, n)
+	_, err = readTotal("ready\n")
+	require.Error(t, err)
+	const rules = `Chain PREROUTING (policy ACCEPT 3 packets, 180 bytes)
+    pkts      bytes target     prot opt in     out     source               destination
+       7      420 DROP       17   --  *      *       0.0.0.0/0            0.0.0.0/0            udp dpt:10001
+  901520 41469920 DROP       17   --  *      *       0.0.0.0/0            0.0.0.0/0            udp dpt:10002
+`
+	n, err = readRule(rules, 10002)
+	require.NoError(t, err)
+	require.EqualValues(t, 901520, n)
+	_, err = readRule(rules, 10003)
+	require.Error(t, err)
+}

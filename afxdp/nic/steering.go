@@ -14,27 +14,33 @@ import (
 )
 
 const (
-	xdpPass    = 2 // enum xdp_action
+	xdpDrop    = 1 // enum xdp_action
+	xdpPass    = 2
 	ctxData    = 0 // struct xdp_md
 	ctxDataEnd = 4
 	ctxQueue   = 16 // rx_queue_index
 )
 
-// steering sends what a filter chooses to the socket of the queue it came by, and leaves everything else to the kernel.
+// steering does something with what a filter chooses, and leaves everything else to the kernel.
 type steering struct {
-	sockets *ebpf.Map
+	table   *ebpf.Map // sockets by queue, or counters
 	program *ebpf.Program
 	link    link.Link
 }
 
-// steer attaches to a device: in the driver if that can be, else on the generic path.
+// steer sends what the filter chooses to the socket of the queue it came by.
 func steer(dev afxdp.Device, f efvi.FilterSpec) (s *steering, native bool, err error) {
+	return attach(dev, f, &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}, redirect)
+}
+
+// attach attaches a program to a device, in the driver if that can be, else on the generic path. chosen is what it does, with a table of the
+// given kind, to what the filter chooses.
+func attach(dev afxdp.Device, f efvi.FilterSpec, table *ebpf.MapSpec, chosen func(fd int) asm.Instructions) (s *steering, native bool, err error) {
 	s = &steering{}
-	spec := &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}
-	if s.sockets, err = ebpf.NewMap(spec); err != nil {
-		return nil, false, fmt.Errorf("make XSK map: %w", err)
+	if s.table, err = ebpf.NewMap(table); err != nil {
+		return nil, false, fmt.Errorf("make %s map: %w", table.Type, err)
 	}
-	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, redirect(s.sockets.FD()))}
+	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, chosen(s.table.FD()))}
 	if dev.MTU > maxLinearMTU {
 		prog.Flags |= unix.BPF_F_XDP_HAS_FRAGS
 	}
@@ -81,7 +87,7 @@ func redirect(sockets int) asm.Instructions {
 }
 
 func (s *steering) set(queue, socket int) error {
-	if err := s.sockets.Put(uint32(queue), uint32(socket)); err != nil {
+	if err := s.table.Put(uint32(queue), uint32(socket)); err != nil {
 		return fmt.Errorf("set socket of queue %d: %w", queue, err)
 	}
 	return nil
@@ -94,8 +100,8 @@ func (s *steering) close() (err error) {
 	if s.program != nil {
 		err = errors.Join(err, s.program.Close())
 	}
-	if s.sockets != nil {
-		err = errors.Join(err, s.sockets.Close())
+	if s.table != nil {
+		err = errors.Join(err, s.table.Close())
 	}
 	*s = steering{}
 	return err

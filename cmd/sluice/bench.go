@@ -102,7 +102,7 @@ func benchPeerCommand() *cobra.Command {
 	return cmd
 }
 
-// benchRawCommand is one end of the ping-pong of frames; the benchmark starts it.
+// benchRawCommand is one end of the ping-pong of frames, or who makes a flood; the benchmark starts it.
 func benchRawCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "raw", Short: "One end of a ping-pong of frames over AF_XDP", Hidden: true}
 	cmd.AddCommand(&cobra.Command{
@@ -118,6 +118,16 @@ func benchRawCommand() *cobra.Command {
 				return err
 			}
 			return bench.RawCall(args[0], args[1], d, os.Stdout, os.Stderr)
+		},
+	}, &cobra.Command{
+		Use:  "flood ADDRESS TO MAC SECONDS",
+		Args: cobra.ExactArgs(4),
+		RunE: func(_ *cobra.Command, args []string) error {
+			d, err := time.ParseDuration(args[3] + "s")
+			if err != nil {
+				return err
+			}
+			return bench.RawFlood(args[0], args[1], args[2], d)
 		},
 	})
 	return cmd

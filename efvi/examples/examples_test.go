@@ -138,3 +138,21 @@ func TestPingPongMeasures(t *testing.T) {
 	out := testrig.Run(t, bed.Client, testrig.Built(t, "efvi-pingpong"), "-device", bed.Client.Device, "-to", mac, "-count", "100")
 	require.Regexp(t, `^p50 [\d.]+.?s p99 [\d.]+.?s max [\d.]+.?s\n$`, out)
 }
+
+// The same by the driver: nothing is lost, so all are counted.
+func TestSinkDropsEarly(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{Queues: 2})
+	to := net.JoinHostPort(bed.Server.IPv6.String(), "9999")
+	p := start(t, bed.Server, "sink", "-device", bed.Server.Device, "-to", to, "-early")
+	flood := dial(t, bed.Client, "udp", to)
+	const packets = 1000
+	for range packets {
+		_, err := flood.Write([]byte("flood"))
+		require.NoError(t, err)
+	}
+	echo(t, bed.Server, to)
+	ask(t, dial(t, bed.Client, "tcp", to)) // behind them
+	testrig.Until(t, "a second's count", func() bool { return strings.Contains(p.Output(), "packets/s") })
+	p.Stop(syscall.SIGTERM)
+	require.Contains(t, p.Output(), fmt.Sprintf("total %d packets %d bytes", packets, packets*(14+40+8+5)))
+}
