@@ -54,6 +54,11 @@ func Run(ctx context.Context, cfg Config, out, progress io.Writer) error {
 	if os.Geteuid() != 0 {
 		return errors.New("the benchmark makes network namespaces and needs root")
 	}
+	if cfg.Out != "" { // now, and not when there are results to lose
+		if err := os.MkdirAll(cfg.Out, 0o755); err != nil {
+			return err
+		}
+	}
 	rep := newReport(cfg)
 	if cfg.Resume {
 		if err := rep.recall(cfg.Out); err != nil {
