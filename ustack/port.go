@@ -42,7 +42,7 @@ func (s *Stack) AddVI(vi efvi.VI) {
 	if s.rx.owner == nil {
 		s.rx.owner = make([]uint16, s.pool.Len())
 	}
-	s.nports++
+	s.count(+1)
 	s.fill(p)
 }
 
@@ -79,7 +79,7 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 		s.ports[i] = nil
 		s.limbo[i] = true
 		p.parts.drop()
-		s.nports--
+		s.count(-1)
 		s.table.each(func(e *endpoint) {
 			if int(e.in) == p.slot+1 {
 				e.in = 0
@@ -91,6 +91,12 @@ func (s *Stack) RemoveVI(ifindex, queue int) (place int) {
 		return i
 	}
 	return -1
+}
+
+// count keeps the number of interfaces, and what follows for their receive rings.
+func (s *Stack) count(by int) {
+	s.nports += by
+	s.ringShare = s.pool.Len() / 4 / max(s.nports, 1)
 }
 
 // leaveSums keeps data that is queued for sending from being summed if every device does that.
@@ -125,7 +131,7 @@ func (s *Stack) giveBack(frame uint32) {
 // fill keeps the receive ring filled, from the reserve too: without frames to receive into, the ACKs that free frames
 // could not come in. All rings together hold at most a quarter of the pool.
 func (s *Stack) fill(p *port) {
-	goal := min(s.pool.Len()/4/s.nports, p.ring)
+	goal := min(s.ringShare, p.ring)
 	if goal-p.posted < min(goal, len(s.rx.post))/2 {
 		return // in batches
 	}

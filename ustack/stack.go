@@ -86,6 +86,8 @@ type Stack struct {
 	limbo  []bool  // its place waits for Reclaim
 	nports int
 
+	ringShare int // frames that each receive ring may hold: a quarter of the pool in all
+
 	portGen uint32 // changes with ports
 
 	table  table // connections

@@ -20,7 +20,6 @@ type Conn struct {
 	h   *Host
 	opt *Options // may be shared with the listener: see ownOptions
 	err error    // SO_ERROR
-	snd sender
 
 	state State
 	shut  shutdown
@@ -34,12 +33,10 @@ type Conn struct {
 	sndScale uint8  // shift of windows we receive
 	rcvScale uint8  // shift of windows we send
 
-	irs    Seq
 	rcvNxt Seq
 	rcvWup Seq    // rcvNxt when the window was last told
 	rcvWnd uint32 // the window then told
 	copied Seq    // next byte the program reads
-	oooIn  uint32 // segments that came out of order
 	rq     recvQueue
 	ooo    *reassembly // nil while nothing is out of order
 	dsack  dsackBlock
@@ -48,11 +45,10 @@ type Conn struct {
 	paws   pawsState
 	urg    urgentState
 
-	lastSeq  Seq   // number of the segment that flagRST or flagLastACK asks for
 	sndUp    Seq   // one past the urgent byte we sent last
+	lastSeq  Seq   // number of the segment that flagRST or flagLastACK asks for
 	keepAt   int64 // keepalive, or FIN-WAIT-2's end
 	lastRecv int64 // any acceptable segment
-	oowAt    int64 // last answer to an unacceptable segment
 	bytesIn  uint64
 	bytesOut uint64 // acknowledged
 	segsIn   uint32
@@ -61,6 +57,12 @@ type Conn struct {
 	dataOut  uint32
 
 	rare *rare // nil for most
+
+	snd sender // its end, and what follows, ordinary segments do not touch
+
+	irs   Seq
+	oooIn uint32 // segments that came out of order
+	oowAt int64  // last answer to an unacceptable segment
 }
 
 // connFlags are the yes-or-no facts of a connection.

@@ -3,14 +3,14 @@ package tcp
 // pacer spreads segments over time: for BBR, and for any algorithm below SO_MAX_PACING_RATE. Segments leave in bursts of
 // a quantum, as a kernel's TSO packets do, so that not each one costs a timer.
 type pacer struct {
-	on    bool  // else nothing is paced, and all is zero
-	held  bool  // a segment waited for next
-	free  uint8 // data segments that still leave unpaced: the first ten of a connection, as in Linux
-	left  int32 // bytes of the present burst that may leave at once
-	rate  int64 // bytes a second, 0: not known yet
 	limit int64 // SO_MAX_PACING_RATE, 0 none
 	began int64 // when the present burst began
 	next  int64 // when the next burst may leave
+	left  int32 // bytes of the present burst that may leave at once
+	held  bool  // a segment waited for next
+	free  uint8 // data segments that still leave unpaced: the first ten of a connection, as in Linux
+	on    bool  // else nothing is paced, and all is zero
+	rate  int64 // bytes a second, 0: not known yet
 	wake  int64 // when a segment that waits may leave, 0: none waits
 }
 

@@ -11,16 +11,14 @@ type scoreboard struct {
 	lost   uint32 // of these: deemed lost
 	rexmit uint32 // retransmissions on their way
 
-	high  Seq    // end of the highest SACKed segment, una if there is none
-	total uint32 // retransmissions of this connection
+	lostMarks uint32   // how often a segment was marked lost
+	high      Seq      // end of the highest SACKed segment, una if there is none
+	walk      *txRec   // where the last block was marked: the next is mostly near
+	waits     lostList // lost, and not sent again; from its tail on nothing is touched while nothing is lost
 
-	waits lostList // lost, and not sent again
-	walk  *txRec   // where the last block was marked: the next is mostly near
-
-	cache *sackRanges // blocks of the last ACK that was processed; nil: none came yet
-
+	cache      *sackRanges // blocks of the last ACK that was processed; nil: none came yet
 	bytesAgain uint64
-	lostMarks  uint32 // how often a segment was marked lost
+	total      uint32 // retransmissions of this connection
 	dsacks     uint32
 	reorders   uint32
 }

@@ -20,7 +20,6 @@ type sender struct {
 	p   *Params
 	mem *SendMem
 
-	iss    Seq
 	una    Seq    // SND.UNA
 	nxt    Seq    // SND.NXT; never rolled back, so it is also the highest number ever sent
 	end    Seq    // after the last queued byte, SYN or FIN
@@ -29,21 +28,16 @@ type sender struct {
 	maxWnd uint32 // the largest window the peer ever offered
 	sml    Seq    // end of the last segment below the MSS that was sent (Minshall)
 	pushed Seq    // end of the last segment marked PSH
-	tsOff  uint32 // offset of our timestamp clock
 	mss    int    // payload bytes of a full segment, after options: see pmtuState
 
 	q     sendQueue
-	sb    scoreboard
 	rtt   rttEstimator
 	buf   sendBuffer
 	tmr   sendTimer
 	rack  rack
 	tlp   tlp
-	undo  undoState
 	rate  rateSampler
 	cwv   cwv
-	pace  pacer
-	prr   prr
 	train train
 	frto  frto
 	ecn   ecnSender
@@ -55,7 +49,8 @@ type sender struct {
 	cwndCnt  uint32 // segments acknowledged since cwnd last grew in congestion avoidance
 	clamp    uint32 // upper limit of cwnd
 	ssthresh uint32
-	highSeq  Seq // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
+	highSeq  Seq    // SND.NXT when the present congestion state began (RFC 6675 RecoveryPoint)
+	tsOff    uint32 // offset of our timestamp clock
 
 	state     caState
 	synOut    bool // our SYN is queued and not acknowledged
@@ -67,7 +62,6 @@ type sender struct {
 	cc congestion
 
 	probe prober
-	pmtu  pmtuState
 
 	lastAck  int64 // when the last ACK came (of any kind), for zero windows
 	lastSent int64 // when new data was sent last
@@ -82,6 +76,15 @@ type sender struct {
 	urgent   bool  // urgent data is queued: Nagle does not hold it back
 	synTries uint8 // TCP_SYNCNT; 0: Params
 	ownCwnd  bool  // cc sets cwnd by itself: no PRR, no validation
+
+	sb scoreboard
+
+	// What an ordinary segment has nothing to do with, but for the end of the pacer and the beginning of pmtu.
+	undo undoState
+	prr  prr
+	iss  Seq
+	pace pacer
+	pmtu pmtuState
 }
 
 // initialWindow is ten segments: "min (10*MSS, max (2*MSS, 14600))" RFC 6928 §2, which Linux simplifies.
