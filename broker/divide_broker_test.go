@@ -271,3 +271,16 @@ func TestStopAsksForTheQueues(t *testing.T) {
 	_, err := e.c.Call(proto.OpListen, proto.Listen{}, nil, nil, patience)
 	require.ErrorIs(t, err, proto.ErrClosed)
 }
+
+// A worker that was ready before the queues' owner was gets its part when that one is.
+func TestReadyBeforeTheOwner(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	l := kernelListener(t, "127.0.0.1:0")
+	first, second := h.engine(), h.engine()
+	g := first.listen(l)
+	require.Len(t, g.VIs, 2)
+	second.ready(second.listen(l))
+	first.ready(g)
+	require.Len(t, first.yield().Queues, 1)
+	second.gets(1)
+}

@@ -26,14 +26,15 @@ type mark struct {
 	flags   steer.Flags
 }
 
-// setEntries turns listener entries on and off.
-func (d *device) setEntries() {
+// setEntries turns listener entries on and off, and tells whether one is on now that was not.
+func (d *device) setEntries() (news bool) {
 	owners := d.owners()
 	want := d.wantedEntries(owners)
 	for e, ifindex := range want {
 		there := d.has(e.key)
 		d.setEntry(e, mark{ifindex, steer.Listens.KernelShare(d.share)})
 		if !there {
+			news = true
 			d.steer(e.key)
 		}
 	}
@@ -53,6 +54,7 @@ func (d *device) setEntries() {
 	for _, q := range d.queues {
 		d.activate(q)
 	}
+	return news
 }
 
 // wantedEntries are those that should be on, each with the number of its VLAN device.

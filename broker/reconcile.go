@@ -63,7 +63,10 @@ func (d *device) reconcile() {
 			d.yield(c, qs)
 		}
 	}
-	d.setEntries()
+	if d.setEntries() && len(d.eligible()) > len(members) { // who holds an entry that is on now may have queues
+		d.reconcile()
+		return
+	}
 	d.reap()
 }
 
