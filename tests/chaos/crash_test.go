@@ -106,9 +106,9 @@ func (h *host) holdings() map[string]int {
 	return got
 }
 
-// kept is what a broker may hold beyond what programs have: the histories of the last eight that were killed with connections open, and one
-// memory made ahead for the next program.
-var kept = map[string]int{"/memfd:sluice-state": 8, "/memfd:sluice-umem": 1}
+// kept is what a broker may hold beyond what programs have: the histories of the last eight that were killed with connections open, one
+// memory made ahead for the next program, and its own namespace, to which it returns after the first connection that it moved.
+var kept = map[string]int{"/memfd:sluice-state": 8, "/memfd:sluice-umem": 1, "net": 1}
 
 // backTo waits until nothing is held that was not before.
 func (h *host) backTo(want map[string]int, where string) {
