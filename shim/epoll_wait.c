@@ -134,8 +134,6 @@ static int by_both(const struct call *c, struct ep_set *set, struct sl_shared *s
     return r < 0 ? (errno = -r, -1) : r;
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < 0 || (b >= 0 && b < a) ? b : a; }
-
 // join puts listeners of the set that are not in the engine there, if they can be by now. Returns when to try again even if nothing
 // happens until then, -1: never.
 static int64_t join(struct ep_set *set)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "attach.h"
+#include "clock.h"
 #include "kconn.h"
 #include "nest.h"
 #include "ours.h"
@@ -29,6 +30,7 @@ struct poll_wait {
     int nserved;
     uint32_t gen;     // attach_gen when it was looked at what is whose
     bool kernel_none; // nothing for the kernel to look at
+    int64_t offer;    // when to offer a listener again that the engine refused, -1: never
     void *memory;
 };
 
@@ -125,8 +127,8 @@ static void serve(struct poll_wait *p, nfds_t i)
         f = file_get(k->fd);
     if (!f)
         return;
-    if (kind == FD_LISTENER && atomic_load(&f->handle) < 0)
-        listener_need(k->fd, f);
+    if (kind == FD_LISTENER && atomic_load(&f->handle) < 0 && !listener_need(k->fd, f))
+        p->offer = earlier(p->offer, listener_retry(f));
     int h = atomic_load(&f->handle);
     if (h < 0 || !shared()) {
         file_put(f);
@@ -138,12 +140,24 @@ static void serve(struct poll_wait *p, nfds_t i)
         k->fd = -1;
 }
 
+// by_kernel polls when no engine runs. -ENOSYS: the kernel's call does it as well.
+static int by_kernel(const struct poll_wait *p)
+{
+    if (p->offer < 0)
+        return -ENOSYS;
+    int64_t until = p->wait.deadline, left = until > 0 ? until - now_ns() : 0;
+    left = left < 0 ? 0 : left;
+    struct timespec t = { left / 1000000000, left % 1000000000 };
+    int r = real.ppoll(p->fds, p->n, &t, p->wait.mask);
+    return r < 0 ? -errno : r;
+}
+
 static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask, void *memory, struct pollfd *kfds, struct served *served)
 {
     struct poll_wait p = {
         .wait = { .check = poll_check, .peek = poll_peek, .arm = poll_arm, .release = poll_release, .deadline = deadline, .mask = mask,
                   .fds = kfds, .nfds = (int)n, .kernel = -1 },
-        .fds = fds, .n = n, .served = served, .memory = memory, .gen = atomic_load(&attach_gen),
+        .fds = fds, .n = n, .served = served, .memory = memory, .gen = atomic_load(&attach_gen), .offer = -1,
     };
     memcpy(kfds, fds, n * sizeof *fds);
     p.kernel_none = true;
@@ -153,7 +167,13 @@ static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigse
             p.kernel_none = false;
     }
     p.wait.shared = shared();
-    int r = p.wait.shared ? wait_run(&p.wait) : -ENOSYS;
+    // While a listener is to be offered again, nobody may come to wake us: the other processes of the server have the queues.
+    bool pause = p.offer >= 0 && earlier(p.offer, deadline) != deadline;
+    if (pause)
+        p.wait.deadline = p.offer;
+    int r = p.wait.shared ? wait_run(&p.wait) : by_kernel(&p);
+    if (r == 0 && pause)
+        r = -EAGAIN;
     p.memory = NULL; // the caller's to free
     poll_release(&p.wait);
     return r;
@@ -196,21 +216,22 @@ static bool any_ours(struct pollfd *fds, nfds_t n)
     return false;
 }
 
-// engine_serves: there is something of ours among fds, and after listeners were offered to the engine, an engine.
+// engine_serves: there is something of ours among fds, and after listeners were offered to the engine, an engine; or one is to be offered again.
 static bool engine_serves(struct pollfd *fds, nfds_t n)
 {
     if (!any_ours(fds, n))
         return false;
+    bool again = false;
     for (nfds_t i = 0; i < n && !shared(); i++)
         if (fd_kind(fds[i].fd) == FD_LISTENER) {
             struct file *f = file_get(fds[i].fd);
-            if (f && f->kind == FD_LISTENER)
-                listener_need(fds[i].fd, f);
+            if (f && f->kind == FD_LISTENER && !listener_need(fds[i].fd, f))
+                again = again || listener_retry(f) >= 0;
             file_put(f);
         } else if (fd_kind(fds[i].fd) == FD_CONN) {
             file_put(conn_get(fds[i].fd)); // inherited: becomes the kernel's
         }
-    return shared() != NULL;
+    return again || shared() != NULL;
 }
 
 static int result(int r)

@@ -134,16 +134,42 @@ static int kernel_wait(int fd, int64_t limit)
     return r < 0 ? -errno : r;
 }
 
+// offer_meanwhile waits for the kernel's next connection, but no longer than until a refused listener is to be offered to the engine again; and
+// offers it. end: of SO_RCVTIMEO, -1: none. 0, or -errno.
+static int offer_meanwhile(int fd, struct file *l, int64_t end)
+{
+    unsigned plain = sig_plain;
+    for (int64_t at; atomic_load(&l->handle) < 0 && (at = listener_retry(l)) >= 0;) {
+        int64_t until = earlier(at, end), left = until - now_ns();
+        left = left < 0 ? 0 : left;
+        struct timespec t = { left / 1000000000, left % 1000000000 };
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        int r = real.ppoll(&p, 1, &t, NULL);
+        if (r > 0)
+            break;
+        if (r < 0 && (errno != EINTR || end >= 0 || sig_plain != plain))
+            return -errno;
+        if (r == 0 && until == end)
+            return -EAGAIN;
+        if (r == 0)
+            listener_need(fd, l);
+    }
+    return 0;
+}
+
 // accept_on serves a selected listener: the engine's queue first, then the kernel's, then waits if the program's mode is blocking.
 static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
 {
     for (;;) {
+        int64_t limit = atomic_load(&l->rcv_timeout_ns);
+        int late = atomic_load(&l->nonblock) ? 0 : offer_meanwhile(fd, l, limit > 0 ? now_ns() + limit : -1);
+        if (late != 0)
+            return (int)raw_result(late);
         int got = accept_ours(l, sa, n, flags);
         if (got < 0 && errno == EAGAIN)
             got = kconn_bind(new_fd(real.accept4(fd, sa, n, flags)));
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
             return got;
-        int64_t limit = atomic_load(&l->rcv_timeout_ns);
         int h = atomic_load(&l->handle);
         int r = h >= 0 ? wait_handle(fd, h, POLLIN, limit > 0 ? limit : -1) : kernel_wait(fd, limit);
         if (r <= 0)

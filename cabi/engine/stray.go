@@ -60,15 +60,16 @@ func (r registry) Astray(syn []byte) {
 	}
 }
 
-// Stray asks the broker whose the flow is; an owner then hands it to the kernel. True: no reset must be sent.
+// Stray asks the broker whose the flow is; an owner then hands it to the kernel. True: no reset must be sent. While a broker that died has no
+// successor nobody can say, and the queue may have come here in the middle of another process' handshakes.
 func (r registry) Stray(f *tcp.Flow) bool {
 	e, now := r.e, nanotime()
-	if e.link.client == nil {
+	if e.link.client == nil && e.link.lostAt == 0 { // there is nobody else
 		return false
 	}
 	first := e.strays.sighted(now, f)
-	if !e.strays.mayAsk(now) {
-		return true
+	if e.link.client == nil || !e.strays.mayAsk(now) {
+		return e.link.client != nil || now-first < strayPatience
 	}
 	var o proto.Owned
 	_, err := e.call(now, proto.OpStray, proto.Stray{Local: plain(f.Local), Remote: plain(f.Remote)}, nil, &o)
@@ -76,5 +77,5 @@ func (r registry) Stray(f *tcp.Flow) bool {
 		e.count(proto.CountStrays)
 		return true
 	}
-	return err == nil && !o.Free && now-first < strayPatience
+	return (err != nil || !o.Free) && now-first < strayPatience
 }

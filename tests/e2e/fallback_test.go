@@ -65,6 +65,47 @@ func TestIdleWorkersAskAgain(t *testing.T) {
 	r.waitAccelerated(x)
 }
 
+// idle is a server of one connection, which waits for it by one call.
+const idle = `
+import select, socket, sys
+s = socket.create_server(("0.0.0.0", 8000), reuse_port=True)
+if sys.argv[1] == "poll":
+    p = select.poll()
+    p.register(s, select.POLLIN)
+    p.poll()
+elif sys.argv[1] == "select":
+    select.select([s], [], [])
+s.accept()[0].sendall(sys.argv[1].encode())
+`
+
+// The same of programs that wait in other calls.
+func TestIdleProgramsAskAgain(t *testing.T) {
+	calls := []string{"poll", "select", "accept"}
+	r := newRig(t, testbed.Config{Queues: len(calls)})
+	r.Broker.Stop(syscall.SIGKILL)
+	env := append(r.Env(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so"), "SLUICE_LISTEN=8000")
+	var all []*testrig.Proc
+	for _, c := range calls {
+		all = append(all, testrig.Start(t, r.Server, env, "/usr/bin/python3", "-c", idle, c))
+	}
+	for i, p := range all {
+		testrig.Until(t, calls[i]+" to ask", func() bool { return strings.Contains(p.Output(), "sluice: ") })
+	}
+	r.StartBroker()
+	testrig.Until(t, "each to have a queue", func() bool {
+		held := r.Status().QueuesByPID()
+		return held[all[0].Pid()] == 1 && held[all[1].Pid()] == 1 && held[all[2].Pid()] == 1
+	})
+	served := ""
+	for range calls {
+		served += testrig.Run(t, r.Client, "/usr/bin/python3", "-c", "import socket; print(socket.create_connection(('"+r.Server.IPv4.String()+"', 8000), 60).recv(9).decode())")
+	}
+	for i, p := range all {
+		require.NoError(t, p.Wait(testrig.Patience), calls[i])
+		require.Contains(t, served, calls[i])
+	}
+}
+
 // A device that is down takes no queue; what comes over others is served.
 func TestServesWhileTheDeviceIsDown(t *testing.T) {
 	r := newRig(t, testbed.Config{})
