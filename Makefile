@@ -9,7 +9,7 @@ SHIM_SRC := $(wildcard shim/*.c)
 SHIM_HDR := $(wildcard shim/*.h cabi/cabi.h)
 GO_SRC   := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './build/*') go.mod go.sum
 
-.PHONY: all help install-deps test moves turns fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps suites
+.PHONY: all help install-deps test moves turns fuzz demo bench bench-micro interop fairness packetdrill check clean sim sim-report mutants apps suites test-qemu
 
 # Plain C programs that benchmark, demo and tests run on either path.
 PROGS := $(patsubst bench/prog/%.c,$(BUILD)/%,$(wildcard bench/prog/*.c))
@@ -100,6 +100,10 @@ APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsyn
 apps: all ## Run real programs on the kernel path and accelerated, and compare (10 min)
 	@scripts/install-deps $(APPS)
 	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))
+
+test-qemu: all ## Boot Debian 12's kernel in an emulator, and run nginx there (RUN=name; BACKPORTS=1: a newer kernel, too)
+	@BACKPORTS=$(BACKPORTS) scripts/qemu
+	SLT_QEMU=$(CURDIR)/$(BUILD)/qemu go test -count=1 -v -timeout 1h ./tests/qemu $(if $(RUN),-run $(RUN))
 
 suites: all ## Run others' test suites by the kernel, preloaded and accelerated, and compare (ONLY=Python/test_ssl)
 	@scripts/suites

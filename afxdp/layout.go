@@ -24,6 +24,8 @@ type Layout struct {
 	Parts bool `json:"parts,omitempty"`
 	// BusyPoll: the socket's calls poll the device.
 	BusyPoll bool `json:"busy_poll,omitempty"`
+	// Unbound: the socket takes no queue yet. What stands above from ZeroCopy on, but for TxMetadata, is known when it does: see VI.Bound.
+	Unbound bool `json:"unbound,omitempty"`
 }
 
 // MaxMTU is the largest MTU whose packets the queue takes, in bytes.

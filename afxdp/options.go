@@ -43,8 +43,14 @@ func ProbeOptions() []Option {
 		}),
 		try("transmit metadata", func(fd int) error { return withMemory(fd, efvi.SumRoom) }),
 		{"umem of huge pages", err},
-		{"need-wakeup", tryLoopback(unix.XDP_USE_NEED_WAKEUP)},
-		{"packets in several buffers", tryLoopback(xdpUseSG)},
+		{"need-wakeup", tryLoopback(unix.XDP_USE_NEED_WAKEUP, nil)},
+		{"packets in several buffers", tryLoopback(xdpUseSG, nil)},
+		{MapBound, tryLoopback(unix.XDP_USE_NEED_WAKEUP, func(q *Queue) error {
+			if !q.CanMap() {
+				return unix.EBUSY
+			}
+			return nil
+		})},
 	}
 }
 
@@ -60,8 +66,11 @@ func withMemory(fd int, metadata uint32) error {
 	return registerUmem(fd, m, efvi.FrameSize, metadata)
 }
 
-// tryLoopback binds to the loopback device with a flag, and lets go at once.
-func tryLoopback(flag uint16) error {
+// MapBound names the option without which programs must map their queues before they are bound: see PrepareQueue.
+const MapBound = "queues that are mapped when they are bound"
+
+// tryLoopback binds to the loopback device with a flag, has a look if it is given one, and lets go at once.
+func tryLoopback(flag uint16, look func(*Queue) error) error {
 	lo, err := net.InterfaceByName("lo")
 	if err != nil {
 		return err
@@ -80,7 +89,10 @@ func tryLoopback(flag uint16) error {
 	if err != nil {
 		return err
 	}
-	return q.Close()
+	if look != nil {
+		err = look(q)
+	}
+	return errors.Join(err, q.Close())
 }
 
 // hugePage is the size of the pages that NewHugeMemory asks for, in bytes.

@@ -10,10 +10,13 @@ import (
 	"github.com/sluice-net/sluice/efvi"
 )
 
-// Queue is one receive queue of a device, taken by an AF_XDP socket.
+// Queue is one receive queue of a device, taken by an AF_XDP socket, or about to be.
 type Queue struct {
 	fd     int
 	layout Layout
+	at     *unix.SockaddrXDP // what to bind to
+	parts  bool              // ask for packets in several frames
+	busy   BusyPoll
 }
 
 // OpenQueue takes queue of the device ifindex in the calling thread's network namespace, over the
@@ -39,26 +42,61 @@ func OpenQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error)
 	return q, nil
 }
 
-func open(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {
-	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+// PrepareQueue is OpenQueue without the last step: the socket has its memory and its rings, and is bound to nothing. Before Linux 6.4 rings can
+// be mapped only now ("xsk: allow remap of fill and/or completion rings"). Whoever holds such a socket can bind it, to any queue of its
+// namespace, without privilege: see package guard. cfg.Share is not obeyed.
+func PrepareQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error) {
+	cfg = cfg.withDefaults()
+	cfg.Share = 0
+	m, err := MapMemory(mem)
 	if err != nil {
-		return nil, fmt.Errorf("make XDP socket: %w", err)
+		return nil, err
 	}
-	q := &Queue{fd: fd}
-	if err := q.set(ifindex, queue, m, cfg); err != nil {
+	defer func() { _ = UnmapMemory(m) }()
+	q, err := prepare(ifindex, queue, m, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("prepare queue %d of interface %d: %w", queue, ifindex, err)
+	}
+	return q, nil
+}
+
+func open(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {
+	q, err := prepare(ifindex, queue, m, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.Bind(); err != nil {
 		_ = q.Close()
 		return nil, err
 	}
 	return q, nil
 }
 
-func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
+func prepare(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {
+	fd, err := unix.Socket(unix.AF_XDP, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("make XDP socket: %w", err)
+	}
+	q := &Queue{fd: fd, at: address(ifindex, queue, cfg), busy: cfg.Busy}
+	// Packets in several frames (Linux 6.6) are asked for where the device may have longer ones than a frame holds, and only there: a driver
+	// may have zero-copy without it. A socket that shares memory takes them as the one it shares with does.
+	if l, err := net.InterfaceByIndex(ifindex); err == nil && l.MTU > MaxMTU && cfg.Share == 0 {
+		q.parts = true
+	}
+	if err := q.set(m, cfg); err != nil {
+		_ = q.Close()
+		return nil, err
+	}
+	return q, nil
+}
+
+func (q *Queue) set(m efvi.Memory, cfg RingConfig) error {
 	if cfg.Share == 0 {
 		if err := q.register(m, cfg.TxMetadata); err != nil {
 			return fmt.Errorf("register umem of %d frames: %w", m.Frames(), err)
 		}
 	}
-	q.layout.Shared = cfg.Share != 0
+	q.layout.Shared, q.layout.Unbound = cfg.Share != 0, true
 	for _, r := range []struct {
 		name    string
 		option  int
@@ -74,26 +112,43 @@ func (q *Queue) set(ifindex, queue int, m efvi.Memory, cfg RingConfig) error {
 		}
 	}
 	q.allowBatches(cfg)
-	if err := q.bind(ifindex, queue, cfg); err != nil {
-		return fmt.Errorf("bind: %w", err)
-	}
-	q.layout.BusyPoll = cfg.Busy.Usec > 0 && cfg.Busy.set(q.fd) == nil // a matter of speed only
 	return q.learn(cfg)
 }
 
-// bind asks for packets in several frames (Linux 6.6) where the device may have longer ones than a frame holds, and only there: a
-// driver may have zero-copy without it. A socket that shares memory takes them as the one it shares with does.
-func (q *Queue) bind(ifindex, queue int, cfg RingConfig) error {
-	a := address(ifindex, queue, cfg)
-	if l, err := net.InterfaceByIndex(ifindex); err == nil && l.MTU > MaxMTU && cfg.Share == 0 {
-		b := *a
-		b.Flags |= xdpUseSG
-		if unix.Bind(q.fd, &b) == nil {
+// Bind takes the queue. Whether packets are copied is known from here on.
+func (q *Queue) Bind() error {
+	if err := q.bind(); err != nil {
+		return fmt.Errorf("bind: %w", err)
+	}
+	opt, err := options(q.fd)
+	if err != nil {
+		return fmt.Errorf("ask for socket options: %w", err)
+	}
+	l := &q.layout
+	l.Unbound, l.ZeroCopy = false, opt&unix.XDP_OPTIONS_ZEROCOPY != 0
+	l.BusyPoll = q.busy.Usec > 0 && q.busy.set(q.fd) == nil // a matter of speed only
+	return nil
+}
+
+func (q *Queue) bind() error {
+	if q.parts {
+		a := *q.at
+		a.Flags |= xdpUseSG
+		if unix.Bind(q.fd, &a) == nil {
 			q.layout.Parts = true
 			return nil
 		}
 	}
-	return unix.Bind(q.fd, a)
+	return unix.Bind(q.fd, q.at)
+}
+
+// CanMap tells whether another process can still map the rings of a bound queue, which Linux lets it since 6.4.
+func (q *Queue) CanMap() bool {
+	m, err := mapRing[uint64](q.fd, unix.XDP_UMEM_PGOFF_FILL_RING, q.layout.Fill)
+	if err != nil {
+		return false
+	}
+	return unix.Munmap(m.mem) == nil
 }
 
 // register tells the kernel which memory frames lie in, with room for metadata in front of packets if the kernel knows that (Linux 6.8).
@@ -130,15 +185,11 @@ func (q *Queue) allowBatches(cfg RingConfig) {
 	_ = unix.SetsockoptInt(q.fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, int(cfg.TX)*truesize)
 }
 
-// learn fills in the layout.
+// learn fills in where the rings are.
 func (q *Queue) learn(cfg RingConfig) error {
 	off, err := mmapOffsets(q.fd)
 	if err != nil {
 		return fmt.Errorf("ask for ring offsets: %w", err)
-	}
-	opt, err := options(q.fd)
-	if err != nil {
-		return fmt.Errorf("ask for socket options: %w", err)
 	}
 	ring := func(o unix.XDPRingOffset, entries uint32) Ring {
 		return Ring{Entries: entries, Producer: o.Producer, Consumer: o.Consumer, Flags: o.Flags, Desc: o.Desc}
@@ -146,7 +197,6 @@ func (q *Queue) learn(cfg RingConfig) error {
 	l := &q.layout
 	l.RX, l.TX = ring(off.Rx, cfg.RX), ring(off.Tx, cfg.TX)
 	l.Fill, l.Completion = ring(off.Fr, cfg.Fill), ring(off.Cr, cfg.Completion)
-	l.ZeroCopy = opt&unix.XDP_OPTIONS_ZEROCOPY != 0
 	return nil
 }
 

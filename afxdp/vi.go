@@ -13,7 +13,8 @@ import (
 // VI moves packets through the mapped rings of a queue. It implements efvi.VI.
 type VI struct {
 	fd       int
-	info     efvi.Info
+	asked    efvi.Info // as given to Map
+	info     efvi.Info // as it is
 	maps     []mapping
 	fill     producer[uint64]
 	comp     consumer[uint64]
@@ -39,10 +40,8 @@ func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 	if len(mem.Bytes) == 0 || len(mem.Bytes)%efvi.FrameSize != 0 {
 		return nil, fmt.Errorf("map queue: memory of %d bytes is no multiple of %d", len(mem.Bytes), efvi.FrameSize)
 	}
-	v := &VI{fd: fd, info: info, zeroCopy: l.ZeroCopy, busy: l.BusyPoll, mem: mem}
-	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
-	v.info.TxChecksum = info.TxChecksum && l.TxMetadata && !l.ZeroCopy
-	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(info.MTU, l.MaxMTU())
+	v := &VI{fd: fd, asked: info, mem: mem}
+	v.Bound(l)
 	err := errors.Join(
 		mapInto[uint64](v, "fill", unix.XDP_UMEM_PGOFF_FILL_RING, l.Fill, func(m mapping) { v.fill = newProducer[uint64](m) }),
 		mapInto[uint64](v, "completion", unix.XDP_UMEM_PGOFF_COMPLETION_RING, l.Completion, func(m mapping) { v.comp = newConsumer[uint64](m) }),
@@ -53,6 +52,14 @@ func Map(fd int, l Layout, mem efvi.Memory, info efvi.Info) (*VI, error) {
 		return nil, errors.Join(err, v.unmap())
 	}
 	return v, nil
+}
+
+// Bound tells what became of a socket that was Unbound when it was mapped.
+func (v *VI) Bound(l Layout) {
+	v.info, v.zeroCopy, v.busy = v.asked, l.ZeroCopy, l.BusyPoll
+	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
+	v.info.TxChecksum = v.asked.TxChecksum && l.TxMetadata && !l.ZeroCopy
+	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(v.asked.MTU, l.MaxMTU())
 }
 
 // mapInto maps one ring, remembers the mapping for Close, and gives it to use.

@@ -268,4 +268,5 @@ type adoptedXSK struct {
 
 func (x *adoptedXSK) FD() int              { return int(x.file.Fd()) }
 func (x *adoptedXSK) Layout() afxdp.Layout { return x.layout }
+func (x *adoptedXSK) Bind() error          { return unix.EBUSY }
 func (x *adoptedXSK) Close() error         { return x.file.Close() }

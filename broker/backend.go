@@ -33,6 +33,7 @@ type program interface {
 type xsk interface {
 	FD() int
 	Layout() afxdp.Layout
+	Bind() error // after Layout said that it is Unbound
 	Close() error
 }
 
@@ -41,7 +42,7 @@ type backend interface {
 	Devices(ns int) ([]netDevice, error)
 	Attach(ns, ifindex int, pinDir string) (program, error)
 	Adopt(ns, ifindex int, pinDir string) (program, error)
-	// OpenQueue takes a queue over mem.
+	// OpenQueue takes a queue over mem, or, where its program has to map it first, makes it ready to be taken by Bind.
 	OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (xsk, error)
 	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
 	PortRange(ns int) (lo, hi int, err error)
@@ -57,7 +58,7 @@ type backend interface {
 }
 
 // kernel is the real one.
-type kernel struct{}
+type kernel struct{ binding *binding }
 
 func (kernel) Attach(ns, ifindex int, pinDir string) (program, error) {
 	p, err := steer.Attach(ns, ifindex, pinDir)
@@ -86,9 +87,9 @@ func (kernel) PortRange(ns int) (lo, hi int, err error) {
 	return lo, hi, err
 }
 
-func (kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (q xsk, err error) {
+func (k kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (q xsk, err error) {
 	err = netns.Do(ns, func() error {
-		o, err := afxdp.OpenQueue(ifindex, queue, mem, cfg)
+		o, err := k.binding.open(ifindex, queue, mem, cfg)
 		if err == nil {
 			q = o
 		}

@@ -80,6 +80,9 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	if _, real := cfg.backend.(kernel); real {
 		b.makeSpare()
 	}
+	if k, real := cfg.backend.(kernel); real && k.binding.old {
+		b.goDo(func() { _ = k.binding.guard() }) // the first program need not wait for it
+	}
 	b.goDo(b.acceptLoop)
 	context.AfterFunc(ctx, b.Close)
 	b.log.Infof("broker: listening on %s, pins in %q", cfg.Socket, b.pins.dir)

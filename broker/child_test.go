@@ -110,6 +110,7 @@ type player struct {
 	vis     []*afxdp.VI
 	mem     efvi.Memory
 	packets int
+	bound   int // of vis, after they were mapped
 	taken   proto.Queued
 	slot    int32
 	sleeper *exec.Cmd
@@ -146,6 +147,8 @@ func (p *player) obey(what string, args []string) (string, error) {
 		return "", unix.Close(p.lis)
 	case "lease":
 		return p.lease()
+	case "bound":
+		return fmt.Sprint(p.bound), nil
 	case "received":
 		return fmt.Sprint(p.receive()), nil
 	case "accept":
@@ -249,6 +252,18 @@ func (p *player) mapVI(i int, v proto.VI) error {
 	vi, err := afxdp.Map(fd, layout, p.mem, info)
 	if err != nil {
 		return err
+	}
+	if layout.Unbound {
+		var b proto.Bound
+		if _, err := p.c.Call(proto.OpBind, proto.QueueRef{Ifindex: v.Ifindex, Queue: v.Queue}, nil, &b, patience); err != nil {
+			return err
+		}
+		layout = afxdp.Layout{}
+		if err := json.Unmarshal(b.Layout, &layout); err != nil {
+			return err
+		}
+		vi.Bound(layout)
+		p.bound++
 	}
 	p.vis = append(p.vis, vi)
 	var frames []uint32

@@ -22,6 +22,9 @@ type Config struct {
 	Huge    bool           // umems in huge pages, as long as there are any set aside
 	Busy    afxdp.BusyPoll // default: queues wait for interrupts
 	Log     Logger         // default: silent
+	// BindLate gives programs their sockets before they are bound, as kernels before 6.4 need it, also where nothing keeps a program from
+	// binding one to another queue.
+	BindLate bool
 
 	// The times below are waits for programs, not promises.
 	YieldTimeout time.Duration // for queues to be given up; default 2 s
@@ -51,7 +54,7 @@ func (c Config) withDefaults() Config {
 		c.Log = silent{}
 	}
 	if c.backend == nil {
-		c.backend = kernel{}
+		c.backend = kernel{newBinding(c.BindLate)}
 	}
 	orInt(&c.Frames, 16384)
 	orInt(&c.Clients, 4096)

@@ -31,6 +31,7 @@ type device struct {
 	retry   *time.Timer
 	kept    *time.Timer   // until the XDP program is taken off an unused device
 	delay   time.Duration // before the next retry
+	unfit   string        // why nobody gets a queue of it
 	closed  bool          // detached: nobody needs it any more
 }
 

@@ -31,6 +31,8 @@ type fakeKernel struct {
 	progs    map[int]*fakeProgram
 	open     map[string]int // "ifindex/queue" -> sockets open on it
 	openErr  map[string]error
+	unbound  bool             // as a kernel before 6.4: queues are bound when their program has mapped them
+	bindErr  map[string]error // of that
 	attach   error
 	syns     []steer.Tuple
 	looped   []string // packets
@@ -45,7 +47,7 @@ func newFakeKernel(queues int) *fakeKernel {
 	return &fakeKernel{
 		devices: []netDevice{{carrier: carrier{Name: "eth0", Up: true, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}}, Ifindex: 7, MTU: 1500, Queues: queues, Driver: "veth", Kind: "veth", Ethernet: true}},
 		lo:      32768, hi: 60999,
-		progs: map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{},
+		progs: map[int]*fakeProgram{}, open: map[string]int{}, openErr: map[string]error{}, bindErr: map[string]error{},
 	}
 }
 
@@ -76,12 +78,12 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ afxdp.Ring
 	if err := f.openErr[name]; err != nil {
 		return nil, err
 	}
-	if f.open[name] > 0 {
+	if f.open[name] > 0 && !f.unbound {
 		return nil, unix.EBUSY
 	}
 	fd, err := unix.MemfdCreate("xsk", unix.MFD_CLOEXEC)
 	f.open[name]++
-	return &fakeXSK{k: f, name: name, fd: fd}, err
+	return &fakeXSK{k: f, name: name, fd: fd, unbound: f.unbound}, err
 }
 
 func (f *fakeKernel) PortRange(int) (lo, hi int, err error) { return f.lo, f.hi, nil }
@@ -133,10 +135,17 @@ type fakeXSK struct {
 	k    *fakeKernel
 	name string
 	fd   int
+
+	unbound bool
 }
 
 func (x *fakeXSK) FD() int              { return x.fd }
-func (x *fakeXSK) Layout() afxdp.Layout { return afxdp.Layout{} }
+func (x *fakeXSK) Layout() afxdp.Layout { return afxdp.Layout{Unbound: x.unbound} }
+func (x *fakeXSK) Bind() (err error) {
+	x.k.set(func() { err = x.k.bindErr[x.name] })
+	x.unbound = err != nil
+	return err
+}
 func (x *fakeXSK) Close() error {
 	x.k.set(func() { x.k.open[x.name]-- })
 	return unix.Close(x.fd)

@@ -128,6 +128,8 @@ func (b *Broker) grant(c *client, cookie uint64, notes []string, join func(), de
 func (d *device) whyNone(c *client) string {
 	owners := d.owners()
 	switch {
+	case d.unfit != "":
+		return d.Name + ": " + d.unfit
 	case len(owners) == 0:
 		return d.Name + ": no queue can be had now"
 	case d.share > 0 && slices.Contains(d.eligible(), c):

@@ -10,6 +10,7 @@ var ops map[proto.Op]op
 func init() {
 	ops = map[proto.Op]op{
 		proto.OpListen:     opListen,
+		proto.OpBind:       opBind,
 		proto.OpReady:      opReady,
 		proto.OpUnlisten:   opUnlisten,
 		proto.OpConnect:    opConnect,

@@ -23,21 +23,26 @@ const maxOffer = proto.MaxFDs - 4
 
 // offer tells the client of a queue: with the grant that is being made, else by an event.
 func (c *client) offer(d *device, q *queue) {
-	layout, err1 := json.Marshal(q.xsk.Layout())
-	info, err2 := json.Marshal(efvi.Info{
+	info, err := json.Marshal(efvi.Info{
 		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, Queues: len(d.queues), MAC: d.MAC, MTU: d.MTU,
 		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == "native", PartialChecksum: d.partialChecksum(),
 	})
-	if err1 != nil || err2 != nil {
+	if err != nil {
 		return
 	}
-	o := offer{proto.VI{Ifindex: d.Ifindex, Queue: q.index, Info: info, Layout: layout}, q.xsk.FD()}
+	o := offer{proto.VI{Ifindex: d.Ifindex, Queue: q.index, Info: info, Layout: encodeLayout(q.xsk)}, q.xsk.FD()}
 	c.b.log.Infof("broker: %v: has queue %d of %s", c, q.index, d.Name)
 	if c.collect != nil && len(*c.collect) < maxOffer {
 		*c.collect = append(*c.collect, o)
 		return
 	}
 	c.tell(proto.OpVIs, proto.VIs{VIs: []proto.VI{o.vi}}, o.fd)
+}
+
+// encodeLayout is a layout as messages have it.
+func encodeLayout(x xsk) json.RawMessage {
+	b, _ := json.Marshal(x.Layout()) // numbers only
+	return b
 }
 
 // opReady notes that the engine is ready for a listener, for queues, or both.
@@ -83,7 +88,7 @@ func (c *client) queueOf(ref proto.QueueRef) *queue {
 // activate lets packets go to a queue once its owner is ready for all of them. An owner that was asked for it while it got ready may have sent
 // a SYN by now: the answer is to come, and the queue stays quiet.
 func (d *device) activate(q *queue) {
-	if q.owner == nil || q.active || !q.ready {
+	if q.owner == nil || q.active || !q.ready || q.xsk.Layout().Unbound {
 		return
 	}
 	for e := range d.entries {

@@ -222,6 +222,11 @@ func (d *device) opened(q *queue, c *client, x xsk, err error) {
 		d.again()
 	case errors.Is(err, unix.ENODEV):
 		d.vanished()
+	case errors.Is(err, errUnguarded): // nor will be
+		if d.unfit == "" {
+			d.space.b.log.Infof("broker: %s: %v", d.Name, err)
+		}
+		d.unfit = err.Error()
 	default:
 		d.note(err)
 		d.again()

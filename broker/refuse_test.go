@@ -67,6 +67,8 @@ func TestWhatIsNoRequest(t *testing.T) {
 		{proto.OpListen, "a string", "listen: needs"},
 		{proto.OpListen, proto.Listen{Devices: make([]string, 100)}, "at most"},
 		{proto.OpUnlisten, proto.Unlisten{Cookie: 1}, "no such listener"},
+		{proto.OpBind, "a string", "bind:"},
+		{proto.OpBind, proto.QueueRef{Ifindex: 7}, "does not wait for that"},
 		{proto.OpConnect, proto.Connect{}, "needs one bound socket"},
 		{proto.OpDisconnect, proto.Disconnect{}, "no such flow"},
 		{proto.OpHandover, proto.Handover{}, "needs 1 to"},

@@ -95,7 +95,7 @@ static bool channel_open(struct channel *c)
     c->fd = pair[0];
     bool sent = send_with(door_fd(), "{\"op\":\"open\"}", pair[1]);
     RAW(SYS_close, pair[1]);
-    if (sent && ask(c, "{\"id\":1,\"op\":\"hello\",\"body\":{\"version\":1,\"program\":\"inherited\"}}", "\"id\":1"))
+    if (sent && ask(c, "{\"id\":1,\"op\":\"hello\",\"body\":{\"version\":2,\"program\":\"inherited\"}}", "\"id\":1"))
         return true;
     RAW(SYS_close, c->fd);
     return false;

@@ -88,10 +88,7 @@ func (d *PD) Open(device string, f efvi.FilterSpec, frames int) (*Port, error) {
 }
 
 func (d *PD) openQueue(p *Port, queue, frames int, native bool) error {
-	q, err := afxdp.OpenQueue(p.Device.Ifindex, queue, d.file, afxdp.RingConfig{})
-	for end := time.Now().Add(patience); errors.Is(err, unix.EBUSY) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		q, err = afxdp.OpenQueue(p.Device.Ifindex, queue, d.file, afxdp.RingConfig{})
-	}
+	q, err := afxdp.PrepareQueue(p.Device.Ifindex, queue, d.file, afxdp.RingConfig{})
 	if err != nil {
 		return err
 	}
@@ -105,6 +102,14 @@ func (d *PD) openQueue(p *Port, queue, frames int, native bool) error {
 		return errors.Join(err, unix.Close(fd))
 	}
 	p.VIs = append(p.VIs, vi)
+	err = q.Bind() // after the rings are mapped: before Linux 6.4 they cannot be any more
+	for end := time.Now().Add(patience); errors.Is(err, unix.EBUSY) && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		err = q.Bind()
+	}
+	if err != nil {
+		return err
+	}
+	vi.Bound(q.Layout())
 	first, err := d.Alloc(frames)
 	if err != nil {
 		return err

@@ -53,6 +53,11 @@ type Ready struct {
 	Queues []QueueRef `json:"queues,omitempty"`
 }
 
+// Bound is the layout of a queue (afxdp.Layout) that was unbound when it was granted.
+type Bound struct {
+	Layout json.RawMessage `json:"layout"`
+}
+
 // Unlisten ends the listener's acceleration in this process.
 type Unlisten struct {
 	Cookie uint64 `json:"cookie"`

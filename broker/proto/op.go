@@ -6,7 +6,7 @@ import (
 )
 
 // Version is the protocol's; hello carries it, and a broker refuses what it does not speak.
-const Version = 1
+const Version = 2
 
 // Bounds of one message.
 const (
@@ -26,6 +26,7 @@ const (
 	OpHello      Op = "hello"      // Hello, - -> Welcome
 	OpListen     Op = "listen"     // Listen, the kernel's listener -> Grant, [umem, state,] XSKs
 	OpReady      Op = "ready"      // Ready -> nothing. Only from now on packets come
+	OpBind       Op = "bind"       // QueueRef -> Bound. The rings of a queue whose layout says unbound are mapped: it is bound now
 	OpUnlisten   Op = "unlisten"   // Unlisten -> nothing. After the last one the queues are yielded, and with them the connections
 	OpConnect    Op = "connect"    // Connect, the bound kernel socket -> Grant, [umem, state,] XSKs
 	OpDisconnect Op = "disconnect" // Disconnect -> nothing

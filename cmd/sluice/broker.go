@@ -31,7 +31,7 @@ type brokerFlags struct {
 	policy              string
 	repair              bool
 	rings, busy, budget int
-	huge                bool
+	huge, late          bool
 }
 
 func brokerCommand() *cobra.Command {
@@ -58,6 +58,7 @@ func brokerCommand() *cobra.Command {
 	cmd.Flags().IntVar(&f.busy, "busy-poll", 0, "microseconds for which a program's calls may poll the device themselves (SO_BUSY_POLL, SO_PREFER_BUSY_POLL); 0: interrupts")
 	cmd.Flags().IntVar(&f.budget, "busy-poll-budget", 64, "packets of one such poll")
 	cmd.Flags().BoolVar(&f.huge, "huge-pages", false, "programs' packet memory in huge pages of 2 MiB, as long as vm.nr_hugepages has any; 64 MiB a program")
+	cmd.Flags().BoolVar(&f.late, "bind-late", false, "give programs sockets before they are bound, as Linux before 6.4 needs it, even if nothing keeps a program from taking another queue with one")
 	cmd.Flags().IntVar(&f.forPID, "for-pid", 0, "end when this process has ended and nobody is served")
 	cmd.Flags().IntVar(&f.readyFD, "ready-fd", 0, "write one line there: ready, or what went wrong")
 	return cmd
@@ -75,7 +76,7 @@ func (f brokerFlags) serve() error {
 		return err
 	}
 	b, err := broker.Start(ctx, broker.Config{
-		Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Rings: f.rings, Huge: f.huge, Busy: afxdp.BusyPoll{Usec: f.busy, Budget: f.budget}, Log: newLogger(os.Stderr, f.level),
+		Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Rings: f.rings, Huge: f.huge, BindLate: f.late, Busy: afxdp.BusyPoll{Usec: f.busy, Budget: f.budget}, Log: newLogger(os.Stderr, f.level),
 	})
 	f.report(err)
 	if err != nil {

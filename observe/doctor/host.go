@@ -62,8 +62,11 @@ func kernelFeatures(r *Report) {
 func speed(r *Report) {
 	for _, o := range afxdp.ProbeOptions() {
 		do := ""
-		if o.Name == "umem of huge pages" {
+		switch o.Name {
+		case "umem of huge pages":
 			do = "sysctl vm.nr_hugepages=32 for each program, and sluice broker --huge-pages"
+		case afxdp.MapBound:
+			do = "before Linux 6.4 bpf must be in /sys/kernel/security/lsm (docs/security.md), or programs stay with the kernel"
 		}
 		r.try("AF_XDP, "+o.Name, o.Err, Note, "works here", do)
 	}

@@ -52,10 +52,11 @@ func (r *Rig) Pins() string { return filepath.Join(r.Dir, "bpf", "sluice") }
 // Env makes a program use the rig's broker.
 func (r *Rig) Env() []string { return []string{"SLUICE_BROKER=" + r.Socket()} }
 
-// StartBroker starts the broker, again if it was ended; its lines are shown when the test fails.
+// StartBroker starts the broker, with the flags that SLT_BROKER holds, again if it was ended; its lines are shown when the test fails.
 func (r *Rig) StartBroker() {
 	r.T.Helper()
-	r.Broker = Start(r.T, nil, nil, Built(r.T, "sluice"), "broker", "--socket", r.Socket(), "--pins", r.Pins())
+	args := append([]string{"broker", "--socket", r.Socket(), "--pins", r.Pins()}, strings.Fields(os.Getenv("SLT_BROKER"))...)
+	r.Broker = Start(r.T, nil, nil, Built(r.T, "sluice"), args...)
 	b := r.Broker
 	r.T.Cleanup(func() {
 		b.Stop(syscall.SIGTERM)
