@@ -68,6 +68,10 @@ SECONDS_OF_STRESS := $(if $(filter command environment,$(firstword $(origin SECO
 stress: all ## Open, duplicate and close descriptors by many threads for SECONDS (600), and look that no octet goes astray
 	SLT_STRESS=$(SECONDS_OF_STRESS) go test -count=1 -timeout 24h -v -run TestDescriptorReuse ./tests/shim
 
+.PHONY: races
+races: all ## Play descriptors that threads share for SECONDS (600), with the C parts under TSan
+	SLT_RACES=$(SECONDS_OF_STRESS) go test -count=1 -timeout 24h -v -run TestDataRaces ./tests/shim
+
 # N as given, else the target's own default.
 count = $(if $(filter command environment,$(firstword $(origin N))),$(N),$(1))
 moves: all ## Hand live connections over and back N times under load and loss (SEED: another order)

@@ -31,6 +31,7 @@ const (
 	dirty       // readiness may have changed
 	noNeighbour // a segment was lost because nobody answers for the next hop
 	watched     // the Settler is told of it
+	sumsLeft    // its peer left a checksum to a device: sums.go
 )
 
 // makeConn is tcp.Host.NewConn: a connection's memory is its endpoint's.

@@ -1,13 +1,9 @@
 package ustack
 
 import (
-	"math/bits"
-
 	"github.com/sluice-net/sluice/efvi"
-	"github.com/sluice-net/sluice/ustack/ip"
 	"github.com/sluice-net/sluice/ustack/pbuf"
 	"github.com/sluice-net/sluice/ustack/tcp"
-	"github.com/sluice-net/sluice/ustack/wire"
 )
 
 // A packet that is longer than a frame lies in several. All headers are in the first one; the others hold nothing but payload, and go to
@@ -75,25 +71,4 @@ func (s *Stack) rest(seg *tcp.Segment, n int) {
 			return
 		}
 	}
-}
-
-// soundTCP is wire.ChecksumOK for a segment that may go on in further frames.
-func (s *Stack) soundTCP(t wire.TCP, pkt *ip.Packet, partial bool) bool {
-	if pkt.More == 0 {
-		return wire.ChecksumOK(t, pkt.Pseudo, t.Checksum(), partial)
-	}
-	if partial && t.Checksum() == pkt.Pseudo {
-		return true
-	}
-	sum, at, left := wire.Add(pkt.Pseudo, wire.Sum(t)), len(t), pkt.More
-	for _, b := range s.rx.rest {
-		p := b.Bytes()
-		p = p[:min(len(p), left)]
-		part := wire.Sum(p)
-		if at&1 != 0 { // it begins in the middle of a 16-bit word: RFC 1071 §2(B), swapped bytes
-			part = bits.ReverseBytes16(part)
-		}
-		sum, at, left = wire.Add(sum, part), at+len(p), left-len(p)
-	}
-	return sum == 0xffff
 }

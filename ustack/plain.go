@@ -23,7 +23,8 @@ const PlainHead = wire.EthernetLen + wire.IPv4Len + wire.TCPLen + 12
 // Plain is what Stack.Plain tells of a connection.
 type Plain struct {
 	tcp.Plain
-	Ifindex, Queue int // where its packets come in, and go out
+	Ifindex, Queue int  // where its packets come in, and go out
+	Partial        bool // the peer leaves sums to a device
 }
 
 // Settler is a Sink that is told when a watched socket has been looked at, its end included, after all that was due has left: what Plain said before is void.
@@ -53,7 +54,7 @@ func (s *Stack) Plain(so *usock.Socket, p *Plain) bool {
 	if in == nil || !e.Conn().Plain(&p.Plain) {
 		return false
 	}
-	p.Ifindex, p.Queue = in.info.Ifindex, in.info.Queue
+	p.Ifindex, p.Queue, p.Partial = in.info.Ifindex, in.info.Queue, e.flags&sumsLeft != 0
 	if in.sums == nil || e.hop == nil || !e.hop.Resolved || e.hop.Ifindex != p.Ifindex {
 		p.Most = 0
 	}

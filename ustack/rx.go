@@ -179,6 +179,11 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 			s.cnt.MinTTLDrop++
 			return
 		}
+		if p.info.PartialChecksum && e.flags&sumsLeft == 0 && !s.believes(e) {
+			s.host.MIB.InErrs++
+			s.cnt.TCPInCsumErrors++
+			return
+		}
 		e.in = uint8(p.slot + 1)
 		e.SetLastRX(p.info.Ifindex, p.info.Queue)
 		c := &e.conn

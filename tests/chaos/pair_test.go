@@ -124,6 +124,7 @@ func (p *twins) wounds() []wound {
 
 // TestPair: whatever goes wrong, no octet is wrong, and no stream breaks without an explanation.
 func TestPair(t *testing.T) {
+	sideBySide(t)
 	p := newTwins(t)
 	p.whole()
 	aside := startBystander(t, p.rig)

@@ -148,6 +148,7 @@ func (p *relay) wounds() []wound {
 
 // TestProxy: whatever goes wrong, clients of haproxy see the errors that it explains, and no other.
 func TestProxy(t *testing.T) {
+	sideBySide(t)
 	p := newRelay(t)
 	p.whole()
 	aside := startBystander(t, p.rig)

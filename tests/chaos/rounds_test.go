@@ -35,6 +35,13 @@ func wanted(t *testing.T) (faults int, seed uint64) {
 	return faults, seed
 }
 
+// sideBySide lets a test of the long form run beside the other programs': most of what a fault takes is waiting.
+func sideBySide(t *testing.T) {
+	if n, _ := wanted(t); n > 0 {
+		t.Parallel()
+	}
+}
+
 // victim is a program under load.
 type victim interface {
 	explain(h harm)       // errors of its clients have an explanation from now on, or none

@@ -73,6 +73,7 @@ func (s *store) wounds() []wound {
 
 // TestStore: whatever goes wrong, every write that redis acknowledged is there, and nobody reads what was never written.
 func TestStore(t *testing.T) {
+	sideBySide(t)
 	s := newStore(t)
 	s.whole()
 	aside := startBystander(t, s.rig)

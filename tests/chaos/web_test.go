@@ -20,6 +20,7 @@ func (s *site) tour() { time.Sleep(100 * time.Millisecond) } // an error that wa
 
 // TestWebServer: whatever goes wrong, clients of nginx see the errors that it explains, and no other.
 func TestWebServer(t *testing.T) {
+	sideBySide(t)
 	h := newHost(t)
 	h.whole()
 	page, err := os.ReadFile(filepath.Join(h.site.Root(), "index.html"))

@@ -57,13 +57,14 @@ func (c *clients) work(keep bool) {
 		default:
 		}
 		var err error
+		last := false
 		if conn == nil {
 			if conn, err = dial(c.node, c.addr); err == nil {
 				in = bufio.NewReader(conn)
 			}
 		}
 		if err == nil {
-			err = c.request(conn, in)
+			last, err = c.request(conn, in)
 		}
 		if err == nil {
 			c.served.Add(1)
@@ -75,7 +76,7 @@ func (c *clients) work(keep bool) {
 			c.wrong = err
 			c.mu.Unlock()
 		}
-		if (err != nil || !keep) && conn != nil {
+		if (err != nil || last || !keep) && conn != nil {
 			conn.Close()
 			conn = nil
 		}
@@ -93,23 +94,24 @@ func dial(node *testbed.Node, addr string) (conn net.Conn, err error) {
 	return conn, nil
 }
 
-func (c *clients) request(conn net.Conn, in *bufio.Reader) error {
+// request asks for the page; last is that the server ends the connection with it.
+func (c *clients) request(conn net.Conn, in *bufio.Reader) (last bool, err error) {
 	conn.SetDeadline(time.Now().Add(time.Second))
 	if _, err := io.WriteString(conn, "GET /index.html HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		return err
+		return false, err
 	}
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil {
-		return err
+		return false, err
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if resp.StatusCode != http.StatusOK || !bytes.Equal(body, c.page) {
-		return fmt.Errorf("%w: status %d, %d octets", errWrong, resp.StatusCode, len(body))
+		return false, fmt.Errorf("%w: status %d, %d octets", errWrong, resp.StatusCode, len(body))
 	}
-	return nil
+	return resp.Close, nil
 }
 
 // rate is how many pages a second are served within d.

@@ -39,6 +39,8 @@ func newHost(t *testing.T) *host {
 		ip := fmt.Sprintf("10.77.0.%d", 100+i)
 		testrig.Run(t, h.rig.Server, "ip", "neigh", "add", ip, "lladdr", "02:00:00:00:00:00", "dev", h.rig.Server.Device, "nud", "permanent")
 	}
+	// A client whose ports are all in TIME-WAIT looks at each of them for every connection: it would be the client that is measured.
+	testrig.Run(t, h.rig.Client, "sysctl", "-qw", "net.ipv4.tcp_tw_reuse=1", "net.ipv4.ip_local_port_range=1024 65535")
 	for i := range paths {
 		h.sites[i] = nginx.Site{Dir: filepath.Join(h.rig.Dir, paths[i]), Port: 8000 + i, Backend: 1, Workers: 1, Connections: 30000}
 		conf, err := h.sites[i].Write()

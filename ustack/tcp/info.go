@@ -125,3 +125,6 @@ func (l *Listener) info(out []byte) int {
 	put32(b[:], infoUnacked, uint32(l.done.n), uint32(l.backlog))
 	return copy(out, b[:])
 }
+
+// SegsIn is how many segments came in, of the handshake too.
+func (c *Conn) SegsIn() uint32 { return c.segsIn }
