@@ -20,6 +20,9 @@ import (
 
 const nginxPath = "/usr/sbin/nginx"
 
+// nginxWorkers is a command that lists the children of nginx' master: Debian's busybox has no pgrep.
+const nginxWorkers = `grep -l "^PPid:.$(cat /run/nginx.pid)$" /proc/[0-9]*/status | cut -d/ -f3`
+
 // nginxConf is a server of two workers without privilege.
 const nginxConf = `user www-data; worker_processes 2; error_log /var/log/nginx/error.log info; pid /run/nginx.pid;
 events { worker_connections 256; }
@@ -163,7 +166,7 @@ func TestNginxInAGuest(t *testing.T) {
 
 		g.thereAndBack(want)
 
-		old := g.run("pgrep -P $(cat /run/nginx.pid)")
+		old := g.run(nginxWorkers)
 		g.run("kill -HUP $(cat /run/nginx.pid)")
 		for _, pid := range strings.Fields(old) {
 			g.until("the old workers to end", "! kill -0 "+pid)
@@ -172,7 +175,7 @@ func TestNginxInAGuest(t *testing.T) {
 		g.fetchAll(each, want)
 		require.EqualValues(t, 2*each+1, g.accepted())
 
-		g.run("kill -9 $(pgrep -P $(cat /run/nginx.pid) | head -1)")
+		g.run("kill -9 $(" + nginxWorkers + " | head -1)")
 		g.accelerated(queues)
 		g.fetchAll(each, want)
 		require.EqualValues(t, 3*each+1, g.accepted())
