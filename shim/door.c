@@ -2,6 +2,7 @@
 #include "door.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -92,7 +93,11 @@ static bool channel_open(struct channel *c)
     c->got = -1;
     if (RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return false;
-    c->fd = pair[0];
+    c->fd = (int)RAW(SYS_fcntl, pair[0], F_DUPFD_CLOEXEC, own_base()); // out of the program's way
+    if (c->fd >= 0)
+        RAW(SYS_close, pair[0]);
+    else
+        c->fd = pair[0];
     bool sent = send_with(door_fd(), "{\"op\":\"open\"}", pair[1]);
     RAW(SYS_close, pair[1]);
     if (sent && ask(c, "{\"id\":1,\"op\":\"hello\",\"body\":{\"version\":2,\"program\":\"inherited\"}}", "\"id\":1"))

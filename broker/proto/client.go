@@ -19,6 +19,7 @@ func (r *Refused) Error() string { return r.Reason }
 // Events that arrive while Call waits are kept: call Next until it says no after every Call, and whenever FD is readable.
 type Client struct {
 	fd     int
+	low    int // descriptors that come are numbered from here on
 	id     uint64
 	buf    []byte
 	events []*Packet
@@ -40,11 +41,18 @@ func Dial(path string) (int, error) {
 
 // Open makes this process's own channel through a door, and says hello over it. The door stays open.
 func Open(door int, hello Hello, timeout time.Duration) (*Client, Welcome, error) {
+	return OpenAbove(door, 0, hello, timeout)
+}
+
+// OpenAbove is Open for a library in somebody else's process: the channel, and all descriptors that come by it, have numbers from low on as
+// soon as the kernel allows: it gives each the lowest one first.
+func OpenAbove(door, low int, hello Hello, timeout time.Duration) (*Client, Welcome, error) {
 	var w Welcome
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, w, fmt.Errorf("socketpair: %w", err)
 	}
+	pair[0] = Raise(pair[0], low)
 	msg, _ := Encode(Envelope{Op: OpOpen}, nil)
 	until := time.Now().Add(timeout)
 	err = send(door, msg, []int{pair[1]}, nil, until)
@@ -53,7 +61,7 @@ func Open(door int, hello Hello, timeout time.Duration) (*Client, Welcome, error
 		unix.Close(pair[0])
 		return nil, w, fmt.Errorf("open a channel: %w", err)
 	}
-	c := &Client{fd: pair[0], buf: make([]byte, MaxMessage)}
+	c := &Client{fd: pair[0], low: low, buf: make([]byte, MaxMessage)}
 	hello.Version = Version
 	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
 	if _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
@@ -133,7 +141,7 @@ const stayAwake = 300 * time.Microsecond
 
 func (c *Client) read(awake, until time.Time) (*Packet, error) {
 	for {
-		p, err := Read(c.fd, c.buf)
+		p, err := readAbove(c.fd, c.buf, c.low)
 		if err == nil {
 			return p, nil
 		}
@@ -166,7 +174,7 @@ func (c *Client) Next() (*Packet, error) {
 		return p, nil
 	}
 	for c.err == nil {
-		p, err := Read(c.fd, c.buf)
+		p, err := readAbove(c.fd, c.buf, c.low)
 		if errors.Is(err, ErrAgain) {
 			return nil, nil
 		}

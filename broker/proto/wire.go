@@ -79,7 +79,10 @@ func Write(fd int, b []byte, fds []int, oob ...byte) error {
 }
 
 // Read receives one message without blocking, into buf of at least MaxMessage bytes.
-func Read(fd int, buf []byte) (*Packet, error) {
+func Read(fd int, buf []byte) (*Packet, error) { return readAbove(fd, buf, 0) }
+
+// readAbove is Read for a process whose low numbers are its program's: descriptors move up at once.
+func readAbove(fd int, buf []byte, low int) (*Packet, error) {
 	oob := make([]byte, unix.CmsgSpace(4*MaxFDs)+unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4))
 	var n, oobn, flags int
 	for {
@@ -100,7 +103,11 @@ func Read(fd int, buf []byte) (*Packet, error) {
 		break
 	}
 	p := &Packet{Pidfd: -1}
-	if err := p.Control(oob[:oobn]); err != nil {
+	err := p.Control(oob[:oobn])
+	for i, fd := range p.FDs {
+		p.FDs[i] = Raise(fd, low)
+	}
+	if err != nil {
 		p.CloseFDs()
 		return nil, err
 	}
@@ -117,6 +124,20 @@ func Read(fd int, buf []byte) (*Packet, error) {
 		return nil, fmt.Errorf("decode message: %w", err)
 	}
 	return p, nil
+}
+
+// Raise gives a descriptor a number from low on, and closes the one it had: another thread of the program should see no descriptor that the
+// program did not open. It keeps its number if there is none free.
+func Raise(fd, low int) int {
+	if fd < 0 || fd >= low {
+		return fd
+	}
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, low)
+	if err != nil {
+		return fd
+	}
+	unix.Close(fd)
+	return high
 }
 
 // Control takes in a message's control messages.

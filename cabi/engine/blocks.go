@@ -16,7 +16,7 @@ func (e *Engine) grow(now int64, p *pool) error {
 	if p.leased+n > maxLeased {
 		return fmt.Errorf("%w: %d ports are leased", errRefused, p.leased)
 	}
-	socks, numbers, err := bindSome(p.local, n)
+	socks, numbers, err := bindSome(p.local, n, e.boot.FDMin)
 	if err != nil {
 		return fmt.Errorf("%w: ports of %v: %w", errRefused, p.local, err)
 	}
@@ -56,8 +56,8 @@ func (e *Engine) grow(now int64, p *pool) error {
 	return nil
 }
 
-// bindSome binds up to n kernel sockets to ports of the kernel's choice; fewer if the process may open no more.
-func bindSome(local netip.Addr, n int) (socks []int, numbers []uint16, err error) {
+// bindSome binds up to n kernel sockets, numbered from low on, to ports of the kernel's choice; fewer if the process may open no more.
+func bindSome(local netip.Addr, n, low int) (socks []int, numbers []uint16, err error) {
 	family := unix.AF_INET6
 	if local.Is4() {
 		family = unix.AF_INET
@@ -70,6 +70,7 @@ func bindSome(local netip.Addr, n int) (socks []int, numbers []uint16, err error
 		if err != nil {
 			return nil, nil, err
 		}
+		fd = proto.Raise(fd, low)
 		var sa unix.Sockaddr
 		if err = unix.Bind(fd, sockaddrOf(netip.AddrPortFrom(local, 0), !local.Is4())); err == nil {
 			sa, err = unix.Getsockname(fd)

@@ -16,6 +16,7 @@ type parcel struct {
 	socks []*usock.Socket
 	conns []proto.Queued
 	fd    int // -1: none yet
+	low   int // what its number is at least
 	size  int64
 }
 
@@ -59,7 +60,7 @@ func (p *parcel) write(off *int64, n *int, b []byte) error {
 		if err != nil {
 			return fmt.Errorf("memory for connections to move: %w", err)
 		}
-		p.fd = fd
+		p.fd = proto.Raise(fd, p.low)
 	}
 	for len(b) > 0 {
 		k, err := unix.Pwrite(p.fd, b, p.size)
@@ -98,7 +99,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	if e.link.client == nil {
 		return errNoBroker
 	}
-	p := &parcel{fd: -1}
+	p := &parcel{fd: -1, low: e.boot.FDMin}
 	defer p.close()
 	var first error
 	for _, s := range socks {
@@ -212,7 +213,7 @@ func ended(s *usock.Socket) bool {
 // orphan passes an established connection on to another owner of its listener; without a broker it is reset.
 func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
 	e.unqueue(s)
-	p := &parcel{fd: -1}
+	p := &parcel{fd: -1, low: e.boot.FDMin}
 	defer p.close()
 	err := p.add(now, s)
 	if err == nil {

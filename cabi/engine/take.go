@@ -152,7 +152,7 @@ func (e *Engine) settleHere(now int64, kfd int, st *repair.State, six bool) (*us
 
 // giveBack returns what was taken to the kernel.
 func (e *Engine) giveBack(now int64, st *repair.State, why error) (int, error) {
-	p := &parcel{fd: -1}
+	p := &parcel{fd: -1, low: e.boot.FDMin}
 	defer p.close()
 	q := proto.Queued{State: *st}
 	if err := errors.Join(p.write(&q.RecvOff, &q.RecvLen, st.RecvData), p.write(&q.SendOff, &q.SendLen, st.SendData)); err != nil {

@@ -188,7 +188,7 @@ const maxRest = 40 * time.Millisecond
 // moveUntil moves to and fro until there were n moves, or ok says no.
 func (r *rig) moveUntil(n int, w proto.Which, ok func() bool) (moved int) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Duration(n)*100*time.Millisecond + 60*time.Second); moved < n && ok(); {
+	for end := time.Now().Add(time.Duration(n)*time.Second + 60*time.Second); moved < n && ok(); {
 		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
 			m, err := broker.Move(r.socket, op, w)
 			require.NoError(r.t, err)
