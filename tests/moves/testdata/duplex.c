@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -125,6 +126,21 @@ static void by_poll(struct conn *c)
     }
 }
 
+// ended says what epoll told of a connection that nobody ended.
+static void ended(struct conn *c, uint32_t how, uint32_t events)
+{
+    struct pollfd p = { .fd = c->fd, .events = POLLIN | POLLOUT | POLLRDHUP };
+    struct tcp_info info = { 0 };
+    int err = -1;
+    socklen_t n = sizeof info, four = sizeof err;
+    poll(&p, 1, 0);
+    getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &n);
+    getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &err, &four);
+    printf("failed: epoll (%x) said %x; then poll %x, error %d, state %d\n", how, events, p.revents, err, info.tcpi_state);
+    fflush(stdout);
+    _exit(3);
+}
+
 static void by_epoll(struct conn *c, uint32_t how)
 {
     int ep = epoll_create1(0);
@@ -137,7 +153,7 @@ static void by_epoll(struct conn *c, uint32_t how)
         if (n != 1 || got.data.u32 != 77)
             die("epoll_wait");
         if (got.events & (EPOLLERR | EPOLLHUP))
-            die("epoll said error");
+            ended(c, how, got.events);
         if (how & EPOLLET) {
             for (int more = 1; more && r != 0;) { // until both would block
                 more = write_some(c) > 0;
