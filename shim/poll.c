@@ -152,6 +152,15 @@ static int by_kernel(const struct poll_wait *p)
     return r < 0 ? -errno : r;
 }
 
+// closed: another thread closed a descriptor, or made something else of it: the kernel looks at it anew when anything wakes the call, or its time is over.
+static bool closed(const struct poll_wait *p)
+{
+    for (int i = 0; i < p->nserved; i++)
+        if (!file_is(p->served[i].file, p->fds[p->served[i].index].fd))
+            return true;
+    return false;
+}
+
 static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask, void *memory, struct pollfd *kfds, struct served *served)
 {
     struct poll_wait p = {
@@ -172,7 +181,7 @@ static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigse
     if (pause)
         p.wait.deadline = p.offer;
     int r = p.wait.shared ? wait_run(&p.wait) : by_kernel(&p);
-    if (r == 0 && pause)
+    if ((r == 0 && pause) || (r >= 0 && closed(&p)))
         r = -EAGAIN;
     p.memory = NULL; // the caller's to free
     poll_release(&p.wait);

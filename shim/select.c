@@ -63,6 +63,8 @@ struct fill {
     struct pollfd *next;
 };
 
+#define WAS_OPEN POLLREMOVE // in events, where it asks for nothing: the descriptor was open when the call began
+
 static bool fill_one(int fd, void *arg)
 {
     struct fill *f = arg;
@@ -70,20 +72,22 @@ static bool fill_one(int fd, void *arg)
     for (int k = 0; k < 3; k++)
         if (has(f->s->of[k], fd))
             events |= asks[k];
-    *f->next++ = (struct pollfd){ .fd = fd, .events = events };
+    *f->next++ = (struct pollfd){ .fd = fd, .events = fd_load(fd) != 0 ? events | WAS_OPEN : events };
     return true;
 }
 
 // count_hits: how many bits the answer has; entries that poll reports for a reason that select does not know (POLLHUP
-// of a descriptor asked for writing) are put aside. -EBADF as the kernel.
+// of a descriptor asked for writing) are put aside. -EBADF as the kernel, to which one that was closed meanwhile is ready for anything.
 static int count_hits(const struct sets *s, struct pollfd *p, int n)
 {
     int hits = 0;
     for (int i = 0; i < n; i++) {
         if (p[i].fd < 0 || p[i].revents == 0)
             continue;
-        if (p[i].revents & POLLNVAL)
+        if (p[i].revents & POLLNVAL && !(p[i].events & WAS_OPEN))
             return -EBADF;
+        if (p[i].revents & POLLNVAL)
+            p[i].revents = READ_BITS | WRITE_BITS | EXCEPT_BITS;
         int mine = 0;
         for (int k = 0; k < 3; k++)
             mine += has(s->of[k], p[i].fd) && p[i].revents & answers[k];

@@ -30,6 +30,13 @@ static long in_poll(void)
     return r < 0 ? r : p.revents;
 }
 
+static long in_poll_for_a_while(void)
+{
+    struct pollfd p = { .fd = fd, .events = POLLIN };
+    long r = poll(&p, 1, 1500);
+    return r <= 0 ? r : p.revents;
+}
+
 static long in_select(void)
 {
     fd_set s;
@@ -88,6 +95,21 @@ static void closed(void)
     must(write(peer, "0123456789", 10) == 10, "late");
 }
 
+// silent: nothing comes after that.
+static void silent(void) { result("  close", close(fd)); }
+
+// another: the number is another connection's by the time that something comes.
+static void another(void)
+{
+    result("  close", close(fd));
+    int old = peer;
+    fd = pair(l, port, &peer);
+    must(write(old, "0123456789", 10) == 10, "late");
+    nap(20);
+    must(write(peer, "0123456789", 10) == 10, "to the other");
+    close(old);
+}
+
 static void drained(void)
 {
     result("  close", close(fd));
@@ -103,6 +125,8 @@ static const struct trial {
     { "read, SHUT_RD", in_read, shut_read }, { "read, SHUT_RDWR", in_read, shut_both }, { "read, close", in_read, closed }, { "read, reset", in_read, reset },
     { "recv MSG_WAITALL, SHUT_RD", in_waitall, shut_read }, { "recv MSG_WAITALL, close", in_waitall, closed },
     { "poll, SHUT_RD", in_poll, shut_read }, { "poll, SHUT_RDWR", in_poll, shut_both }, { "poll, reset", in_poll, reset },
+    { "poll, close", in_poll, closed }, { "poll with a limit, close", in_poll_for_a_while, silent },
+    { "poll with a limit, number used again", in_poll_for_a_while, another },
     { "select, SHUT_RD", in_select, shut_read }, { "select, close", in_select, closed },
     { "epoll_wait, SHUT_RD", in_epoll, shut_read }, { "epoll_wait, SHUT_RDWR", in_epoll, shut_both },
     { "write, SHUT_WR", in_write, shut_write }, { "write, SHUT_RDWR", in_write, shut_both }, { "write, close", in_write, drained }, { "write, reset", in_write, reset },
