@@ -19,6 +19,9 @@ const callTime = 5 * time.Second
 // and the connection with it. The broker begins none of it when less than proto.MoveMargin is left.
 const moveTime = proto.MoveMargin + 4*time.Second
 
+// unlistenTime is how long closing a listener may take: what closes idle connections next must not come late. Usually it is half a millisecond.
+const unlistenTime = 100 * time.Millisecond
+
 // slowCall is worth a note.
 const slowCall = int64(50 * time.Millisecond)
 
@@ -95,6 +98,8 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 	switch op {
 	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:
 		limit = moveTime
+	case proto.OpUnlisten:
+		limit = unlistenTime
 	}
 	if e.link.client == nil {
 		return nil, errNoBroker

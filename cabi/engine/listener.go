@@ -138,7 +138,8 @@ func (e *Engine) passKernel(now int64, l *listener, fd int) error {
 
 // closeListener ends a listener for the program. The stack's listener goes on: the broker asks for the queues back, and until
 // they are given up handshakes under way are finished for the other owners of the kernel listener. All of that is a later turn's work:
-// what the program does next, such as closing idle connections, must not wait for it.
+// what the program does next, such as closing idle connections, must not wait for it. But for the broker's word that no further SYN comes here:
+// another process, which was given the listener, may have it by the kernel alone, and could not accept what is made of it.
 func (e *Engine) closeListener(now int64, l *listener) {
 	if l.h >= 0 {
 		e.unbind(l.h)
@@ -155,7 +156,9 @@ func (e *Engine) left(now int64, l *listener) {
 	}
 	e.drop(l.kfd)
 	l.kfd = -1
-	e.tell(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie})
+	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
+		e.debug("%v", err)
+	}
 }
 
 // passOn gives connections that nobody here will accept to the other owners of their listener.
