@@ -100,6 +100,10 @@ func (p *Plain) tell(says *ustack.Plain) {
 	p.TSRecent, p.TSOffset = says.TSRecent, says.TSOffset
 	p.Window, p.PeerWindow, p.PeerScale = uint32(says.Window), says.PeerWindow, uint32(says.PeerScale)
 	p.Room, p.Most, p.At = uint32(says.Room), uint32(says.Most), uint64(says.SendAt)
+	p.Partial = 0
+	if says.Partial {
+		p.Partial = 1
+	}
 }
 
 // settleIn gives the slot of handle h to its connection, whoever had it.
@@ -111,10 +115,7 @@ func (e *Engine) settleIn(h int32, s *usock.Socket, says *ustack.Plain) bool {
 	for _, l := range e.plane.lanes {
 		if l.ref.Ifindex == says.Ifindex && l.ref.Queue == says.Queue && e.plane.stack.PlainHeaders(s, &p.Head) {
 			*k = plainSlot{sock: s, ifindex: says.Ifindex, queue: says.Queue, vi: l.vi}
-			p.Ring, p.Partial, p.Payload, p.Frame = uint32(l.ring), 0, pbuf.Headroom, noFrame
-			if l.vi.Info().PartialChecksum {
-				p.Partial = 1
-			}
+			p.Ring, p.Payload, p.Frame = uint32(l.ring), pbuf.Headroom, noFrame
 			p.Handle.Store(uint32(h) + 1)
 			e.plane.stack.Watch(s, true)
 			return true
