@@ -24,7 +24,7 @@ type rxState struct {
 	port  *port       // where the packet came in
 	vlan  uint16      // its tag, if it is not the link's
 
-	waiting bool // the segment is for a flow in TIME-WAIT, or may be
+	known bool // the segment's flow is a connection's, or may be one in TIME-WAIT: a reset that answers it is no stray's
 }
 
 // drain takes events of one port, at most budget of them, and returns how many there were.
@@ -191,7 +191,9 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 			c.Fetch()
 		}
 		s.admit(c, seg)
+		s.rx.known = true
 		c.Input(s.now, seg, s)
+		s.rx.known = false
 		if c.Closed() && e.flags&inTable != 0 { // at once: the next packet may be its successor's SYN, or be answered by TIME-WAIT
 			c.Output(s.now, s)
 			e.remove()
@@ -212,9 +214,9 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 		return
 	}
 	s.admit(nil, seg)
-	s.rx.waiting = true // a reset of what waits is no stray's
+	s.rx.known = true
 	verdict, isn := s.host.Waits.Input(s.now, f, seg, l != nil, s)
-	s.rx.waiting = false
+	s.rx.known = false
 	switch {
 	case verdict == tcp.Handled:
 	case l != nil:

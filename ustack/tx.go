@@ -74,7 +74,7 @@ func (s *Stack) Segment(c *tcp.Conn, h *tcp.Header, payload *pbuf.Buf, off, n in
 
 // Reply is tcp.Out: a segment that belongs to no connection.
 func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
-	if h.Flags.Any(wire.RST) && !s.rx.waiting && s.reg != nil && s.reg.Stray(f) {
+	if h.Flags.Any(wire.RST) && !s.rx.known && s.reg != nil && s.reg.Stray(f) {
 		return true
 	}
 	hop, err := s.way(f.Remote.Addr(), f.Local.Addr())

@@ -95,6 +95,8 @@ type config struct {
 	bursts bool
 	parts  bool
 	params func(host int, p *tcp.Params)
+
+	registry ustack.Registry // of both hosts
 }
 
 func newWorld(t testing.TB, c config) *world {
@@ -105,30 +107,39 @@ func newWorld(t testing.TB, c config) *world {
 	if c.mtu == 0 {
 		c.mtu = 1500
 	}
+	for i := range w.host {
+		w.host[i] = w.newHost(c, i)
+	}
+	a, b := w.host[0], w.host[1]
+	a.plug(b)
+	b.plug(a)
+	return w
+}
+
+// newHost makes one end, which plug joins to the other.
+func (w *world) newHost(c config, i int) *host {
 	addrs := []string{"192.0.2.1", "192.0.2.2"}
 	if c.v6 {
 		addrs = []string{"2001:db8::1", "2001:db8::2"}
 	}
-	for i := range w.host {
-		mem := frameMemory(c.frames * efvi.FrameSize)
-		h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
-		h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
-		h.nic = &nic{w: w, parts: c.parts, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
-		if c.bursts {
-			h.nic.info.MaxBurst = 60_000
-		}
-		p := tcp.DefaultParams()
-		if c.params != nil {
-			c.params(i, p)
-		}
-		h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h})
-		w.host[i] = h
+	mem := frameMemory(c.frames * efvi.FrameSize)
+	h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
+	h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
+	h.nic = &nic{w: w, parts: c.parts, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
+	if c.bursts {
+		h.nic.info.MaxBurst = 60_000
 	}
-	a, b := w.host[0], w.host[1]
-	a.peer, b.peer, a.nic.peer, b.nic.peer = b, a, b.nic, a.nic
-	a.AddVI(a.nic)
-	b.AddVI(b.nic)
-	return w
+	p := tcp.DefaultParams()
+	if c.params != nil {
+		c.params(i, p)
+	}
+	h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h, Registry: c.registry})
+	return h
+}
+
+func (h *host) plug(peer *host) {
+	h.peer, h.nic.peer = peer, peer.nic
+	h.AddVI(h.nic)
 }
 
 // slabs are frame memory of worlds that are over: thousands of worlds follow each other. What is in it does not matter.
