@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -27,6 +28,8 @@ type Broker struct {
 
 	stopping chan struct{} // closed when the broker ends
 	ended    chan struct{} // closed when it has ended
+
+	key [32]byte // of secretOf
 
 	mu       sync.Mutex
 	closed   bool
@@ -58,6 +61,9 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	b := &Broker{
 		cfg: cfg, log: cfg.Log, back: cfg.backend, began: time.Now(),
 		stopping: make(chan struct{}), ended: make(chan struct{}), doors: map[*door]bool{}, clients: map[*client]bool{}, spaces: map[uint64]*space{},
+	}
+	if _, err := rand.Read(b.key[:]); err != nil {
+		return nil, fmt.Errorf("make a key: %w", err)
 	}
 	// Lease numbers differ between brokers, so that an old one is never taken for a new one.
 	b.leases.Store(uint64(b.began.UnixMicro()))

@@ -107,7 +107,7 @@ func (b *Broker) grant(c *client, cookie uint64, notes []string, join func(), de
 	g := proto.Grant{Lease: c.lease, Cookie: cookie, Notes: notes}
 	var fds []int
 	if !c.sentMem {
-		g.Memory, g.Size = true, int64(c.frames)*frameSize
+		g.Memory, g.Size, g.Secret = true, int64(c.frames)*frameSize, b.secretOf(c)
 		fds = append(fds, int(c.umem.Fd()), int(c.state.Fd()))
 		c.sentMem = true
 	}

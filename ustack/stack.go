@@ -25,6 +25,7 @@ import (
 type Config struct {
 	Pool   *pbuf.Pool    // all frames: of every VI, and of all data queued for sending
 	Rand   func() uint64 // unpredictable numbers
+	Secret *tcp.Secret   // of sequence numbers and timestamps, shared with stacks of the same addresses before and after; nil: of its own
 	Params *tcp.Params   // nil: tcp.DefaultParams
 	Routes Router
 	Sink   Sink // nil: nobody is told of readiness
@@ -128,6 +129,9 @@ func New(c Config) *Stack {
 	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
 	s.host.NewConn = s.makeConn
 	s.settler, _ = c.Sink.(Settler)
+	if c.Secret != nil {
+		s.host.SetSecret(c.Secret)
+	}
 	s.table.init(c.Rand(), c.Rand())
 	return s
 }

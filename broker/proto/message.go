@@ -38,11 +38,12 @@ type VI struct {
 // Grant answers listen, connect and adopt. A process has one lease; umem and state come with its first grant only.
 type Grant struct {
 	Lease  uint64   `json:"lease"`
-	Cookie uint64   `json:"cookie"`          // the listener's (SO_COOKIE), its name in later messages
-	Memory bool     `json:"memory"`          // umem and state are the first two descriptors
-	Size   int64    `json:"size,omitempty"`  // of the umem, bytes
-	VIs    []VI     `json:"vis,omitempty"`   // may be none yet: they follow in "vis" when another process has yielded them
-	Notes  []string `json:"notes,omitempty"` // for the log: "eth0: generic XDP", "eth1 left out: is down"
+	Cookie uint64   `json:"cookie"`           // the listener's (SO_COOKIE), its name in later messages
+	Memory bool     `json:"memory"`           // umem and state are the first two descriptors
+	Size   int64    `json:"size,omitempty"`   // of the umem, bytes
+	Secret []byte   `json:"secret,omitempty"` // with the memory, 16 bytes: key of sequence numbers and timestamps (ustack.Config)
+	VIs    []VI     `json:"vis,omitempty"`    // may be none yet: they follow in "vis" when another process has yielded them
+	Notes  []string `json:"notes,omitempty"`  // for the log: "eth0: generic XDP", "eth1 left out: is down"
 }
 
 // Ready tells that the engine listens for Cookie (0: for none that is new), and that frames are posted to Queues. A queue takes

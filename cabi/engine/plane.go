@@ -12,6 +12,7 @@ import (
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack"
 	"github.com/sluice-net/sluice/ustack/pbuf"
+	"github.com/sluice-net/sluice/ustack/tcp"
 )
 
 // plane is what a lease consists of: memory, queues, and the stack over them. It lives from the first grant to the moment the last listener
@@ -53,6 +54,14 @@ func (e *Engine) granted(now int64, g *proto.Grant, fds []int) error {
 	return e.addLanes(g.VIs, fds)
 }
 
+// secretOf is the one that came with a grant; nil: a broker that sends none.
+func secretOf(g *proto.Grant) *tcp.Secret {
+	if len(g.Secret) != len(tcp.Secret{}) {
+		return nil
+	}
+	return (*tcp.Secret)(g.Secret)
+}
+
 // newPlane maps the memory and makes the stack. It owns both descriptors.
 func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 	p := &plane{lease: g.Lease, memFD: -1, stateFD: -1}
@@ -81,6 +90,7 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 	p.stack = ustack.New(ustack.Config{
 		Pool:   pbuf.New(p.mem.Bytes, efvi.FrameSize),
 		Rand:   random,
+		Secret: secretOf(g),
 		Params: e.boot.params(),
 		Routes: router{e.routes},
 		Sink:   sink{e},

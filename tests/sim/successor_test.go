@@ -19,17 +19,30 @@ func (suspicious) Changed(int64, *usock.Socket, tcp.Condition, tcp.Condition) {}
 func (suspicious) Stray(*tcp.Flow) bool                                       { return true }
 func (suspicious) Astray([]byte)                                              {}
 
+// With the secret of the one before it numbers go on where that left off, and the server takes the new connection at once, as it would the kernel's.
+func TestPortOfAPredecessorWithItsSecret(t *testing.T) {
+	portAfterPort(t, &tcp.Secret{1, 2, 3}, func(w *world, n int) bool {
+		require.Zero(t, w.host[1].Counters().TCP.PAWSTimewait)
+		return n < 20
+	})
+}
+
 // A program connects from a port that one before it had, with other timestamps, while the server still has that connection in TIME-WAIT: "the
 // peer's ACK is of a connection of old times", the reset that ends it is nobody else's, and the connection is there some milliseconds later.
 func TestPortOfAPredecessor(t *testing.T) {
-	c := config{seed: 17, link: [2]Link{{Delay: ms}, {Delay: ms}}, registry: suspicious{}}
+	portAfterPort(t, nil, func(w *world, n int) bool {
+		require.Less(t, n, 100)
+		return w.host[1].Counters().TCP.PAWSTimewait < 5
+	})
+}
+
+func portAfterPort(t *testing.T, secret *tcp.Secret, more func(w *world, n int) bool) {
+	c := config{seed: 17, link: [2]Link{{Delay: ms}, {Delay: ms}}, registry: suspicious{}, secret: secret}
 	w := newWorld(t, c)
 	c.frames, c.mtu = 2048, 1500
 	l, err := w.host[1].Listen(w.now, netip.AddrPortFrom(w.host[1].addr, 80), 128)
 	require.NoError(t, err)
-	rejected := func() uint64 { return w.host[1].Counters().TCP.PAWSTimewait }
-	for n := 0; rejected() < 5; n++ {
-		require.Less(t, n, 100)
+	for n := 0; more(w, n); n++ {
 		began := w.now
 		a := w.connect(40000)
 		w.until(second/10, "the client is connected", func() bool { return a.State() == tcp.Established })

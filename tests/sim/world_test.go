@@ -97,6 +97,7 @@ type config struct {
 	params func(host int, p *tcp.Params)
 
 	registry ustack.Registry // of both hosts
+	secret   *tcp.Secret     // the same
 }
 
 func newWorld(t testing.TB, c config) *world {
@@ -133,7 +134,7 @@ func (w *world) newHost(c config, i int) *host {
 	if c.params != nil {
 		c.params(i, p)
 	}
-	h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h, Registry: c.registry})
+	h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h, Registry: c.registry, Secret: c.secret})
 	return h
 }
 

@@ -44,6 +44,9 @@ func NewHost(p *Params, pool *pbuf.Pool, rand func() uint64) *Host {
 	return h
 }
 
+// SetSecret replaces the secret, before there is a connection.
+func (h *Host) SetSecret(k *Secret) { h.secret = *k }
+
 func (h *Host) newConn() *Conn {
 	if h.NewConn == nil {
 		return new(Conn)
