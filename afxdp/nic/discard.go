@@ -2,12 +2,10 @@ package nic
 
 import (
 	"fmt"
-	"net"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
-	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/efvi"
 )
 
@@ -19,14 +17,7 @@ type Discard struct {
 
 // NewDiscard drops what comes to a device of the calling thread's network namespace from now on and the filter chooses.
 func NewDiscard(device string, f efvi.FilterSpec) (*Discard, error) {
-	if err := f.Check(); err != nil {
-		return nil, err
-	}
-	i, err := net.InterfaceByName(device)
-	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", device, err)
-	}
-	dev, err := afxdp.Probe(i.Index)
+	dev, err := find(device, f)
 	if err != nil {
 		return nil, err
 	}

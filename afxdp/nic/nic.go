@@ -62,14 +62,7 @@ type Port struct {
 // Open takes every receive queue of a device of the calling thread's network namespace, posts that many frames of the domain
 // to each, and steers what the filter chooses to them.
 func (d *PD) Open(device string, f efvi.FilterSpec, frames int) (*Port, error) {
-	if err := f.Check(); err != nil {
-		return nil, err
-	}
-	i, err := net.InterfaceByName(device)
-	if err != nil {
-		return nil, fmt.Errorf("find %s: %w", device, err)
-	}
-	dev, err := afxdp.Probe(i.Index)
+	dev, err := find(device, f)
 	if err != nil {
 		return nil, err
 	}
@@ -85,6 +78,18 @@ func (d *PD) Open(device string, f efvi.FilterSpec, frames int) (*Port, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", device, err), p.Close())
 	}
 	return p, nil
+}
+
+// find looks at a device, for a filter that makes sense.
+func find(device string, f efvi.FilterSpec) (afxdp.Device, error) {
+	if err := f.Check(); err != nil {
+		return afxdp.Device{}, err
+	}
+	i, err := net.InterfaceByName(device)
+	if err != nil {
+		return afxdp.Device{}, fmt.Errorf("find %s: %w", device, err)
+	}
+	return afxdp.Probe(i.Index)
 }
 
 func (d *PD) openQueue(p *Port, queue, frames int, native bool) error {

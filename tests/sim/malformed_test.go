@@ -146,14 +146,19 @@ func TestSignedSegmentIsDropped(t *testing.T) {
 	require.EqualValues(t, 1, h.Host().MIB.TCPMD5Unexpected)
 }
 
-// TestPartialChecksum: on veth a local peer leaves the checksum to a device that has no wire.
-func TestPartialChecksum(t *testing.T) {
-	w := newWorld(t, config{seed: 7})
-	h := w.host[1]
+// takePartial makes the device one by which packets may come with unfinished checksums.
+func (h *host) takePartial() {
 	h.RemoveVI(1, 0)
 	h.nic.info.PartialChecksum = true
 	h.nic.posted = nil
 	h.AddVI(h.nic)
+}
+
+// TestPartialChecksum: on veth a local peer leaves the checksum to a device that has no wire.
+func TestPartialChecksum(t *testing.T) {
+	w := newWorld(t, config{seed: 7})
+	h := w.host[1]
+	h.takePartial()
 	l, err := h.Listen(w.now, netip.AddrPortFrom(netip.IPv4Unspecified(), 80), 8)
 	require.NoError(t, err)
 	defer l.Close(w.now)
@@ -170,10 +175,7 @@ func TestPartialChecksum(t *testing.T) {
 func TestFinishedSumThatLooksPartial(t *testing.T) {
 	w := newWorld(t, config{seed: 7})
 	h := w.host[1]
-	h.RemoveVI(1, 0)
-	h.nic.info.PartialChecksum = true
-	h.nic.posted = nil
-	h.AddVI(h.nic)
+	h.takePartial()
 	client, server := w.pair()
 	var last []byte
 	w.host[0].nic.tap = func(_ int64, frame []byte) { last = append([]byte(nil), frame...) }
