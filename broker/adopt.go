@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -42,7 +43,7 @@ func (b *Broker) startGrace() {
 // endGrace removes what nobody adopted.
 func (b *Broker) endGrace() {
 	for _, s := range b.spaces {
-		for _, d := range s.devices {
+		for _, d := range s.all() {
 			if d.adopted {
 				d.adopted = false
 				d.prune()
@@ -71,6 +72,9 @@ func (d *device) prune() {
 			d.note(d.prog.SetQuiet(q.index, false))
 		}
 	}
+	if d.trunk != nil {
+		return // entries are the trunk's
+	}
 	if d.hidden != nil {
 		d.note(d.hidden.Sweep())
 	}
@@ -84,16 +88,18 @@ func (d *device) prune() {
 	found, err := l.Listeners()
 	d.note(err)
 	for _, a := range found {
-		_, one := d.entries[entry{a.On.VLAN, key{a.Addr(), a.Port()}}]
-		_, any := d.entries[entry{a.On.VLAN, key{port: a.Port()}}]
-		if d.leased[a.AddrPort] == nil && !one && !any {
+		if !slices.ContainsFunc(d.banks(), func(o *device) bool {
+			_, one := o.entries[entry{a.On.VLAN, key{a.Addr(), a.Port()}}]
+			_, any := o.entries[entry{a.On.VLAN, key{port: a.Port()}}]
+			return o.leased[a.AddrPort] != nil || one || any
+		}) {
 			d.note(d.prog.DelListener(a.On, a.Addr(), a.Port()))
 		}
 	}
 	flows, err := l.Connects()
 	d.note(err)
 	for _, t := range flows {
-		if d.flows[t.Tuple] == nil {
+		if !slices.ContainsFunc(d.banks(), func(o *device) bool { return o.flows[t.Tuple] != nil }) {
 			d.note(d.prog.DelConnect(t.On, t.Tuple))
 		}
 	}
@@ -131,7 +137,7 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		}
 		g.VIs = append(g.VIs, proto.VI{Ifindex: r.VIs[i].Ifindex, Queue: r.VIs[i].Queue})
 	}
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		if n, _ := d.owns(c); n > 0 && r.Blocks > 0 {
 			d.join(c)
 		}
@@ -185,7 +191,7 @@ func (b *Broker) adoptListeners(c *client, s *space, allowed []string, socks []i
 		c.listeners[l.cookie] = l
 		c.ports[addrPort(l.key)] = true
 		for _, d := range devs {
-			d.join(c)
+			d.enroll(c)
 		}
 	}
 	return nil
@@ -197,7 +203,7 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 	if err != nil {
 		return err
 	}
-	q := d.at(vi.Queue)
+	d, q := d.bankWith(vi.Queue)
 	if q == nil || q.owner != nil {
 		return refuse("adopt: queue %d of %s cannot be had", vi.Queue, d.Name)
 	}
@@ -212,8 +218,7 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 	if err != nil {
 		return err
 	}
-	// The map refuses a socket that is bound elsewhere no sooner than packets come; those are dropped, and only this program's are.
-	if err := d.prog.SetQueue(vi.Queue, int(f.Fd())); err != nil {
+	if err := d.leadAdopted(c, q, int(f.Fd())); err != nil {
 		f.Close()
 		return err
 	}
@@ -223,7 +228,7 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 }
 
 func (s *space) adoptFlow(c *client, t steer.Tuple) {
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		if n, _ := d.owns(c); n > 0 && len(d.on(key{t.Local.Addr(), t.Local.Port()}, nil)) > 0 && d.flows[t] == nil && len(c.flows) < maxFlows {
 			d.join(c)
 			d.note(d.aim(c, filterOf(t)))
@@ -251,7 +256,7 @@ func (s *space) deviceAt(ifindex int) (*device, error) {
 
 // reconcileAdopted switches the entries of what was adopted, without dividing anew before all had time to come.
 func (s *space) reconcileAdopted() {
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		if d.adopted {
 			d.setEntries()
 		} else {

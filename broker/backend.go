@@ -5,9 +5,12 @@ import (
 	"net/netip"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/afxdp/hidden"
 	"github.com/sluice-net/sluice/afxdp/netns"
+	"github.com/sluice-net/sluice/afxdp/spur"
 	"github.com/sluice-net/sluice/afxdp/steer"
 )
 
@@ -22,6 +25,9 @@ type program interface {
 	SetTaken(on steer.Link, t steer.Tuple) error
 	DelConnect(on steer.Link, t steer.Tuple) error
 	SetQueue(queue, xskFD int) error
+	HasSpurs() bool
+	SetSpur(queue, ns, ifindex, xskFD int) error
+	EndsAt(queue, xskFD int) (bool, error)
 	DelQueue(queue int) error
 	SetQuiet(queue int, on bool) error
 	Counters() (map[string]uint64, error)
@@ -44,6 +50,10 @@ type backend interface {
 	Adopt(ns, ifindex int, pinDir string) (program, error)
 	// OpenQueue takes a queue over mem, or, where its program has to map it first, makes it ready to be taken by Bind.
 	OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingConfig) (xsk, error)
+	// BindsLate tells whether queues may be such that Bind is for.
+	BindsLate() bool
+	// OpenSpur makes a spur of a device, with a queue over mem at its end.
+	OpenSpur(ns, ifindex, mtu int, mem *os.File, cfg afxdp.RingConfig) (xsk, error)
 	// PortRange is ip_local_port_range: the first and the last port that the kernel chooses by itself.
 	PortRange(ns int) (lo, hi int, err error)
 	SendSYN(ns int, tuples []steer.Tuple) error
@@ -96,4 +106,17 @@ func (k kernel) OpenQueue(ns, ifindex, queue int, mem *os.File, cfg afxdp.RingCo
 		return err
 	})
 	return q, err
+}
+
+func (k kernel) BindsLate() bool { return k.binding.asked || k.binding.old }
+
+func (k kernel) OpenSpur(ns, ifindex, mtu int, mem *os.File, cfg afxdp.RingConfig) (xsk, error) {
+	if k.BindsLate() { // spurs could wait to be bound, too; nobody has tried
+		return nil, fmt.Errorf("spurs are opened only where queues are mapped when they are bound (Linux 6.4): %w", unix.EOPNOTSUPP)
+	}
+	q, err := spur.Open(ns, ifindex, mtu, mem, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return q, nil
 }

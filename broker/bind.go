@@ -105,7 +105,7 @@ func (b *Broker) bind(c *client, ref proto.QueueRef, last bool) (layout []byte, 
 	if errors.Is(err, unix.EBUSY) && !last {
 		return nil, errOccupied
 	}
-	d := c.space.devices[ref.Ifindex]
+	d := c.space.devices[ref.Ifindex] // spurs are bound from the start
 	if err != nil {
 		d.vacate(q)
 		d.opened(q, c, nil, err)

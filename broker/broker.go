@@ -145,7 +145,7 @@ func (b *Broker) drain() {
 		b.mu.Lock()
 		for _, s := range b.spaces {
 			s.reconcile()
-			for _, d := range s.devices {
+			for _, d := range s.all() {
 				left = left || len(d.owners()) > 0
 			}
 		}

@@ -98,6 +98,7 @@ func (p *role) do(words ...string) string {
 
 // player is the program's side: what an engine keeps.
 type player struct {
+	version int // of the protocol; 0: this one
 	door    int
 	c       *proto.Client
 	lis     int
@@ -134,6 +135,10 @@ func (p *player) obey(what string, args []string) (string, error) {
 	case "door": // a door can be opened before privileges are dropped
 		var err error
 		p.door, err = proto.Dial(args[0])
+		return "ok", err
+	case "version":
+		v, err := strconv.Atoi(args[0])
+		p.version = v
 		return "ok", err
 	case "listen":
 		return p.kernelListen(args[0], 0)
@@ -206,7 +211,7 @@ func (p *player) kernelListen(ip string, port int) (string, error) {
 
 func (p *player) open() error {
 	var err error
-	p.c, _, err = proto.Open(p.door, proto.Hello{Program: "player", Frames: 1024}, patience)
+	p.c, _, err = proto.Open(p.door, proto.Hello{Version: p.version, Program: "player", Frames: 1024}, patience)
 	return err
 }
 

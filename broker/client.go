@@ -28,24 +28,25 @@ type client struct {
 	frames  int
 	space   *space // the process's network namespace, once it was needed
 
-	lease     uint64
-	umem      *os.File
-	state     *os.File
-	stateMap  *proto.StateMap
-	sentMem   bool
-	listeners map[uint64]*listener // by socket cookie
-	past      map[uint64]*listener // left, and without connections
-	ports     map[netip.AddrPort]bool
-	flows     map[steer.Tuple]*device
-	leased    map[netip.AddrPort]*device // ports of connections to come
-	asks      map[uint64]*ask
-	collect   *[]offer // where offers go while a grant is being made
-	orphans   int      // waiting for it to take
-	rescues   map[steer.Tuple]bool
-	syns      int // given to the kernel since synsSince
-	synsSince time.Time
-	looks     bool                // is a tool's: asked for a mirror
-	refused   map[proto.Op]string // why, of the last request of a kind
+	lease      uint64
+	umem       *os.File
+	state      *os.File
+	stateMap   *proto.StateMap
+	sentMem    bool
+	listenedAt time.Time            // when it showed its last listener
+	listeners  map[uint64]*listener // by socket cookie
+	past       map[uint64]*listener // left, and without connections
+	ports      map[netip.AddrPort]bool
+	flows      map[steer.Tuple]*device
+	leased     map[netip.AddrPort]*device // ports of connections to come
+	asks       map[uint64]*ask
+	collect    *[]offer // where offers go while a grant is being made
+	orphans    int      // waiting for it to take
+	rescues    map[steer.Tuple]bool
+	syns       int // given to the kernel since synsSince
+	synsSince  time.Time
+	looks      bool                // is a tool's: asked for a mirror
+	refused    map[proto.Op]string // why, of the last request of a kind
 }
 
 // ask is an event that waits for its answer.

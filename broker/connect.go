@@ -50,9 +50,11 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := devs[0]
-	if o := d.flows[t]; o != nil && o != c {
-		return nil, nil, refuse("connect: the flow belongs to %v", o)
+	d := devs[0].bank(c)
+	for _, other := range d.banks() {
+		if o := other.flows[t]; o != nil && o != c {
+			return nil, nil, refuse("connect: the flow belongs to %v", o)
+		}
 	}
 	return b.grantFor(c, d, notes, func() error {
 		if err := d.aim(c, filterOf(t)); err != nil {

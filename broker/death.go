@@ -83,7 +83,7 @@ func (c *client) leave() []steer.Tuple {
 		c.dropFlow(t, d)
 	}
 	c.unleaseAll()
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		d.leave(c)
 		for _, q := range d.queues {
 			if q.owner == c {
@@ -92,7 +92,7 @@ func (c *client) leave() []steer.Tuple {
 		}
 	}
 	clear(c.listeners)
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		d.reconcile()
 	}
 	return rest

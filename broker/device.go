@@ -16,6 +16,9 @@ import (
 type device struct {
 	netDevice
 	space   *space
+	trunk   *device   // of spurs: the device that they are of
+	spurs   []*device // each the spurs of programs that listen alike
+	noSpurs error     // why there can be none
 	prog    program
 	hidden  hider              // nil: the queues are those that everybody's packets arrive on
 	outlets map[*client]*queue // hidden ones, where answers to a client's connections come
@@ -29,6 +32,7 @@ type device struct {
 	adopted bool // found after a restart; its owners may still come back
 	dead    bool // vanished
 	retry   *time.Timer
+	looks   *time.Timer   // until strangers are looked at
 	kept    *time.Timer   // until the XDP program is taken off an unused device
 	delay   time.Duration // before the next retry
 	unfit   string        // why nobody gets a queue of it
@@ -72,6 +76,9 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 	if pin := (steer.Pin{NetNS: s.inode, Ifindex: n.Ifindex}); adopted {
 		d.adopted = s.b.grace[pin]
 		delete(s.b.grace, pin)
+		if d.adopted {
+			d.foundSpurs()
+		}
 		s.b.log.Infof("broker: %s (netns %d): XDP program adopted, %s mode", n.Name, s.inode, prog.Mode())
 		return d, nil
 	}
@@ -79,9 +86,15 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 	return d, nil
 }
 
-func newDevice(s *space, n netDevice, prog program) *device {
+// bareDevice is one without queues.
+func bareDevice(s *space, n netDevice, prog program) *device {
 	d := &device{netDevice: n, space: s, prog: prog, entries: map[entry]mark{}, flows: map[steer.Tuple]*client{}, leased: map[netip.AddrPort]*client{}, outlets: map[*client]*queue{}}
 	d.update(n)
+	return d
+}
+
+func newDevice(s *space, n netDevice, prog program) *device {
+	d := bareDevice(s, n, prog)
 	if d.hidden = s.hide(n); d.hidden != nil {
 		for _, i := range d.hidden.Queues() {
 			d.queues = append(d.queues, &queue{index: i})
@@ -96,13 +109,20 @@ func newDevice(s *space, n netDevice, prog program) *device {
 
 // close takes the program off the device.
 func (d *device) close() {
-	for _, t := range []*time.Timer{d.retry, d.kept} {
+	for _, s := range d.spurs {
+		s.closed = true
+		s.close()
+	}
+	for _, t := range []*time.Timer{d.retry, d.looks, d.kept} {
 		if t != nil {
 			t.Stop()
 		}
 	}
 	for _, q := range d.queues {
 		d.free(q)
+	}
+	if d.trunk != nil {
+		return
 	}
 	d.unhide()
 	if err := d.prog.Close(); err != nil {
@@ -186,7 +206,7 @@ func (d *device) owns(c *client) (n int, all bool) {
 
 // needed tells whether anybody has to do with the device.
 func (d *device) needed() bool {
-	return len(d.members) > 0 || d.adopted || slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner != nil })
+	return len(d.members) > 0 || len(d.spurs) > 0 || d.adopted || slices.ContainsFunc(d.queues, func(q *queue) bool { return q.owner != nil })
 }
 
 // reap closes the device when nobody needs it, and lets the namespace go with its last user. It stays for a while: taking the XDP program
@@ -212,6 +232,10 @@ func (d *device) reap() {
 
 // end takes the device out of use.
 func (d *device) end() {
+	if d.trunk != nil {
+		d.endSpurs()
+		return
+	}
 	if d.space.devices[d.Ifindex] == d {
 		delete(d.space.devices, d.Ifindex)
 	}

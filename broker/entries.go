@@ -63,7 +63,7 @@ func (d *device) wantedEntries(owners []*client) map[entry]int {
 	for _, c := range d.members {
 		for _, l := range c.listeners {
 			on := d.on(l.key, l.devices)
-			if len(on) == 0 || !d.wanted(l.key, owners) {
+			if len(on) == 0 || !d.wanted(l.key, owners) || d.takenElsewhere(l.key) {
 				continue
 			}
 			for _, link := range on {

@@ -31,6 +31,8 @@ type fakeKernel struct {
 	progs    map[int]*fakeProgram
 	open     map[string]int // "ifindex/queue" -> sockets open on it
 	openErr  map[string]error
+	spurs    int // made so far
+	spurErr  error
 	unbound  bool             // as a kernel before 6.4: queues are bound when their program has mapped them
 	bindErr  map[string]error // of that
 	attach   error
@@ -64,7 +66,7 @@ func (f *fakeKernel) Attach(_, ifindex int, _ string) (program, error) {
 		return nil, f.attach
 	}
 	f.attached++
-	p := &fakeProgram{k: f, listeners: map[entry]bool{}, flows: map[steer.ConnectEntry]bool{}, queues: map[int]int{}, quiet: map[int]bool{}}
+	p := &fakeProgram{k: f, listeners: map[entry]bool{}, ways: map[entry]steer.Way{}, flows: map[steer.ConnectEntry]bool{}, queues: map[int]int{}, quiet: map[int]bool{}}
 	f.progs[ifindex] = p
 	return p, nil
 }
@@ -85,6 +87,28 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ afxdp.Ring
 	f.open[name]++
 	return &fakeXSK{k: f, name: name, fd: fd, unbound: f.unbound}, err
 }
+
+func (f *fakeKernel) OpenSpur(_, ifindex, _ int, _ *os.File, _ afxdp.RingConfig) (xsk, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.spurErr; err != nil {
+		return nil, err
+	}
+	f.spurs++
+	name := fmt.Sprintf("%d/spur%d", ifindex, f.spurs)
+	fd, err := unix.MemfdCreate("xsk", unix.MFD_CLOEXEC)
+	f.open[name]++
+	return &fakeSpur{fakeXSK{k: f, name: name, fd: fd}, f.spurs}, err
+}
+
+type fakeSpur struct {
+	fakeXSK
+	number int
+}
+
+func (x *fakeSpur) Entrance() (ns, ifindex int) { return x.number, x.number }
+
+func (f *fakeKernel) BindsLate() bool { return f.unbound }
 
 func (f *fakeKernel) PortRange(int) (lo, hi int, err error) { return f.lo, f.hi, nil }
 
@@ -154,7 +178,8 @@ func (x *fakeXSK) Close() error {
 type fakeProgram struct {
 	k         *fakeKernel
 	listeners map[entry]bool
-	share     steer.Flags // of the listener that was set last
+	ways      map[entry]steer.Way // of listeners
+	share     steer.Flags         // of the listener that was set last
 	flows     map[steer.ConnectEntry]bool
 	queues    map[int]int
 	quiet     map[int]bool
@@ -166,7 +191,10 @@ func (p *fakeProgram) do(f func()) error { p.k.set(f); return p.err }
 
 func (p *fakeProgram) Mode() steer.Mode { return steer.Native }
 func (p *fakeProgram) SetListener(on steer.Link, ip netip.Addr, port uint16, f steer.Flags) error {
-	return p.do(func() { p.listeners[entry{on.VLAN, key{ip, port}}], p.share = true, f&0xff00>>8 })
+	return p.do(func() {
+		p.listeners[entry{on.VLAN, key{ip, port}}], p.share = true, f&0xff00>>8
+		p.ways[entry{on.VLAN, key{ip, port}}] = on.Way
+	})
 }
 func (p *fakeProgram) DelListener(on steer.Link, ip netip.Addr, port uint16) error {
 	return p.do(func() { delete(p.listeners, entry{on.VLAN, key{ip, port}}) })
@@ -191,6 +219,9 @@ func (p *fakeProgram) DelConnect(on steer.Link, t steer.Tuple) error {
 	return p.do(func() { delete(p.flows, steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}) })
 }
 func (p *fakeProgram) SetQueue(q, fd int) error      { return p.do(func() { p.queues[q] = fd }) }
+func (p *fakeProgram) HasSpurs() bool                { return true }
+func (p *fakeProgram) SetSpur(q, _, _, fd int) error { return p.SetQueue(q, fd) }
+func (p *fakeProgram) EndsAt(q, _ int) (bool, error) { return p.queues[q] != 0, nil }
 func (p *fakeProgram) DelQueue(q int) error          { return p.do(func() { delete(p.queues, q) }) }
 func (p *fakeProgram) SetQuiet(q int, on bool) error { return p.do(func() { p.quiet[q] = on }) }
 func (p *fakeProgram) Counters() (map[string]uint64, error) {

@@ -23,8 +23,11 @@ func (b *Broker) readHello(c *client) error {
 	if p.Op != proto.OpHello || p.Into(&h) != nil {
 		return refuse("the first message is no hello")
 	}
-	if h.Version != proto.Version {
-		return c.turnAway(p, refuse("program speaks version %d of the protocol, the broker %d", h.Version, proto.Version))
+	if h.Version < proto.Oldest || h.Version > proto.Version {
+		return c.turnAway(p, refuse("program speaks version %d of the protocol, the broker %d and %d", h.Version, proto.Oldest, proto.Version))
+	}
+	if h.Version < proto.BindVersion && b.back.BindsLate() {
+		return c.turnAway(p, refuse("program speaks version %d of the protocol; on this kernel queues are bound by version %d", h.Version, proto.BindVersion))
 	}
 	if p.Creds == nil || p.Creds.Pid <= 0 {
 		return c.turnAway(p, refuse("no credentials (a process outside the broker's pid namespace?)"))
@@ -48,7 +51,7 @@ func (b *Broker) readHello(c *client) error {
 		return c.turnAway(p, over)
 	}
 	b.goDo(func() { b.watch(c, pidfd) })
-	b.reply(c, p, proto.Welcome{Version: proto.Version, Pid: c.pid, Token: c.token}, nil)
+	b.reply(c, p, proto.Welcome{Version: h.Version, Pid: c.pid, Token: c.token}, nil)
 	b.mu.Lock()
 	b.mirrorNew(c, h.Tool)
 	b.mu.Unlock()

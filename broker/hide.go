@@ -72,11 +72,12 @@ func (k key) specs() (out []efvi.FilterSpec) {
 
 // steer leads an entry's packets to the hidden queues. What the device refuses stays with the kernel.
 func (d *device) steer(k key) {
-	if d.hidden == nil {
+	h := d.hides()
+	if h == nil {
 		return
 	}
 	for _, s := range k.specs() {
-		rules, err := d.hidden.Steer(s, d.addrs())
+		rules, err := h.Steer(s, d.addrs())
 		if err != nil {
 			d.space.b.log.Infof("broker: %s: %v stays with the kernel: %v", d.Name, s, err)
 			continue
@@ -87,14 +88,23 @@ func (d *device) steer(k key) {
 
 // unsteer ends an entry's rules.
 func (d *device) unsteer(k key) {
-	if d.hidden == nil {
+	h := d.hides()
+	if h == nil {
 		return
 	}
 	for _, s := range k.specs() {
-		if err := d.hidden.Unsteer(s); err != nil && !errors.Is(err, unix.ENOENT) {
+		if err := h.Unsteer(s); err != nil && !errors.Is(err, unix.ENOENT) {
 			d.note(err)
 		}
 	}
+}
+
+// hides is what leads packets to hidden queues; from there they go to spurs, too.
+func (d *device) hides() hider {
+	if d.trunk != nil {
+		return d.trunk.hidden
+	}
+	return d.hidden
 }
 
 // unhide gives the queues back to the kernel.

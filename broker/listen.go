@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/sluice-net/sluice/broker/proto"
 )
@@ -44,9 +45,10 @@ func opListen(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	return b.grant(c, l.cookie, notes, func() {
 		c.listeners[l.cookie] = l
 		c.ports[addrPort(l.key)] = true
-		for _, d := range devs {
-			d.join(c)
-			d.sendAway(c)
+		c.listenedAt = time.Now()
+		for i, d := range devs {
+			devs[i] = d.enroll(c)
+			devs[i].sendAway(c)
 		}
 		b.log.Infof("broker: %v: listens on %v", c, l.key)
 		b.deliverHeld(c, l)
@@ -163,7 +165,7 @@ func (c *client) settleMembership() {
 	if c.space == nil {
 		return
 	}
-	for _, d := range c.space.devices {
+	for _, d := range c.space.all() {
 		if len(d.keysOf(c)) == 0 && !d.hasFlows(c) {
 			d.leave(c)
 		}
@@ -194,7 +196,7 @@ func (c *client) hasQueues() bool {
 	if c.space == nil {
 		return false
 	}
-	for _, d := range c.space.devices {
+	for _, d := range c.space.all() {
 		if n, _ := d.owns(c); n > 0 {
 			return true
 		}

@@ -129,7 +129,12 @@ func (m *metrics) program(all []prometheus.Metric, c *client) []prometheus.Metri
 	}
 	if c.space != nil {
 		for _, d := range c.space.devices {
-			if n, _ := d.owns(c); n > 0 {
+			n := 0
+			for _, o := range d.banks() {
+				has, _ := o.owns(c)
+				n += has
+			}
+			if n > 0 {
 				all = append(all, prometheus.MustNewConstMetric(m.queues, prometheus.GaugeValue, float64(n), c.program, pid, d.Name))
 			}
 		}

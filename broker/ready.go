@@ -24,7 +24,7 @@ const maxOffer = proto.MaxFDs - 4
 // offer tells the client of a queue: with the grant that is being made, else by an event.
 func (c *client) offer(d *device, q *queue) {
 	info, err := json.Marshal(efvi.Info{
-		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, Queues: len(d.queues), MAC: d.MAC, MTU: d.MTU,
+		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, Queues: len(d.queues), MAC: d.MAC, MTU: d.largest(),
 		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == "native", PartialChecksum: d.partialChecksum(),
 	})
 	if err != nil {
@@ -79,8 +79,10 @@ func (c *client) queueOf(ref proto.QueueRef) *queue {
 	if d == nil {
 		return nil
 	}
-	if q := d.at(ref.Queue); q != nil && q.owner == c {
-		return q
+	for _, o := range d.banks() {
+		if q := o.at(ref.Queue); q != nil && q.owner == c {
+			return q
+		}
 	}
 	return nil
 }
@@ -96,7 +98,7 @@ func (d *device) activate(q *queue) {
 			return
 		}
 	}
-	if err := d.prog.SetQueue(q.index, q.xsk.FD()); err != nil {
+	if err := d.lead(q); err != nil {
 		d.note(err)
 		d.again()
 		return

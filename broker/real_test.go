@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/bedtest"
 )
@@ -211,7 +212,12 @@ func TestOrphansWaitForTheNextOwner(t *testing.T) {
 	require.Equal(t, "hello", q.do("read"))
 }
 
-func TestANewBrokerAdopts(t *testing.T) {
+func TestANewBrokerAdopts(t *testing.T) { adopts(t, proto.Version) }
+
+// An upgrade: what a program of the version before has is adopted, too.
+func TestANewBrokerAdoptsTheVersionBefore(t *testing.T) { adopts(t, proto.Oldest) }
+
+func adopts(t *testing.T, version int) {
 	bed := bedtest.New(t, testbed.Config{})
 	if os.Geteuid() != 0 {
 		t.Skip("needs root")
@@ -221,6 +227,7 @@ func TestANewBrokerAdopts(t *testing.T) {
 	first := startRole(t, nil, "broker", 0, socket, pin)
 	require.Equal(t, "<nil>", first.line())
 	p := startRole(t, bed.Server, "program", nobody)
+	p.do("version", fmt.Sprint(version))
 	p.do("door", socket)
 	port := p.do("listen", "0.0.0.0")
 	require.Equal(t, "4", p.do("lease"))

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 //   - a process gets queues when it has all the entries that are on for another owner.
 //
 // So a worker that has shown the first of its listeners waits until it has shown them all, and an unrelated program on the same device
-// stays with the kernel until the first one leaves.
+// gets spurs of it (spurs.go).
 //
 // With more workers than queues those without one accept from the kernel, whose share of the connections is as large as they are many. They
 // cannot have a queue together with others: the kernel allows one umem, with one fill and one completion ring, on a queue, also in copy
@@ -67,6 +68,7 @@ func (d *device) reconcile() {
 		d.reconcile()
 		return
 	}
+	d.shunt()
 	d.reap()
 }
 
@@ -164,9 +166,9 @@ func (d *device) open(q *queue, c *client) {
 	if c == nil || q.opening {
 		return
 	}
-	b, ns, share := d.space.b, d.space.fd(), d.space.socketOf(c)
+	b, open, share := d.space.b, d.opener(q), d.space.socketOf(c)
 	if c.collect != nil {
-		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, c.umem, b.rings(share))
+		x, err := open(c.umem, share)
 		d.opened(q, c, x, err)
 		return
 	}
@@ -184,7 +186,7 @@ func (d *device) open(q *queue, c *client) {
 	q.opening = true
 	d.space.refs++
 	b.goDo(func() {
-		x, err := b.back.OpenQueue(ns, d.Ifindex, q.index, umem, b.rings(share))
+		x, err := open(umem, share)
 		umem.Close()
 		if share > 0 {
 			unix.Close(share)
@@ -195,6 +197,19 @@ func (d *device) open(q *queue, c *client) {
 		d.openedLate(q, c, x, err)
 		d.space.put()
 	})
+}
+
+// opener opens a queue, also without the lock.
+func (d *device) opener(q *queue) func(mem *os.File, share int) (xsk, error) {
+	b, ns, ifindex, index, mtu := d.space.b, d.space.fd(), d.Ifindex, q.index, d.MTU
+	if d.trunk != nil {
+		return func(mem *os.File, share int) (xsk, error) {
+			return b.back.OpenSpur(ns, ifindex, mtu, mem, b.rings(share))
+		}
+	}
+	return func(mem *os.File, share int) (xsk, error) {
+		return b.back.OpenQueue(ns, ifindex, index, mem, b.rings(share))
+	}
 }
 
 // openedLate is opened, some time after: much may have changed.
@@ -217,6 +232,8 @@ func (d *device) opened(q *queue, c *client, x xsk, err error) {
 		d.delay = 0
 		q.owner, q.xsk = c, x
 		c.offer(d, q)
+	case d.trunk != nil:
+		d.spurless(err)
 	case errors.Is(err, unix.EINVAL) && q.index > 0 && !errors.Is(err, unix.EBUSY):
 		q.absent = true
 		d.again()
@@ -235,7 +252,7 @@ func (d *device) opened(q *queue, c *client, x xsk, err error) {
 
 // socketOf is one of the client's XDP sockets, 0 if it has none: a further one need not register the memory again.
 func (s *space) socketOf(c *client) int {
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		for _, q := range d.queues {
 			if q.owner == c && q.xsk != nil {
 				return q.xsk.FD()
@@ -253,7 +270,7 @@ func (d *device) again() {
 	d.delay = min(max(2*d.delay, 5*time.Millisecond), 500*time.Millisecond)
 	d.retry = d.space.b.after(d.delay, func() {
 		d.retry = nil
-		if d.space.devices[d.Ifindex] == d {
+		if !d.closed {
 			d.reconcile()
 		}
 	})
@@ -270,12 +287,15 @@ func (d *device) vanished() {
 		d.free(q)
 	}
 	d.members, d.adopted = nil, false
+	for _, s := range slices.Clone(d.spurs) {
+		s.vanished()
+	}
 	d.reap()
 }
 
 // reconcile brings every device of the namespace in order.
 func (s *space) reconcile() {
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		d.reconcile()
 	}
 }

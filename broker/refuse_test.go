@@ -145,6 +145,10 @@ func TestAVersionThatNobodySpeaks(t *testing.T) {
 	door, err := proto.Dial(h.b.cfg.Socket)
 	require.NoError(t, err)
 	defer unix.Close(door)
+	for _, v := range []int{-1, proto.Version + 1} { // 0 asks for the default
+		_, _, err := proto.Open(door, proto.Hello{Version: v}, patience)
+		require.ErrorContains(t, err, fmt.Sprintf("version %d of the protocol, the broker", v))
+	}
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)
 	defer unix.Close(pair[0])
@@ -161,6 +165,28 @@ func TestAVersionThatNobodySpeaks(t *testing.T) {
 		require.Contains(t, p.Error, "version 99")
 		return true
 	})
+}
+
+// Programs of the version before are served, and spoken to in it.
+func TestTheVersionBefore(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	door, err := proto.Dial(h.b.cfg.Socket)
+	require.NoError(t, err)
+	defer unix.Close(door)
+	c, w, err := proto.Open(door, proto.Hello{Version: proto.Oldest}, patience)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	require.Equal(t, proto.Oldest, w.Version)
+	e := &engine{t: t, c: c, w: w, vis: map[proto.QueueRef]bool{}}
+	require.Len(t, e.listen(kernelListener(t, "127.0.0.1:0")).VIs, 2)
+
+	// One that can't bind queues is not given any to bind.
+	late := newFakeHost(t, 2, func(c *Config) { c.backend.(*fakeKernel).unbound = true })
+	door, err = proto.Dial(late.b.cfg.Socket)
+	require.NoError(t, err)
+	defer unix.Close(door)
+	_, _, err = proto.Open(door, proto.Hello{Version: proto.BindVersion - 1}, patience)
+	require.ErrorContains(t, err, "queues are bound by version 2")
 }
 
 func TestOneSocketOneBroker(t *testing.T) {

@@ -74,8 +74,9 @@ type DeviceStatus struct {
 	NetNS    uint64            `json:"netns"`
 	Device   string            `json:"device"`
 	Ifindex  int               `json:"ifindex"`
-	Mode     string            `json:"mode"`   // native or generic
-	Owners   []int             `json:"owners"` // pid for each queue, 0: the kernel
+	Mode     string            `json:"mode"`           // native or generic
+	Spur     int               `json:"spur,omitempty"` // of spurs: the number of the first; they stand for themselves, with the device's name
+	Owners   []int             `json:"owners"`         // pid for each queue, 0: the kernel
 	Entries  []string          `json:"entries"`
 	Counters map[string]uint64 `json:"counters"`
 }
@@ -127,7 +128,7 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 		s.Ended[name] = b.past[i]
 	}
 	for _, sp := range b.spaces {
-		for _, d := range sp.devices {
+		for _, d := range sp.all() {
 			s.Devices = append(s.Devices, d.status())
 		}
 	}
@@ -144,7 +145,7 @@ func (c *client) status() LeaseStatus {
 	sort.Strings(l.Listeners)
 	if c.space != nil {
 		l.NetNS = c.space.inode
-		for _, d := range c.space.devices {
+		for _, d := range c.space.all() {
 			for _, q := range d.queues {
 				if q.owner == c && q.active {
 					l.Queues = append(l.Queues, proto.QueueRef{Ifindex: d.Ifindex, Queue: q.index})
@@ -162,6 +163,9 @@ func (c *client) status() LeaseStatus {
 
 func (d *device) status() DeviceStatus {
 	s := DeviceStatus{NetNS: d.space.inode, Device: d.Name, Ifindex: d.Ifindex, Mode: string(d.prog.Mode())}
+	if d.trunk != nil {
+		s.Spur = d.queues[0].index
+	}
 	for _, q := range d.queues {
 		pid := 0
 		if q.owner != nil && q.active {

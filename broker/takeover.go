@@ -106,7 +106,7 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 		return refuse("takeover: %v -> %v has only just been taken", t.Local, t.Remote)
 	}
 	has := 0
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		if n, _ := d.owns(c); n > 0 {
 			has++
 			if err := d.setTaken(t); err != nil {
@@ -130,10 +130,11 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 // untake makes the entries what they were.
 func (s *space) untake(t steer.Tuple) {
 	for _, d := range s.devices {
-		if d.flows[t] != nil {
-			d.note(d.setConnect(t))
-		} else {
-			d.delConnect(t)
+		d.delConnect(t)
+		for _, o := range d.banks() {
+			if o.flows[t] != nil {
+				d.note(o.setConnect(t))
+			}
 		}
 	}
 }
@@ -188,7 +189,7 @@ func (s *space) endTaken(t steer.Tuple) {
 }
 
 func (s *space) flowHas(t steer.Tuple) bool {
-	for _, d := range s.devices {
+	for _, d := range s.all() {
 		if d.flows[t] != nil {
 			return true
 		}

@@ -133,6 +133,9 @@ func (d *device) update(n netDevice) {
 			d.vlans = append(d.vlans, v.VLAN)
 		}
 	}
+	for _, s := range d.spurs {
+		s.update(n)
+	}
 }
 
 // tags are those that entries may have: of what is, or once was, on top of the device.

@@ -73,7 +73,7 @@ func (s *space) rescan() {
 			use, _ := choose(all, l.key, l.devices)
 			for _, n := range use {
 				if d, err := s.deviceOf(n); err == nil {
-					d.join(c)
+					d.enroll(c)
 				}
 			}
 		}

@@ -159,7 +159,11 @@ func (p *Program) reopen() error {
 		return err
 	}
 	for name, m := range mapsByName(&p.maps) {
-		if *m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, name), nil); err != nil {
+		*m, err = ebpf.LoadPinnedMap(filepath.Join(p.dir, name), nil)
+		if errors.Is(err, os.ErrNotExist) && (m == &p.maps.Spurs || m == &p.maps.SpurEnds) {
+			continue // a program of before there were spurs
+		}
+		if err != nil {
 			return fmt.Errorf("open pinned map %s: %w", name, err)
 		}
 	}

@@ -26,10 +26,11 @@ const (
 func (f Flags) KernelShare(n uint8) Flags { return f&^0xff00 | Flags(n)<<8 }
 
 // Link is what an entry is on: the device itself, or the VLAN device with this IEEE 802.1Q identifier on top of it. Frames of the one never
-// match entries of the other.
+// match entries of the other. And where from there: to the sockets of the device's queues, or by spurs.
 type Link struct {
 	VLAN    uint16 // 1 to 4094; 0: not tagged
 	Ifindex int    // of the VLAN device
+	Way     Way
 }
 
 // Untagged is the device itself.
@@ -84,7 +85,7 @@ func (p *Program) DelPorts(on Link, ip netip.Addr, ports []uint16) error {
 }
 
 func (on Link) listener(flags Flags) steerListener {
-	return steerListener{Flags: uint32(flags), Ifindex: uint32(on.Ifindex)}
+	return steerListener{Flags: uint32(flags) | on.Way.flags(), Ifindex: uint32(on.Ifindex)}
 }
 
 func (on Link) listenerKey(ip netip.Addr, port uint16) steerListenerKey {
@@ -112,14 +113,14 @@ func (p *Program) Listeners() ([]ListenerEntry, error) {
 	var v steerListener
 	it := p.maps.Listeners.Iterate()
 	for it.Next(&k, &v) {
-		out = append(out, ListenerEntry{Link{k.Vlan, int(v.Ifindex)}, netip.AddrPortFrom(k.Local.addr(), hostOrder(k.Port))})
+		out = append(out, ListenerEntry{Link{k.Vlan, int(v.Ifindex), wayOf(v.Flags)}, netip.AddrPortFrom(k.Local.addr(), hostOrder(k.Port))})
 	}
 	return out, it.Err()
 }
 
 // SetConnect sends one connection to user space.
 func (p *Program) SetConnect(on Link, t Tuple) error {
-	if err := p.maps.Connects.Put(connectKey(on, t), uint32(0)); err != nil {
+	if err := p.maps.Connects.Put(connectKey(on, t), on.Way.flags()); err != nil {
 		return fmt.Errorf("set connect entry: %w", err)
 	}
 	return nil
@@ -130,7 +131,7 @@ const taken = uint32(1)
 
 // SetTaken sends one connection to user space although the kernel has a socket of it.
 func (p *Program) SetTaken(on Link, t Tuple) error {
-	if err := p.maps.Connects.Put(connectKey(on, t), taken); err != nil {
+	if err := p.maps.Connects.Put(connectKey(on, t), taken|on.Way.flags()); err != nil {
 		return fmt.Errorf("set entry of a connection that is taken: %w", err)
 	}
 	return nil
@@ -144,7 +145,7 @@ func (p *Program) DelConnect(on Link, t Tuple) error {
 	return nil
 }
 
-// ConnectEntry is one of Connects. Of its link only the identifier is known.
+// ConnectEntry is one of Connects. Of its link the VLAN device's number is not known.
 type ConnectEntry struct {
 	On Link
 	Tuple
@@ -157,7 +158,7 @@ func (p *Program) Connects() ([]ConnectEntry, error) {
 	var v uint32
 	it := p.maps.Connects.Iterate()
 	for it.Next(&k, &v) {
-		out = append(out, ConnectEntry{Link{VLAN: k.Vlan}, Tuple{
+		out = append(out, ConnectEntry{Link{VLAN: k.Vlan, Way: wayOf(v)}, Tuple{
 			Local:  netip.AddrPortFrom(k.Local.addr(), hostOrder(k.LocalPort)),
 			Remote: netip.AddrPortFrom(k.Remote.addr(), hostOrder(k.RemotePort)),
 		}})
@@ -166,7 +167,7 @@ func (p *Program) Connects() ([]ConnectEntry, error) {
 }
 
 // MaxQueues is how many queues of a device can be served: 0 to MaxQueues-1.
-const MaxQueues = 1024
+const MaxQueues = FirstSpur
 
 // SetQueue names the AF_XDP socket that gets the packets of queue. The entry goes by itself when
 // the last holder of the socket closes it.
@@ -177,15 +178,18 @@ func (p *Program) SetQueue(queue, xskFD int) error {
 	return nil
 }
 
-// DelQueue undoes SetQueue. It is no error if there is none.
+// DelQueue undoes SetQueue and SetSpur. It is no error if there is none.
 func (p *Program) DelQueue(queue int) error {
+	if queue >= FirstSpur {
+		return p.delSpur(queue)
+	}
 	if err := del(p.maps.Xsks, uint32(queue)); err != nil {
 		return fmt.Errorf("delete socket of queue %d: %w", queue, err)
 	}
 	return nil
 }
 
-// SetQuiet leaves pure SYNs of queue to the kernel while on.
+// SetQuiet leaves pure SYNs of queue, or spur, to the kernel while on.
 func (p *Program) SetQuiet(queue int, on bool) error {
 	var v uint32
 	if on {

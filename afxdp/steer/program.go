@@ -45,6 +45,8 @@ func mapsByName(m *steerMaps) map[string]**ebpf.Map {
 		steerMapDevices:   &m.Devices,
 		steerMapListeners: &m.Listeners,
 		steerMapQuiet:     &m.Quiet,
+		steerMapSpurEnds:  &m.SpurEnds,
+		steerMapSpurs:     &m.Spurs,
 		steerMapXsks:      &m.Xsks,
 	}
 }

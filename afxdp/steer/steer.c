@@ -8,6 +8,9 @@
 #define MAX_LISTENERS 65536 /* ports of programs that connect among them */
 #define MAX_CONNECTS 262144
 
+/* Numbers of queues from here on are spurs (package spur): not the device's own, and reached from each of those. */
+#define FIRST_SPUR 768
+
 /* IPv4 addresses are kept as ::ffff:a.b.c.d, so that one key serves both families. */
 struct address {
 	__u32 word[4];
@@ -53,7 +56,7 @@ enum reason {
 	KERNEL_SOCKET, /* the kernel has this connection */
 	QUIET_SYN,
 	QUIET_DROP,
-	NO_QUEUE, /* ours, but no socket on the queue */
+	NO_QUEUE, /* ours, but no socket on the queue, or no such spur */
 	ICMP_REDIRECTED,
 	REDIRECTED,
 	NO_LISTENER, /* SYN to a listener's port on which the kernel no longer listens, or to a leased one on which it does */
@@ -83,6 +86,22 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } xsks SEC(".maps");
+
+/* The devices that spurs begin with, by number of queue. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u32);
+} spurs SEC(".maps");
+
+/* The cookies of the sockets at their ends: a note of user space for whoever adopts the pins. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, MAX_QUEUES);
+	__type(key, __u32);
+	__type(value, __u64);
+} spur_ends SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -125,6 +144,11 @@ enum { LISTENS = 1, LISTENS_NOT = 2, NO_SYN = 4 };
 
 /* And the kernel's share: of 256 new connections that many are for processes without a queue. */
 #define SHARE(flags) ((flags) >> 8 & 0xff)
+
+/* And of each entry, the spurs that lead to its program: how many, 0 if packets go to the socket of the queue they came by, and the first. */
+#define SPURS(flags) ((flags) >> 24)
+#define SPUR(flags) (FIRST_SPUR + ((flags) >> 16 & 0xff))
+#define WAY(flags) ((flags) & 0xffff0000)
 
 static __always_inline int count(__u32 reason, int verdict)
 {
@@ -322,14 +346,18 @@ static __always_inline int find_entry(struct xdp_md *ctx, struct flow *f)
 {
 	struct listener_key l = { .local = f->key.local, .port = f->key.local_port, .vlan = f->key.vlan, .proto = PROTO_TCP };
 	struct listener *entry;
+	__u32 *flags;
 
 	entry = bpf_map_lookup_elem(&listeners, &l);
 	if (entry) {
 		f->entry = *entry;
 		return OURS;
 	}
-	if (bpf_map_lookup_elem(&connects, &f->key))
+	flags = bpf_map_lookup_elem(&connects, &f->key);
+	if (flags) {
+		f->entry.flags = WAY(*flags);
 		return OURS;
+	}
 	if (f->v6)
 		l.local.word[0] = l.local.word[1] = l.local.word[2] = 0;
 	l.local.word[3] = 0;
@@ -412,7 +440,7 @@ SEC("xdp")
 int steer(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 queue = ctx->rx_queue_index, *hush;
+	__u32 queue = ctx->rx_queue_index, spurs_of_it, *hush;
 	struct flow f = {};
 	int why, kernel, verdict, otherwise = XDP_PASS;
 
@@ -428,6 +456,9 @@ int steer(struct xdp_md *ctx)
 		return count(NO_LISTENER, XDP_PASS);
 	if (f.syn && lot(&f.key) < SHARE(f.entry.flags))
 		return count(SHARED_SYN, XDP_PASS);
+	spurs_of_it = SPURS(f.entry.flags);
+	if (spurs_of_it)
+		queue = SPUR(f.entry.flags) + lot(&f.key) % spurs_of_it;
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {
 		if (f.syn)
@@ -435,7 +466,7 @@ int steer(struct xdp_md *ctx)
 		/* The queue is changing hands: its connection lives, or will in a moment. The kernel would reset it. */
 		otherwise = XDP_DROP;
 	}
-	verdict = bpf_redirect_map(&xsks, queue, otherwise);
+	verdict = spurs_of_it ? bpf_redirect_map(&spurs, queue, otherwise) : bpf_redirect_map(&xsks, queue, otherwise);
 	if (verdict == XDP_PASS)
 		return count(NO_QUEUE, verdict);
 	if (verdict == XDP_DROP)

@@ -63,6 +63,8 @@ const (
 	steerMapDevices   = "devices"
 	steerMapListeners = "listeners"
 	steerMapQuiet     = "quiet"
+	steerMapSpurEnds  = "spur_ends"
+	steerMapSpurs     = "spurs"
 	steerMapXsks      = "xsks"
 	steerProgSteer    = "steer"
 )
@@ -121,6 +123,8 @@ type steerMapSpecs struct {
 	Devices   *ebpf.MapSpec `ebpf:"devices"`
 	Listeners *ebpf.MapSpec `ebpf:"listeners"`
 	Quiet     *ebpf.MapSpec `ebpf:"quiet"`
+	SpurEnds  *ebpf.MapSpec `ebpf:"spur_ends"`
+	Spurs     *ebpf.MapSpec `ebpf:"spurs"`
 	Xsks      *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -155,6 +159,8 @@ type steerMaps struct {
 	Devices   *ebpf.Map `ebpf:"devices"`
 	Listeners *ebpf.Map `ebpf:"listeners"`
 	Quiet     *ebpf.Map `ebpf:"quiet"`
+	SpurEnds  *ebpf.Map `ebpf:"spur_ends"`
+	Spurs     *ebpf.Map `ebpf:"spurs"`
 	Xsks      *ebpf.Map `ebpf:"xsks"`
 }
 
@@ -165,6 +171,8 @@ func (m *steerMaps) Close() error {
 		m.Devices,
 		m.Listeners,
 		m.Quiet,
+		m.SpurEnds,
+		m.Spurs,
 		m.Xsks,
 	)
 }

@@ -62,7 +62,9 @@ func OpenAbove(door, low int, hello Hello, timeout time.Duration) (*Client, Welc
 		return nil, w, fmt.Errorf("open a channel: %w", err)
 	}
 	c := &Client{fd: pair[0], low: low, buf: make([]byte, MaxMessage)}
-	hello.Version = Version
+	if hello.Version == 0 {
+		hello.Version = Version
+	}
 	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
 	if _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
 		c.Close()

@@ -17,5 +17,15 @@
 // on makes connections from those ports without a word. It gives a block back by closing the keeper and saying so ("unports"), and shows the
 // keeper to the next broker ("keep"). A flow whose port the program bound itself is asked for by itself ("connect", "disconnect").
 //
+// Versions. A program says in hello which version it speaks, and the broker answers in that one, or refuses: the program then stays with the
+// kernel. A broker speaks its own version and the one before. So after an upgrade the new broker adopts what programs of the old libraries
+// have, and the broker is what has to be replaced first. A version is counted up when a program must do something it did not have to do before;
+// what may be left out, or is not understood and then ignored (every field of JSON), needs none. The layout of the state (state.go) and the maps of
+// the XDP program have versions of their own, since what is in them cannot be ignored: those a broker does not know it does not adopt, and its
+// programs' connections are reset.
+//
+//	version 1
+//	version 2   "bind", on kernels before 6.4; a program of version 1 gets queues from 6.4 on only
+//
 // state.go is the other half: a memfd shared with the broker, which tells it what the program's engine has open.
 package proto

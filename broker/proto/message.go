@@ -9,7 +9,7 @@ import (
 
 // Hello is a channel's first message. Pid, uid and gid come with it as SCM_CREDENTIALS, which the kernel checks.
 type Hello struct {
-	Version int    `json:"version"`
+	Version int    `json:"version"`           // 0 in Open: that of this package
 	Program string `json:"program,omitempty"` // for people: argv[0]
 	Frames  int    `json:"frames,omitempty"`  // umem frames wished for; 0: the broker's default
 	Tool    bool   `json:"tool,omitempty"`    // looks at others; has no engine
@@ -17,9 +17,9 @@ type Hello struct {
 
 // Welcome answers hello.
 type Welcome struct {
-	Version int    `json:"version"`
-	Pid     int    `json:"pid"`   // as the broker sees it
-	Token   string `json:"token"` // whoever shows it may want this process's connections: keep it where forked children find it
+	Version int    `json:"version"` // the program's, which is spoken from here on
+	Pid     int    `json:"pid"`     // as the broker sees it
+	Token   string `json:"token"`   // whoever shows it may want this process's connections: keep it where forked children find it
 }
 
 // Listen asks for the connections of a kernel listener.

@@ -5,8 +5,14 @@ import (
 	"time"
 )
 
-// Version is the protocol's; hello carries it, and a broker refuses what it does not speak.
-const Version = 2
+// Version is the protocol's; hello carries it. A broker speaks the versions from Oldest on, so that it can be replaced under programs of the
+// version before. doc.go has the rules.
+const (
+	Version = 2
+	Oldest  = Version - 1
+
+	BindVersion = 2 // the first whose programs can bind queues that they mapped ("bind")
+)
 
 // Bounds of one message.
 const (
