@@ -59,6 +59,7 @@ func (v *VI) Bound(l Layout) {
 	v.info, v.zeroCopy, v.busy = v.asked, l.ZeroCopy, l.BusyPoll
 	// In copy mode the kernel finishes the sum itself for a device that can't. A driver in zero-copy mode that can't sends it as it is.
 	v.info.TxChecksum = v.asked.TxChecksum && l.TxMetadata && !l.ZeroCopy
+	v.info.Times = timesOf(v.asked.Times, l)
 	v.info.ZeroCopy, v.info.MTU = l.ZeroCopy, min(v.asked.MTU, l.MaxMTU())
 }
 

@@ -23,8 +23,7 @@
 //	prime and wait      VI.FD and nic.Port.Wait: nothing has to be primed, as a descriptor is readable while packets wait
 //	transmit            VI.Send, VI.Flush; with segmentation or a checksum left to the device: Burster, Summer
 //
-// There are no timestamps: AF_XDP has those of receiving in front of the packet if an XDP program that was loaded for the device asks the driver
-// (docs/hidden-queues.md), and no device that was at hand has a clock.
+//	timestamps          Timed: when packets came and left, and when they are to leave, as far as driver and kernel go (nic.PD.OpenTimed)
 //
 // A VI belongs to one thread of control at a time; none of its methods may be called at the same
 // time as another. afxdp implements a VI over an AF_XDP socket. The packages beside this one make

@@ -86,6 +86,8 @@ type Info struct {
 	// checksum: the field then holds the folded sum of the pseudo header, not complemented.
 	// So it is on veth and virtio, where the kernel leaves the sum to a device that has no wire.
 	PartialChecksum bool
+	Times           Times // of packets: see Timed
+
 	// TxChecksum says that the device finishes TCP checksums: the VI is a Summer.
 	TxChecksum bool
 }

@@ -57,18 +57,35 @@ type Port struct {
 	Device   afxdp.Device
 	VIs      []*afxdp.VI // by receive queue
 	steering *steering
+	timed    bool
+	times    efvi.Times // that the driver has
 }
 
 // Open takes every receive queue of a device of the calling thread's network namespace, posts that many frames of the domain
 // to each, and steers what the filter chooses to them.
 func (d *PD) Open(device string, f efvi.FilterSpec, frames int) (*Port, error) {
+	return d.open(device, f, frames, false)
+}
+
+// OpenTimed is Open with times of packets, as far as kernel and driver have them: each VI's Times says so. What is sent must have
+// efvi.SumRoom bytes in front of it. All ports of a domain must be opened alike.
+func (d *PD) OpenTimed(device string, f efvi.FilterSpec, frames int) (*Port, error) {
+	return d.open(device, f, frames, true)
+}
+
+func (d *PD) open(device string, f efvi.FilterSpec, frames int, timed bool) (*Port, error) {
 	dev, err := find(device, f)
 	if err != nil {
 		return nil, err
 	}
-	p := &Port{Device: dev}
+	p := &Port{Device: dev, timed: timed}
 	var native bool
-	if p.steering, native, err = steer(dev, f); err != nil {
+	if timed {
+		if features, err := afxdp.ProbeFeatures(dev.Ifindex); err == nil {
+			p.times = features.Times()
+		}
+	}
+	if p.steering, native, err = steer(dev, f, &p.times); err != nil {
 		return nil, err
 	}
 	for q := 0; q < dev.Queues && err == nil; q++ {
@@ -93,7 +110,7 @@ func find(device string, f efvi.FilterSpec) (afxdp.Device, error) {
 }
 
 func (d *PD) openQueue(p *Port, queue, frames int, native bool) error {
-	q, err := afxdp.PrepareQueue(p.Device.Ifindex, queue, d.file, afxdp.RingConfig{})
+	q, err := afxdp.PrepareQueue(p.Device.Ifindex, queue, d.file, afxdp.RingConfig{TxMetadata: p.timed})
 	if err != nil {
 		return err
 	}
@@ -102,7 +119,9 @@ func (d *PD) openQueue(p *Port, queue, frames int, native bool) error {
 	if err != nil {
 		return fmt.Errorf("duplicate socket: %w", err)
 	}
-	vi, err := afxdp.Map(fd, q.Layout(), d.Memory, p.Device.Info(queue, q.Layout(), native))
+	info := p.Device.Info(queue, q.Layout(), native)
+	info.Times = p.times
+	vi, err := afxdp.Map(fd, q.Layout(), d.Memory, info)
 	if err != nil {
 		return errors.Join(err, unix.Close(fd))
 	}

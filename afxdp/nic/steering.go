@@ -28,9 +28,17 @@ type steering struct {
 	link    link.Link
 }
 
-// steer sends what the filter chooses to the socket of the queue it came by.
-func steer(dev afxdp.Device, f efvi.FilterSpec) (s *steering, native bool, err error) {
-	return attach(dev, f, &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}, redirect)
+// steer sends what the filter chooses to the socket of the queue it came by; with the time it came at, if the driver is said to have that
+// and the kernel lets a program ask for it.
+func steer(dev afxdp.Device, f efvi.FilterSpec, times *efvi.Times) (s *steering, native bool, err error) {
+	table := &ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: uint32(dev.Queues)}
+	if times.RX != efvi.NoClock {
+		if s, native, err = attachStamping(dev, f, table); err == nil {
+			return s, native, nil
+		}
+		times.RX = efvi.NoClock
+	}
+	return attach(dev, f, table, redirect)
 }
 
 // attach attaches a program to a device, in the driver if that can be, else on the generic path. chosen is what it does, with a table of the
@@ -40,14 +48,34 @@ func attach(dev afxdp.Device, f efvi.FilterSpec, table *ebpf.MapSpec, chosen fun
 	if s.table, err = ebpf.NewMap(table); err != nil {
 		return nil, false, fmt.Errorf("make %s map: %w", table.Type, err)
 	}
-	prog := &ebpf.ProgramSpec{Type: ebpf.XDP, License: "Dual BSD/GPL", Instructions: program(f, chosen(s.table.FD()))}
+	return s.attach(dev, &ebpf.ProgramSpec{Instructions: program(f, chosen(s.table.FD()))}, link.XDPDriverMode, link.XDPGenericMode)
+}
+
+// attachStamping is attach of a program that stamps what it redirects, which only a driver runs.
+func attachStamping(dev afxdp.Device, f efvi.FilterSpec, table *ebpf.MapSpec) (s *steering, native bool, err error) {
+	s = &steering{}
+	if s.table, err = ebpf.NewMap(table); err != nil {
+		return nil, false, fmt.Errorf("make %s map: %w", table.Type, err)
+	}
+	chosen, err := stamped(redirect(s.table.FD()))
+	if err != nil {
+		return nil, false, errors.Join(err, s.close())
+	}
+	prog := &ebpf.ProgramSpec{Instructions: program(f, chosen)}
+	forDevice(prog, dev.Ifindex)
+	return s.attach(dev, prog, link.XDPDriverMode)
+}
+
+// attach loads the program, and attaches it in the first mode that can be.
+func (s *steering) attach(dev afxdp.Device, prog *ebpf.ProgramSpec, modes ...link.XDPAttachFlags) (_ *steering, native bool, err error) {
+	prog.Type, prog.License = ebpf.XDP, "Dual BSD/GPL"
 	if dev.MTU > maxLinearMTU {
 		prog.Flags |= unix.BPF_F_XDP_HAS_FRAGS
 	}
 	if s.program, err = ebpf.NewProgram(prog); err != nil {
 		return nil, false, errors.Join(fmt.Errorf("load XDP program: %w", err), s.close())
 	}
-	for _, mode := range []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode} {
+	for _, mode := range modes {
 		s.link, err = link.AttachXDP(link.XDPOptions{Program: s.program, Interface: dev.Ifindex, Flags: mode})
 		if err == nil {
 			return s, mode == link.XDPDriverMode, nil

@@ -8,6 +8,8 @@ import "github.com/sluice-net/sluice/efvi"
 type Config struct {
 	Ring int       // entries of each ring, a power of two; default 512
 	Info efvi.Info // of both ends; the second end's MAC address is this one plus one
+
+	Clock func() uint64 // of both ends, for efvi.Timed; default: they have none
 }
 
 // Headroom is where in a frame received bytes begin, as the kernel does it for XDP.
@@ -20,6 +22,7 @@ type VI struct {
 	peer    *VI
 	posted  queue[uint32]
 	tx      queue[efvi.Event]
+	clock   func() uint64
 	whole   []byte // of a packet in several frames
 	events  queue[efvi.Event]
 	dropped uint64
@@ -43,7 +46,7 @@ func New(a, b efvi.Memory, cfg Config) (*VI, *VI) {
 
 func newVI(m efvi.Memory, cfg Config) *VI {
 	return &VI{
-		info: cfg.Info, mem: m,
+		info: cfg.Info, mem: m, clock: cfg.Clock,
 		posted: newQueue[uint32](cfg.Ring),
 		tx:     newQueue[efvi.Event](cfg.Ring),
 		// Every posted frame and every sent one may be an event.
@@ -103,8 +106,12 @@ func (v *VI) Flush() error {
 		if v.events.full() || v.peer.events.full() {
 			return efvi.ErrBusy
 		}
+		if v.early(v.tx.first()) {
+			return nil
+		}
 		e, _ := v.tx.pop()
-		if v.whole = append(v.whole, v.mem.Data(e)...); e.Kind == efvi.EventTX {
+		v.stampSent(e)
+		if v.whole = append(v.whole, v.mem.Data(e)...); e.Kind&^timed == efvi.EventTX {
 			v.peer.receive(v.whole)
 			v.whole = v.whole[:0]
 		}
@@ -127,6 +134,7 @@ func (v *VI) receive(b []byte) {
 		e.Frame, _ = v.posted.pop()
 		e.Len = uint32(copy(v.mem.Frame(e.Frame)[Headroom:], b))
 		b = b[e.Len:]
+		v.stampReceived(e)
 		v.events.push(e)
 	}
 }

@@ -29,3 +29,6 @@ func (q *queue[T]) pop() (v T, ok bool) {
 	q.tail++
 	return v, true
 }
+
+// first is what pop would take; there must be something.
+func (q *queue[T]) first() T { return q.entries[q.tail&uint32(len(q.entries)-1)] }

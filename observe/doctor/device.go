@@ -26,9 +26,13 @@ func devices(r *Report, b *ask.Broker) {
 	if b != nil {
 		if st, err := b.Status(); err == nil {
 			for _, d := range st.Devices {
-				if d.NetNS == netnsInode() {
-					ours[d.Ifindex] = d
+				if d.NetNS != netnsInode() {
+					continue
 				}
+				if o := ours[d.Ifindex]; o.Device != "" { // its spurs have rows of their own
+					d.Owners, d.Entries = append(o.Owners, d.Owners...), append(o.Entries, d.Entries...)
+				}
+				ours[d.Ifindex] = d
 			}
 		}
 	}
