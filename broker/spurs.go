@@ -68,15 +68,15 @@ func (d *device) newSpurs(way steer.Way) *device {
 	return s
 }
 
-// freeWay finds numbers that no spur has; none are left if it says so.
+// freeWay finds the first numbers that no spur has, false if there are not enough.
 func (d *device) freeWay(n int) (way steer.Way, ok bool) {
+	slices.SortFunc(d.spurs, func(a, b *device) int { return a.queues[0].index - b.queues[0].index })
 	way = steer.Way{First: steer.FirstSpur, Spurs: n}
-	for _, s := range d.spurs { // in order of their numbers, but for gaps
+	for _, s := range d.spurs {
 		if o := s.prog.(*byWay).way; way.First < o.First+o.Spurs && o.First < way.First+n {
 			way.First = o.First + o.Spurs
 		}
 	}
-	slices.SortFunc(d.spurs, func(a, b *device) int { return a.queues[0].index - b.queues[0].index })
 	return way, way.First+n <= steer.FirstSpur+steer.MaxSpurs
 }
 
@@ -240,6 +240,9 @@ func (d *device) largest() int {
 	}
 	return d.MTU
 }
+
+// ownChecksum: programs must finish checksums themselves. From a spur packets come to the device as they are.
+func (d *device) ownChecksum() bool { return d.trunk != nil }
 
 // endSpurs is end for spurs.
 func (d *device) endSpurs() {

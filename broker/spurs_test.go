@@ -149,3 +149,41 @@ func TestSpursOfHiddenQueues(t *testing.T) {
 	until(t, "the card is as it was", func() bool { return len(nic.State().Rules) == 0 && len(nic.State().Contexts) == 1 })
 	require.Equal(t, before, nic.State())
 }
+
+// Numbers of spurs are given once, and again when they are free, in whatever order they came and went.
+func TestNumbersOfSpurs(t *testing.T) {
+	d := &device{space: &space{}, prog: &fakeProgram{k: newFakeKernel(1)}}
+	take := func(n int) (int, bool) {
+		way, ok := d.freeWay(n)
+		if ok {
+			d.newSpurs(way)
+		}
+		return way.First - steer.FirstSpur, ok
+	}
+	for i, n := range []int{4, 2, 3} {
+		at, ok := take(n)
+		require.True(t, ok)
+		require.Equal(t, []int{0, 4, 6}[i], at)
+	}
+	d.spurs = append(d.spurs[:1:1], d.spurs[2]) // 4 and 5 are free
+	for i, n := range []int{1, 1, 1, 2} {
+		at, ok := take(n)
+		require.True(t, ok)
+		require.Equal(t, []int{4, 5, 9, 10}[i], at)
+	}
+	_, ok := take(steer.MaxSpurs)
+	require.False(t, ok)
+	seen := map[int]bool{}
+	for _, s := range d.spurs {
+		for _, q := range s.queues {
+			require.False(t, seen[q.index])
+			seen[q.index] = true
+		}
+	}
+}
+
+func TestWhoFinishesChecksums(t *testing.T) {
+	veth := &device{netDevice: netDevice{Driver: "veth"}}
+	require.False(t, veth.ownChecksum())
+	require.True(t, (&device{netDevice: veth.netDevice, trunk: veth}).ownChecksum(), "on a spur nobody does")
+}

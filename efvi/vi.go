@@ -88,6 +88,8 @@ type Info struct {
 	PartialChecksum bool
 	Times           Times // of packets: see Timed
 
+	// OwnChecksum says that what is sent must have finished TCP checksums: nothing behind the VI would finish them.
+	OwnChecksum bool
 	// TxChecksum says that the device finishes TCP checksums: the VI is a Summer.
 	TxChecksum bool
 }

@@ -131,13 +131,6 @@ func leadIn(l netlink.Link, socket int) error {
 // Entrance is the device that packets are to be redirected to, and its network namespace, which stays the queue's.
 func (q *Queue) Entrance() (ns, ifindex int) { return int(q.ns.Fd()), q.ifindex }
 
-// Layout is the socket's. Checksums are not left to the device: nothing between it and the spur would finish them for one that cannot.
-func (q *Queue) Layout() afxdp.Layout {
-	l := q.Queue.Layout()
-	l.TxMetadata = false
-	return l
-}
-
 // Close ends the spur, once no other process holds the socket.
 func (q *Queue) Close() error {
 	var err error

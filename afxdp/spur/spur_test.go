@@ -39,9 +39,8 @@ func open(t *testing.T, n *testbed.Node) *reader {
 	t.Cleanup(func() { _ = afxdp.UnmapMemory(r.mem) })
 	fd, err := unix.FcntlInt(uintptr(r.q.FD()), unix.F_DUPFD_CLOEXEC, 0)
 	require.NoError(t, err)
-	r.vi, err = afxdp.Map(fd, r.q.Layout(), r.mem, efvi.Info{MTU: 1500, TxChecksum: true})
+	r.vi, err = afxdp.Map(fd, r.q.Layout(), r.mem, efvi.Info{MTU: 1500})
 	require.NoError(t, err)
-	require.False(t, r.vi.Info().TxChecksum, "nobody would finish it")
 	half := make([]uint32, frames/2)
 	for i := range half {
 		half[i] = uint32(i)

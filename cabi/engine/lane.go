@@ -100,7 +100,7 @@ func (e *Engine) mapLane(told proto.VI, fd int) (l *lane, info efvi.Info, unboun
 	if !layout.Unbound { // else it is not known yet
 		e.plane.inherit(&layout)
 	}
-	info.TxChecksum = e.boot.fast("checksum")
+	info.TxChecksum = e.boot.fast("checksum") && !info.OwnChecksum
 	l.vi, err = afxdp.Map(fd, layout, e.plane.mem, info)
 	return l, info, layout.Unbound, err
 }

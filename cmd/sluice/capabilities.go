@@ -16,7 +16,7 @@ var needed = map[uintptr]string{
 	unix.CAP_CHOWN:            "sockets of connections that go to the kernel are their program's user's",
 	unix.CAP_BPF:              "programs and maps",
 	unix.CAP_PERFMON:          "programs that read the kernel's sockets",
-	unix.CAP_SYS_ADMIN:        "network namespaces of programs, the mount of a bpffs",
+	unix.CAP_SYS_ADMIN:        "network namespaces of programs and of spurs, the mount of a bpffs",
 	unix.CAP_SYS_PTRACE:       "/proc/PID/ns/net of other users' programs",
 	unix.CAP_SYS_RESOURCE:     "memory of rings beyond the limit, before cgroups counted it",
 	unix.CAP_IPC_LOCK:         "the same, on devices that pin it",

@@ -44,9 +44,9 @@ func (s *stranger) connect(t *testing.T, r *rig) {
 	require.Empty(t, r.kernelConnections(s.port))
 }
 
-// served waits until packets for the process come to queues of its own.
+// served waits until packets for the process come to all its queues: before, the kernel has those that would come to the others.
 func (s *stranger) served(t *testing.T, r *rig) {
-	testrig.Until(t, "queues of both programs", func() bool { return r.Status().QueuesByPID()[s.proc.Pid()] > 0 })
+	testrig.Until(t, "queues of both programs", func() bool { return r.Status().QueuesByPID()[s.proc.Pid()] == 2 })
 }
 
 func (s *stranger) transfer(t *testing.T, r *rig) {
