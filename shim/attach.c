@@ -71,9 +71,15 @@ static void each_of(struct file *k, void (*fn)(int fd, void *arg), void *arg)
     }
 }
 
-static void leave_sets(int fd, void *c)
+struct leaving {
+    struct file *c;
+    bool left;
+};
+
+static void leave_sets(int fd, void *arg)
 {
-    epoll_conn_leaves(fd, c);
+    struct leaving *l = arg;
+    l->left = l->left && epoll_conn_leaves(fd, l->c);
     fd_unhold(fd);
 }
 
@@ -123,8 +129,9 @@ static bool move(struct file *k, int mine)
         return false;
     }
     atomic_fetch_add(&attach_gen, 1);
-    each_of(k, leave_sets, c);
-    int r = ENGINE(sl_takeover, mine);
+    struct leaving l = { c, true };
+    each_of(k, leave_sets, &l);
+    int r = l.left ? ENGINE(sl_takeover, mine) : -ENOENT;
     bool ok = r >= 0 && !(r & SL_KERNEL_FD);
     if (ok)
         taken(k, c, r);

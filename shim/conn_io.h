@@ -4,10 +4,14 @@
 
 #include "ours.h"
 
+// conn_result gives f back and tells whether the engine's answer r stands, as libc would give it in *ret: else the kernel is to be asked.
+bool conn_result(struct file *f, int r, int *ret);
+
 bool tcp_inq(int fd); // whether TCP_INQ is set on the kernel's socket fd
 bool reuse_of(struct file *f); // SO_REUSEADDR of a connection
 void reuse_set(int kernel, bool on); // and of the kernel socket that it becomes
 bool kernels_own(int fd); // whether fd's connections report by MSG_ERRQUEUE (SO_ZEROCOPY, SO_TIMESTAMPING), which only the kernel's do
+void kernels_copy(int listener, int fd); // fd, accepted, becomes the kernel's and reports as its listener says
 
 #define IO_READ 0x40000000 // beside MSG_* flags: read(2)'s rules (nothing asked for: 0 at once)
 

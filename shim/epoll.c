@@ -209,7 +209,6 @@ static int ctl_kernel(int ep, int op, int fd, struct epoll_event *ev)
 
 INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-    int r;
     enum fd_kind kind = fd_kind(fd);
     if (op != EPOLL_CTL_DEL && !ev) // the kernel looks here first
         return fail(EFAULT);
@@ -218,17 +217,14 @@ INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
     if (kind == FD_LISTENER || kind == FD_CONN) {
         struct file *f = kind == FD_CONN ? conn_get_staged(fd) : file_get(fd);
         if (f) {
-            r = ctl_ours(ep, op, fd, f, ev);
+            int r = ctl_ours(ep, op, fd, f, ev);
             file_put(f);
             return r;
         }
-        kind = fd_kind(fd); // it has become the kernel's
     }
     if (kind == FD_OWN)
         return fail(EBADF);
     if (kind == FD_EPOLL && op == EPOLL_CTL_ADD)
         nest_enter(ep, fd);
-    if (kind == FD_KCONN && !KCONN(fd, r, ctl_kernel(ep, op, fd, ev)))
-        return epoll_ctl(ep, op, fd, ev); // it has moved
-    return kind == FD_KCONN ? r : ctl_kernel(ep, op, fd, ev);
+    return BY_KERNEL(fd, ctl_kernel(ep, op, fd, ev), epoll_ctl(ep, op, fd, ev));
 }

@@ -108,8 +108,8 @@ bool epoll_saw(int fd);
 void epoll_note(int fd); // it was
 uint64_t epoll_inode(int fd);
 // A connection on its way from the kernel: for each descriptor, held, its entries leave the kernel's sets and become c's; then either they join
-// c's handle, or return.
-void epoll_conn_leaves(int fd, struct file *c);
+// c's handle, or return. False: one may have stayed: the connection must, too, or its set would tell of the end of the socket that it leaves behind.
+bool epoll_conn_leaves(int fd, struct file *c);
 void epoll_conn_joins(struct file *c);
 void epoll_conn_returns(struct file *c);
 

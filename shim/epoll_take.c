@@ -6,8 +6,8 @@
 #include "real.h"
 #include "wait.h"
 
-// entry_of reads the kernel set's own account of its member fd.
-static bool entry_of(struct ep_set *set, int fd, struct epoll_event *ev)
+// entry_of reads the kernel set's own account of its member fd: 1; 0: it has none; -1: nobody can tell (a chroot without /proc).
+static int entry_of(struct ep_set *set, int fd, struct epoll_event *ev)
 {
     char path[64], line[256];
     snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set_fd(set));
@@ -23,7 +23,7 @@ static bool entry_of(struct ep_set *set, int fd, struct epoll_event *ev)
     }
     if (info)
         fclose(info);
-    return found;
+    return info ? found : -1;
 }
 
 // take makes the kernel's entry of fd in a set ours, f's; the item waits for a handle. Under the lock.
@@ -41,7 +41,7 @@ static struct ep_item *take(struct ep_set *set, int fd, struct file *f, struct e
 
 static bool has(struct ep_set *set, int fd, struct epoll_event *ev)
 {
-    return entry_of(set, fd, ev) && ev->data.u64 >> 32 != bell_cookie() >> 32;
+    return entry_of(set, fd, ev) == 1 && ev->data.u64 >> 32 != bell_cookie() >> 32;
 }
 
 void epoll_fd_taken(int fd, struct file *f)
@@ -63,21 +63,24 @@ void epoll_fd_taken(int fd, struct file *f)
     ready_unlock();
 }
 
-void epoll_conn_leaves(int fd, struct file *c)
+bool epoll_conn_leaves(int fd, struct file *c)
 {
     struct epoll_event ev;
+    bool known = true;
     ready_lock();
-    for (struct ep_set *set = all_sets; set; set = set->next) {
+    for (struct ep_set *set = all_sets; known && set; set = set->next) {
         struct ep_item *parked = set->parked ? item_parked(set, fd) : NULL;
         if (parked) { // disarmed: the kernel has no entry
             ev = (struct epoll_event){ .events = parked->events, .data.u64 = parked->data };
             item_free(parked);
             take(set, fd, c, &ev);
-        } else if (epoll_saw(fd) && has(set, fd, &ev)) {
-            take(set, fd, c, &ev);
+        } else if (epoll_saw(fd)) {
+            int entry = entry_of(set, fd, &ev);
+            known = entry >= 0 && (entry == 0 || take(set, fd, c, &ev));
         }
     }
     ready_unlock();
+    return known;
 }
 
 void epoll_conn_joins(struct file *c)

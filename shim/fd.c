@@ -163,14 +163,16 @@ INTERPOSE int fcntl(int fd, int cmd, ...)
     struct file *f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
     int ret = -1;
     bool served = f && file_fcntl(fd, f, cmd, arg, &ret);
+    bool signals = cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX || (cmd == F_SETFL && (long)arg & O_ASYNC);
+    bool behind = f && f->kind == FD_CONN && !signals; // about the descriptor: the socket behind it answers
     file_put(f);
     if (served)
         return ret;
-    if (cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX || (cmd == F_SETFL && (long)arg & O_ASYNC))
+    if (behind)
+        return real.fcntl(fd, cmd, arg);
+    if (signals)
         kconn_pin(fd);
-    if (fd_kind(fd) == FD_KCONN)
-        return KCONN(fd, ret, real.fcntl(fd, cmd, arg)) ? ret : fcntl(fd, cmd, arg);
-    return real.fcntl(fd, cmd, arg);
+    return BY_KERNEL(fd, real.fcntl(fd, cmd, arg), fcntl(fd, cmd, arg));
 }
 
 INTERPOSE int fcntl64(int fd, int cmd, ...)

@@ -56,19 +56,19 @@ INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
     if (f) {
         int r = conn_ioctl(fd, f, cmd, arg);
         struct sl_shared *s = shared();
-        if (r == SL_MOVED && s && atomic_load(&s->words[atomic_load(&f->handle)].moved))
+        bool moved = r == SL_MOVED && s && atomic_load(&s->words[atomic_load(&f->handle)].moved);
+        if (moved)
             file_settle(f);
         file_put(f);
         if (r != SL_MOVED)
             return (int)raw_result(r);
+        if (!moved)
+            return real.ioctl(fd, cmd, arg);
     }
-    int r;
     bool signals = cmd == FIOASYNC || cmd == FIOSETOWN || cmd == SIOCSPGRP;
     if (signals)
         kconn_pin(fd);
-    if (fd_kind(fd) == FD_KCONN && (cmd == FIONBIO || signals))
-        return KCONN(fd, r, real.ioctl(fd, cmd, arg)) ? r : ioctl(fd, cmd, arg);
-    return real.ioctl(fd, cmd, arg);
+    return BY_KERNEL(fd, real.ioctl(fd, cmd, arg), ioctl(fd, cmd, arg));
 }
 
 INTERPOSE int sockatmark(int fd)

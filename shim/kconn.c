@@ -26,6 +26,16 @@ int kconn_bind(int fd)
     return fd;
 }
 
+bool conn_here(int fd)
+{
+    struct file *f = fd_kind(fd) == FD_CONN ? file_get(fd) : NULL;
+    struct sl_shared *s = shared();
+    int h = f ? atomic_load(&f->handle) : -1;
+    bool here = s && h >= 0 && f->kind == FD_CONN && atomic_load(&s->words[h].moved) == 0;
+    file_put(f);
+    return here;
+}
+
 static void nap(void)
 {
     struct timespec t = { .tv_nsec = 20000 };

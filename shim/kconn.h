@@ -21,14 +21,22 @@ void kconn_pin(int fd);
 // kconn_option: an option is set: one that does not move along pins the connection.
 void kconn_option(int fd, int level, int name);
 
-// KCONN(fd, r, call) does call inside the gate if fd is one, and is true then.
-#define KCONN(fd, r, call) __extension__({             \
+// conn_here: fd is a connection of the engine's, which has not moved.
+bool conn_here(int fd);
+// BY_KERNEL(fd, call, again) is call, of a descriptor that the engine did not have when it was asked: inside the gate if it is such a connection. Should it
+// have come to the engine since, its old socket is still behind the descriptor, and nobody must touch it: then it is again.
+// BY_KERNEL_OR does another call inside: one that is no cancellation point.
+#define BY_KERNEL(fd, call, again) BY_KERNEL_OR(fd, call, call, again)
+#define BY_KERNEL_OR(fd, inside, call, again) __extension__({           \
+    __typeof__(call) r_;                                                \
     struct file *k_ = fd_kind(fd) == FD_KCONN ? kconn_enter(fd) : NULL; \
-    if (k_) {                                          \
-        (r) = (call);                                  \
-        kconn_leave(k_);                               \
-    }                                                  \
-    k_ != NULL;                                        \
+    if (k_) {                                                           \
+        r_ = (inside);                                                  \
+        kconn_leave(k_);                                                \
+    } else {                                                            \
+        r_ = conn_here(fd) ? (again) : (call);                          \
+    }                                                                   \
+    r_;                                                                 \
 })
 
 // Moving: kconn_shut lets nobody in and waits until nobody is; false: somebody stays inside. Then kconn_gone (fd is something else now), or

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 
 #include "clock.h"
@@ -203,4 +204,15 @@ int placeholder_dup(struct file *l, bool cloexec)
     if (from < 0 && (from = placeholder_make(l->inet6)) < 0)
         return -1;
     return (int)raw_result(RAW(SYS_fcntl, from, cloexec ? F_DUPFD_CLOEXEC : F_DUPFD, 0));
+}
+
+bool placeholder_is(int fd)
+{
+    struct stat is, it;
+    for (int i = 0; i < 2; i++) {
+        int from = atomic_load(&placeholder[i]);
+        if (from >= 0 && fstat(from, &is) == 0 && fstat(fd, &it) == 0 && is.st_ino == it.st_ino)
+            return true;
+    }
+    return false;
 }

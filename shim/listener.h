@@ -17,6 +17,8 @@ static inline long listener_flags(long v) { return v & O_NONBLOCK ? v : v | O_NO
 void listener_give(int fd);
 // listeners_inherited looks at every descriptor that the process started with.
 void listeners_inherited(void);
+// placeholder_is: is the socket behind fd that one?
+bool placeholder_is(int fd);
 // placeholder_dup: a descriptor for a connection accepted from listener l: the lowest number, a dup of one never connected socket.
 int placeholder_dup(struct file *l, bool cloexec);
 

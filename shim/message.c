@@ -147,9 +147,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
         return r;
     if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
         sent_fds(m);
-    if (fd_kind(fd) == FD_KCONN)
-        return KCONN(fd, r, raw_result(RAW(SYS_sendmsg, fd, m, flags))) ? r : sendmsg(fd, given, flags);
-    return real.sendmsg(fd, m, flags);
+    return BY_KERNEL_OR(fd, raw_result(RAW(SYS_sendmsg, fd, m, flags)), real.sendmsg(fd, m, flags), sendmsg(fd, given, flags));
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)

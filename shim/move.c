@@ -86,11 +86,8 @@ static ssize_t send_file(struct job *j, size_t n)
 
 static ssize_t send_kernel(int out, int in, off_t *off, size_t n)
 {
-    ssize_t r;
     int conn = fd_kind(in) == FD_KCONN ? in : out;
-    if (fd_kind(conn) == FD_KCONN)
-        return KCONN(conn, r, raw_result(RAW(SYS_sendfile, out, in, off, n))) ? r : sendfile(out, in, off, n);
-    return real.sendfile(out, in, off, n);
+    return BY_KERNEL_OR(conn, raw_result(RAW(SYS_sendfile, out, in, off, n)), real.sendfile(out, in, off, n), sendfile(out, in, off, n));
 }
 
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
@@ -159,9 +156,8 @@ INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n
     if (!ioff && !ooff && ((is_pipe(out) && unmoved(in, false, &r)) || (is_pipe(in) && unmoved(out, true, &r))))
         return r;
     int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
-    if (fd_kind(conn) == FD_KCONN)
-        return KCONN(conn, r, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags))) ? r : splice(in, ioff, out, ooff, n, flags);
-    return real.splice(in, ioff, out, ooff, n, flags);
+    return BY_KERNEL_OR(conn, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags)), real.splice(in, ioff, out, ooff, n, flags),
+                        splice(in, ioff, out, ooff, n, flags));
 }
 
 // These refuse sockets of any kind, and the placeholder is one.

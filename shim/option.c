@@ -1,10 +1,11 @@
-// Socket options, names and shutdown of connections and listeners.
+// Socket options of connections and listeners.
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/time.h>
 
+#include "behind.h"
 #include "conn_io.h"
 #include "fresh.h"
 #include "kconn.h"
@@ -85,6 +86,20 @@ bool kernels_own(int fd)
     return is_set(fd, SOL_SOCKET, SO_ZEROCOPY) || is_set(fd, SOL_SOCKET, SO_TIMESTAMPING);
 }
 
+void kernels_copy(int listener, int fd)
+{
+    static const int names[] = { SO_ZEROCOPY, SO_TIMESTAMPING };
+    int saved = errno;
+    handover_for_good(fd);
+    for (int i = 0; i < 2 && fd_kind(fd) == FD_KCONN; i++) {
+        char v[16];
+        socklen_t n = sizeof v;
+        if (is_set(listener, SOL_SOCKET, names[i]) && RAW(SYS_getsockopt, listener, SOL_SOCKET, names[i], v, &n) >= 0)
+            RAW(SYS_setsockopt, fd, SOL_SOCKET, names[i], v, n);
+    }
+    errno = saved;
+}
+
 bool reuse_of(struct file *f)
 {
     return f->reuse || is_set(atomic_load(&f->fd), SOL_SOCKET, SO_REUSEADDR);
@@ -105,6 +120,8 @@ static void listener_set(int fd, int level, int name, const void *val, socklen_t
     int saved = errno;
     if (level == SOL_SOCKET && name == SO_REUSEADDR)
         f->reuse = is_set(fd, level, name);
+    if (level == SOL_SOCKET)
+        f->reports = kernels_own(fd);
     if (shared() && atomic_load(&f->handle) >= 0)
         conn_set(fd, f, level, name, val, len);
     else if (timeout_of(f, level, name))
@@ -152,21 +169,6 @@ static bool ended(struct file *f)
     return s && h >= 0 && atomic_load(&s->words[h].ready) & POLLHUP;
 }
 
-// judged: what the kernel says to an option, asked of a socket of no use: of a connection that has ended it makes no difference any more, and a
-// value that is not there is nobody's.
-static int judged(int fd, int level, int name, const void *val, socklen_t len)
-{
-    int domain = AF_INET;
-    socklen_t n = sizeof domain;
-    RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-    int other = (int)RAW(SYS_socket, domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (other < 0)
-        return -ENOPROTOOPT;
-    long r = RAW(SYS_setsockopt, other, level, name, val, len);
-    RAW(SYS_close, other);
-    return (int)r;
-}
-
 INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen_t len)
 {
     char own[MOST];
@@ -176,7 +178,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
     if (f && !there(own, &val, len)) {
         stage_flush(f);
         file_put(f);
-        r = judged(fd, level, name, given, len); // which may find another mistake first
+        r = behind_judged(fd, level, name, given, len); // which may find another mistake first
         return (int)raw_result(r == 0 ? -EFAULT : r);
     }
     if (f) {
@@ -186,31 +188,27 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
         }
         stage_flush(f);
         r = conn_set(fd, f, level, name, val, len);
-        if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && conn_handover(fd, f) == 0)
-            r = SL_MOVED;
-        if (r == -ENOPROTOOPT && kernel_may_know(fd, level) && ended(f))
-            r = judged(fd, level, name, val, len);
+        if (r == -ENOPROTOOPT && kernel_may_know(fd, level)) {
+            if (ended(f) && behind_own(f)) // it makes no difference any more
+                r = (int)RAW(SYS_setsockopt, fd, level, name, val, len);
+            else if (conn_handover(fd, f) == 0)
+                r = SL_MOVED;
+        }
         if (r == SL_MOVED)
             file_settle(f);
         file_put(f);
         if (r != SL_MOVED)
             return (int)raw_result(r);
     }
-    if (fd_kind(fd) == FD_KCONN) {
-        if (!KCONN(fd, r, real.setsockopt(fd, level, name, given, len)))
-            return setsockopt(fd, level, name, given, len); // it has come to the engine meanwhile
-        kconn_option(fd, level, name);
-        return r;
-    }
     fresh_end(fd);
-    r = real.setsockopt(fd, level, name, given, len);
+    kconn_option(fd, level, name);
+    r = BY_KERNEL(fd, real.setsockopt(fd, level, name, given, len), setsockopt(fd, level, name, given, len));
     if (r == 0)
         listener_set(fd, level, name, val, len);
     return r;
 }
 
-// conn_result gives f back and tells whether the engine's answer r stands: else the kernel is to be asked.
-static bool conn_result(struct file *f, int r, int *ret)
+bool conn_result(struct file *f, int r, int *ret)
 {
     if (r == SL_MOVED)
         file_settle(f);
@@ -269,11 +267,16 @@ static int option_to(struct file *f, int level, int name, void *val, socklen_t *
     return r;
 }
 
+static int option_by_kernel(int fd, int level, int name, void *val, socklen_t *len)
+{
+    return BY_KERNEL(fd, real.getsockopt(fd, level, name, val, len), getsockopt(fd, level, name, val, len));
+}
+
 INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     struct file *f = conn_get(fd);
     if (!f)
-        return real.getsockopt(fd, level, name, val, len);
+        return option_by_kernel(fd, level, name, val, len);
     int ret, r = option_to(f, level, name, val, len);
     if (r == -ENOPROTOOPT)
         r = SL_MOVED; // the placeholder answers
@@ -282,52 +285,5 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
         file_put(f);
         return real.getsockopt(fd, level, name, val, len);
     }
-    return conn_result(f, r, &ret) ? ret : real.getsockopt(fd, level, name, val, len);
-}
-
-// conn_name: getsockname (peer 0) and getpeername.
-static int conn_name(struct file *f, int peer, struct sockaddr *sa, socklen_t *len)
-{
-    struct sockaddr_storage own;
-    socklen_t n = sizeof own;
-    int r = ENGINE(sl_name, atomic_load(&f->handle), peer, (struct sockaddr *)&own, &n);
-    return r == 0 ? probe_name(&own, n, sa, len) : r;
-}
-
-INTERPOSE int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
-{
-    struct file *f = conn_get(fd);
-    int ret;
-    if (f && conn_result(f, conn_name(f, 0, sa, len), &ret))
-        return ret;
-    return real.getsockname(fd, sa, len);
-}
-
-INTERPOSE int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
-{
-    struct file *f = conn_get(fd);
-    int ret;
-    if (f && conn_result(f, conn_name(f, 1, sa, len), &ret))
-        return ret;
-    return real.getpeername(fd, sa, len);
-}
-
-INTERPOSE int shutdown(int fd, int how)
-{
-    struct file *f = conn_get(fd);
-    int ret;
-    if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
-        return ret;
-    int r;
-    if (fd_kind(fd) == FD_KCONN) {
-        if (how == SHUT_RD)
-            kconn_pin(fd); // nobody can ask a kernel socket whether it was
-        return KCONN(fd, r, real.shutdown(fd, how)) ? r : shutdown(fd, how);
-    }
-    r = real.shutdown(fd, how);
-    struct file *l = r == 0 && fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
-    if (l && shared() && atomic_load(&l->handle) >= 0 && how != SHUT_WR)
-        ENGINE(sl_shutdown, atomic_load(&l->handle), how);
-    file_put(l);
-    return r;
+    return conn_result(f, r, &ret) ? ret : option_by_kernel(fd, level, name, val, len);
 }

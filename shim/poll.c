@@ -46,10 +46,10 @@ static bool poll_peek(struct wait *wait)
 static int poll_check(struct wait *wait)
 {
     struct poll_wait *p = (struct poll_wait *)wait;
-    if (atomic_load_explicit(&attach_gen, memory_order_relaxed) != p->gen)
-        return -EAGAIN; // some of the kernel's may be the engine's now
     if (wait->kernel < 0)
         wait->kernel = p->kernel_none ? 0 : real.poll(wait->fds, p->n, 0);
+    if (atomic_load(&attach_gen) != p->gen)
+        return -EAGAIN; // some of the kernel's may be the engine's now, and their old sockets hang up
     if (wait->kernel < 0)
         return -errno;
     if (wait->kernel == 0 && !poll_peek(wait))
@@ -59,9 +59,10 @@ static int poll_check(struct wait *wait)
         p->fds[i].revents = wait->kernel > 0 ? wait->fds[i].revents : 0;
     for (int i = 0; i < p->nserved; i++) {
         struct served *e = &p->served[i];
-        if (atomic_load(&wait->shared->words[e->handle].moved) != 0)
+        uint32_t bits = ready_bits(wait->shared, e->handle);
+        if (bits == MOVED_BITS)
             return -EAGAIN; // the kernel's now: settle and begin again
-        p->fds[e->index].revents |= (short)(ready_bits(wait->shared, e->handle) & e->mask);
+        p->fds[e->index].revents |= (short)(bits & e->mask);
     }
     for (nfds_t i = 0; i < p->n; i++)
         count += p->fds[i].revents != 0;

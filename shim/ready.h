@@ -44,12 +44,13 @@ struct handle_list *ready_handle(int h);
 void waiter_add(struct waiter *w, int h);
 void waiter_remove(struct waiter *w);
 
-// ready_bits: what the engine says about h now; a handle that has moved is ready for everything.
+// ready_bits: what the engine says about h now; MOVED_BITS: it has moved, and whoever waits for it shall look again. A move is shown before the bits that
+// come with it, so they are read the other way round.
+#define MOVED_BITS ~0u
 static inline uint32_t ready_bits(const struct sl_shared *s, int h)
 {
-    if (__builtin_expect(atomic_load_explicit(&s->words[h].moved, memory_order_relaxed) != 0, 0))
-        return ~0u;
-    return atomic_load_explicit(&s->words[h].ready, memory_order_acquire);
+    uint32_t bits = atomic_load_explicit(&s->words[h].ready, memory_order_acquire);
+    return __builtin_expect(atomic_load_explicit(&s->words[h].moved, memory_order_relaxed) != 0, 0) ? MOVED_BITS : bits;
 }
 
 // engine_due: there are packets, or a timer is over. The clock is read only if it matters.

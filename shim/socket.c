@@ -81,7 +81,7 @@ static int named(int fd, const struct sockaddr_storage *name, socklen_t length, 
 }
 
 // accept_ours takes a connection from the engine. -1 with EAGAIN: none there.
-static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
+static int accept_ours(int listener, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
 {
     struct sl_shared *s = shared();
     int lh = atomic_load(&l->handle);
@@ -118,6 +118,8 @@ static int accept_ours(struct file *l, struct sockaddr *sa, socklen_t *n, int fl
     f->inq = l->inq;
     f->reuse = l->reuse;
     file_put(f);
+    if (l->reports)
+        kernels_copy(listener, fd);
     return named(fd, &name, length, sa, n);
 }
 
@@ -165,7 +167,7 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
         int late = atomic_load(&l->nonblock) ? 0 : offer_meanwhile(fd, l, limit > 0 ? now_ns() + limit : -1);
         if (late != 0)
             return (int)raw_result(late);
-        int got = accept_ours(l, sa, n, flags);
+        int got = accept_ours(fd, l, sa, n, flags);
         if (got < 0 && errno == EAGAIN)
             got = kconn_bind(new_fd(real.accept4(fd, sa, n, flags)));
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))

@@ -28,9 +28,34 @@ static void look(const char *name, int fd)
     close(fd);
 }
 
+static int loops(int fd)
+{
+    int v = -1;
+    socklen_t n = sizeof v;
+    return getsockopt(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &v, &n) == 0 ? v : -errno;
+}
+
+// sticks: an option that only the kernel knows, of a connection that was reset.
+static void sticks(int l, int port)
+{
+    int peer, other, fd = pair(l, port, &peer), none = 0, copy = dup(fd);
+    struct linger now = { 1, 0 };
+    struct pollfd p = { .fd = fd };
+    must(setsockopt(peer, SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0, "linger");
+    close(peer);
+    must(poll(&p, 1, -1) == 1, "poll");
+    result("set", setsockopt(fd, IPPROTO_IP, IP_MULTICAST_LOOP, &none, sizeof none));
+    show("it stuck", "%d %d", loops(fd), loops(copy));
+    int second = pair(l, port, &other);
+    show("and not to another", "%d", loops(second));
+    result("its error", read(copy, &none, 1));
+    close(fd), close(copy), close(second), close(other);
+}
+
 int main(void)
 {
     int port, peer, l = listener(AF_INET, &port), fd[2];
+    sticks(l, port);
     fd[0] = pair(l, port, &peer); // the peer ends it
     must(write(peer, "hello", 5) == 5, "write");
     close(peer);

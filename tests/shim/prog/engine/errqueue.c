@@ -20,19 +20,46 @@ static void report(const char *name, int fd)
         }
 }
 
-static void over(const char *name, int option, int value, int flags)
+static int kernels(int fd, int option)
 {
-    int port, l = listener(AF_INET, &port);
-    result(name, setsockopt(l, SOL_SOCKET, option, &value, sizeof value));
-    int peer = dial(port), fd = accept(l, NULL, NULL); // the first one comes by the kernel at all events
-    must(fd >= 0, "accept");
-    close(fd), close(peer);
-    peer = dial(port), fd = accept(l, NULL, NULL);
+    int v = -1;
+    socklen_t n = sizeof v;
+    return getsockopt(fd, SOL_SOCKET, option, &v, &n) == 0 ? v : -errno;
+}
+
+static void one(const char *name, int l, int port, int flags)
+{
+    int peer = dial(port), fd = accept(l, NULL, NULL);
     must(fd >= 0, "accept");
     result(name, send(fd, "hello", 5, flags));
     char b[8];
     show(name, "%zd", recv(peer, b, sizeof b, 0));
     report(name, fd);
+    close(fd), close(peer);
+}
+
+static void over(const char *name, int option, int value, int flags)
+{
+    int port, l = listener(AF_INET, &port), none = 0;
+    result(name, setsockopt(l, SOL_SOCKET, option, &value, sizeof value));
+    int peer = dial(port), fd = accept(l, NULL, NULL); // the first one comes by the kernel at all events
+    must(fd >= 0, "accept");
+    close(fd), close(peer);
+    one(name, l, port, flags);
+    close(l);
+    l = listener(AF_INET, &port); // the other way round: accepted from before it is set
+    for (int i = 0; i < 3; i++) {
+        peer = dial(port), fd = accept(l, NULL, NULL);
+        must(fd >= 0, "accept");
+        close(fd), close(peer);
+    }
+    result(name, setsockopt(l, SOL_SOCKET, option, &value, sizeof value));
+    for (int i = 0; i < 3; i++)
+        one(name, l, port, flags);
+    result(name, setsockopt(l, SOL_SOCKET, option, &none, sizeof none));
+    peer = dial(port), fd = accept(l, NULL, NULL);
+    must(fd >= 0, "accept");
+    show(name, "%d", kernels(fd, option));
     close(fd), close(peer), close(l);
 }
 
