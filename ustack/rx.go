@@ -220,14 +220,14 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 	switch {
 	case verdict == tcp.Handled:
 	case l != nil:
-		s.listen(p, l, seg, isn)
+		s.listen(p, l, seg, isn, pkt.TTL)
 	default:
 		tcp.Reset(s.host, f, seg, s)
 	}
 }
 
 // listen gives a segment to a listener, and the connection that came of it its place.
-func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
+func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq, ttl uint8) {
 	f := &s.rx.flow
 	hop, err := s.way(f.Remote.Addr(), f.Local.Addr())
 	if err != nil {
@@ -251,6 +251,7 @@ func (s *Stack) listen(p *port, l *endpoint, seg *tcp.Segment, isn tcp.Seq) {
 	e := s.newEndpoint(l.V6(), false, *l.IP())
 	e.setHop(hop)
 	e.in = uint8(p.slot + 1)
+	e.SetFirstTTL(ttl)
 	e.SetLastRX(p.info.Ifindex, p.info.Queue)
 	e.opened()
 	s.activate(e)

@@ -36,7 +36,7 @@ func newConn(h *Host, f Flow, p Path, o *Options) *Conn {
 		o = &defaultOptions
 	}
 	c := h.newConn()
-	c.Flow, c.h, c.opt, c.peerMSS = f, h, o, 65535
+	c.Flow, c.h, c.opt, c.peerMSS = f, h, o, o.bound(65535)
 	c.setMTU(p.MTU)
 	c.advMSS = c.mssToTell()
 	return c
@@ -77,16 +77,22 @@ func (c *Conn) mssToTell() uint16 {
 // besides the options it always has.
 func (c *Conn) mss() int {
 	n := min(int(c.peerMSS), int(c.mtu)-c.Flow.iplen()-20)
-	if c.opt.MaxSeg > 0 {
-		n = min(n, c.opt.MaxSeg)
-	}
 	if c.is(flagTS) {
 		n -= 12
 	}
 	return min(max(n, 28), maxPayload)
 }
 
-// syncMSS tells the sender about a change of path, options or TCP_MAXSEG.
+// bound is the peer's MSS as TCP_MAXSEG lets it count. Linux parses the option with it ("if (opt_rx->user_mss && opt_rx->user_mss < in_mss) in_mss =
+// opt_rx->user_mss"): what is set once the connection stands changes nothing.
+func (o *Options) bound(mss uint16) uint16 {
+	if o.MaxSeg > 0 {
+		return uint16(min(int(mss), o.MaxSeg))
+	}
+	return mss
+}
+
+// syncMSS tells the sender about a change of path or options.
 func (c *Conn) syncMSS(now int64) {
 	if n := c.mss(); n != int(c.snd.pmtu.limit) {
 		c.snd.setMSS(now, n)

@@ -52,7 +52,7 @@ func (c *Conn) openFast(now int64, iov [][]byte, flags int) int {
 	mss, ok := c.maySendSYNData(x)
 	x.deferred, x.asked = false, x.cookie.n >= 0
 	if ok {
-		c.peerMSS = uint16(max(mss, 88))
+		c.peerMSS = c.opt.bound(uint16(max(mss, 88)))
 		c.syncMSS(now)
 	}
 	c.snd.queueSYN(now)

@@ -119,7 +119,7 @@ func (l *Listener) offer(now int64, f *Flow, s *Segment, p Path, r *halfOpen) {
 	*r = halfOpen{flow: *f, irs: s.Seq, mtu: int32(p.MTU), ifindex: int32(s.Ifindex), queue: int32(s.Queue),
 		sentAt: now, at: now + synackTimeout, tsOff: l.h.tsOffset(f), peerMSS: defaultMSS(f)}
 	if o.Has(wire.HasMSS) && o.MSS > 0 {
-		r.peerMSS = o.MSS
+		r.peerMSS = l.opt.bound(o.MSS)
 	}
 	if prm.Timestamps && o.Has(wire.HasTimestamp) {
 		r.flags |= flagTS

@@ -55,8 +55,6 @@ func (c *Conn) tcpOptionChanged(now int64, name int) {
 		c.snd.setNoDelay(o.NoDelay)
 	case tcpCork:
 		c.snd.setCork(o.Cork)
-	case tcpMaxSeg:
-		c.syncMSS(now)
 	case tcpKeepIdle:
 		c.rearmKeepalive(now)
 	case tcpWindowClamp:

@@ -55,6 +55,21 @@ func TestOptionsRoundTrip(t *testing.T) {
 	require.Equal(t, 16, n)
 }
 
+// TestMaxSegCountsInTheHandshake: "getsockopt" after setting it on a connection is tp->mss_cache, which no later TCP_MAXSEG changes.
+func TestMaxSegCountsInTheHandshake(t *testing.T) {
+	r := newRig(t)
+	r.listen(1)
+	require.NoError(t, r.l.SetOption(r.now, solTCP, tcpMaxSeg, optInt(1000)))
+	r.send("S 0:0(0) win 65535 <mss 1460>")
+	r.want("S. 0:0(0) ack 1 win 65000 <mss 1000>")
+	r.send(". 1:1(0) ack 1")
+	require.Equal(t, 1000, r.getopt(solTCP, tcpMaxSeg))
+	r.setopt(solTCP, tcpMaxSeg, 600)
+	require.Equal(t, 1000, r.getopt(solTCP, tcpMaxSeg))
+	r.setopt(solTCP, tcpMaxSeg, 0)
+	require.Equal(t, 1000, r.getopt(solTCP, tcpMaxSeg))
+}
+
 func TestAcceptedInheritsOptions(t *testing.T) {
 	r := newRig(t)
 	r.listen(1)

@@ -36,7 +36,7 @@ func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
 	if c.is(flagECN) && !(s.Flags.Any(wire.ECE) && !s.Flags.Any(wire.CWR)) {
 		c.clear(flagECN)
 	}
-	mss := c.peerMSS
+	mss := c.toldMSS(s)
 	c.agree(now)
 	c.snd.setPeerWindow(s.Seq, uint32(s.Wnd))
 	c.giveACK(now, s)
@@ -67,16 +67,22 @@ func (c *Conn) echoOK(now int64, s *Segment) bool {
 	return false
 }
 
+// toldMSS is the peer's MSS option: "If an MSS Option is not received at connection setup, TCP implementations MUST assume a default send MSS of
+// 536 (576 - 40) for IPv4 or 1220 (1280 - 60) for IPv6" RFC 9293 §3.7.1 (MUST-15).
+func (c *Conn) toldMSS(s *Segment) uint16 {
+	if s.Opts.Has(wire.HasMSS) && s.Opts.MSS > 0 {
+		return s.Opts.MSS
+	}
+	return defaultMSS(&c.Flow)
+}
+
 // takeSYN takes what a SYN tells: "RCV.NXT is set to SEG.SEQ+1, IRS is set to SEG.SEQ", and options that both ends want.
 func (c *Conn) takeSYN(now int64, s *Segment) {
 	c.irs = s.Seq
 	c.rcvNxt = s.Seq.Add(1)
 	c.rcvWup, c.copied = c.rcvNxt, c.rcvNxt
 	o := &s.Opts
-	c.peerMSS = defaultMSS(&c.Flow)
-	if o.Has(wire.HasMSS) && o.MSS > 0 {
-		c.peerMSS = o.MSS
-	}
+	c.peerMSS = c.opt.bound(c.toldMSS(s))
 	if !o.Has(wire.HasSACKPerm) {
 		c.clear(flagSACK)
 	}

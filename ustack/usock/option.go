@@ -97,7 +97,11 @@ func (s *Socket) Option(now int64, level, name int, out []byte) (int, error) {
 		}
 		return put(out, 10), nil // AF_INET6; to set it is the kernel's
 	}
-	if v, ok := s.ip.get(level, name); ok {
+	v, ok := s.ip.get(level, name)
+	if !ok {
+		v, ok = s.multicast(level, name)
+	}
+	if ok {
 		if level == solIP && len(out) > 0 && len(out) < 4 && v >= 0 && v <= 255 { // do_ip_getsockopt gives one byte
 			out[0] = byte(v)
 			return 1, nil

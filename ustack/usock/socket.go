@@ -60,9 +60,11 @@ type Socket struct {
 	closed   bool // the program has closed it
 	edge     bool // since News looked
 
-	edgeIn, edgeOut    uint32
-	ready              uint32 // as last told
-	rxIfindex, rxQueue int32
+	edgeIn, edgeOut uint32
+	ready           uint32 // as last told
+	rxIfindex       int32
+	rxQueue         int16
+	firstTTL        uint8 // TTL or hop limit of the packet that made the connection; 0: it was not accepted here
 }
 
 // InitConn makes s the socket of a connection. accepted is false while it waits in an accept queue.
@@ -102,7 +104,7 @@ func (s *Socket) Orphan() bool { return s.closed }
 func (s *Socket) LastRX() (ifindex, queue int) { return int(s.rxIfindex), int(s.rxQueue) }
 
 // SetLastRX notes where a packet came in.
-func (s *Socket) SetLastRX(ifindex, queue int) { s.rxIfindex, s.rxQueue = int32(ifindex), int32(queue) }
+func (s *Socket) SetLastRX(ifindex, queue int) { s.rxIfindex, s.rxQueue = int32(ifindex), int16(queue) }
 
 // State is the state of the connection or LISTEN.
 func (s *Socket) State() tcp.State {
