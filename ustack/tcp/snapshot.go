@@ -125,6 +125,7 @@ func Adopt(now int64, h *Host, s *Snapshot, p Path) (*Conn, error) {
 	}
 	c.sndUp = c.snd.una
 	c.startWindow(now)
+	c.snd.probeAdopted(now)
 	c.adoptShut(now, s)
 	return c, nil
 }

@@ -34,6 +34,17 @@ func (s *sender) armTailProbe(now int64, advanced bool) bool {
 	return true
 }
 
+// adoptedProbe is the probe timeout of a connection that came from the kernel without a round-trip time.
+const adoptedProbe = 10e6
+
+// probeAdopted: what was in flight when the connection moved is lost more often than not, since neither side took anything meanwhile, and its timers began
+// anew. One that moves to and fro several times a second would never see the second that "Else: PTO = 1 sec" asks for, and stand still.
+func (s *sender) probeAdopted(now int64) {
+	if s.rtt.srtt == 0 && s.armTailProbe(now, true) {
+		s.tmr.set(timerTLP, now+adoptedProbe)
+	}
+}
+
 // onTailProbe: the probe timeout passed.
 //
 // "After attempting to send a loss probe, regardless of whether a loss probe was sent, the sender MUST re-arm the RTO timer"
