@@ -49,6 +49,7 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 	if asked == 0 {
 		return nil, nil, refuse("%s: no program here has it", op)
 	}
+	stayAwake(answers)
 	var sum proto.Moves
 	var first error
 	for range asked {
@@ -62,6 +63,15 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 		return nil, nil, fmt.Errorf("%s: %w", op, first)
 	}
 	return sum, nil, nil
+}
+
+// awakeFor is how long a processor is kept from sleeping for what the programs are about to ask for: to wake one takes longer than to serve a move.
+const awakeFor = 500 * time.Microsecond
+
+func stayAwake(answers chan answer) {
+	for end := time.Now().Add(awakeFor); len(answers) == 0 && time.Now().Before(end); {
+		_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // who has something to do goes first
+	}
 }
 
 type answer struct {

@@ -59,14 +59,18 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late 
 		return -1, err
 	}
 	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
-	fd := -1
-	err = netns.Visit(s.fd(), func() error {
-		via, err := s.injector()
-		if err == nil {
-			fd, err = repair.ToKernel(st, via)
-		}
-		return err
-	})
+	fd, via := s.takeBlank(&st)
+	if fd >= 0 {
+		err = st.Fill(fd, via)
+	} else {
+		err = netns.Visit(s.fd(), func() error {
+			via, err := s.injector()
+			if err == nil {
+				fd, err = repair.ToKernel(st, via)
+			}
+			return err
+		})
+	}
 	if err != nil {
 		return -1, err
 	}

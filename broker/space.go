@@ -15,19 +15,21 @@ import (
 
 // space is a network namespace with programs in it. While it is here the file keeps the namespace, so its inode names it.
 type space struct {
-	b       *Broker
-	inode   uint64
-	file    *os.File
-	cookie  atomic.Uint64 // the namespace's (SO_NETNS_COOKIE), once a socket of it was seen
-	refs    int           // clients and held orphans
-	devices map[int]*device
-	leased  int                  // ports on lease
-	dead    map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
-	deadAt  time.Time
-	taken   map[steer.Tuple]*takenConn
-	done    chan struct{}
-	closed  bool
-	via     *repair.Injector // made when the first connection is handed over
+	b         *Broker
+	inode     uint64
+	file      *os.File
+	cookie    atomic.Uint64 // the namespace's (SO_NETNS_COOKIE), once a socket of it was seen
+	refs      int           // clients and held orphans
+	devices   map[int]*device
+	leased    int                  // ports on lease
+	dead      map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
+	deadAt    time.Time
+	taken     map[steer.Tuple]*takenConn
+	done      chan struct{}
+	closed    bool
+	via       *repair.Injector // made when the first connection is handed over
+	refilling bool
+	blanks    [2]int // 1 + a socket for the next connection to be handed over, of AF_INET and AF_INET6
 }
 
 // netDevices lists the devices of the namespace.
@@ -98,6 +100,11 @@ func (s *space) close() {
 	close(s.done)
 	if s.via != nil {
 		s.via.Close()
+	}
+	for _, fd := range s.blanks {
+		if fd > 0 {
+			unix.Close(fd - 1)
+		}
 	}
 	s.file.Close()
 }

@@ -121,9 +121,7 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	if s.taken == nil {
 		s.taken = map[steer.Tuple]*takenConn{}
 	}
-	k := &takenConn{fd: -1, since: time.Now(), drained: make(chan struct{})}
-	s.taken[t] = k
-	b.afterPackets(k.drained)
+	s.taken[t] = &takenConn{fd: -1, since: time.Now(), drained: make(chan struct{})}
 	return nil
 }
 
@@ -155,6 +153,7 @@ func (s *space) keepTaken(t steer.Tuple, fd int) {
 	}
 	k.fd = own
 	s.refs++
+	s.b.afterPackets(k.drained) // not before: it takes the processors that the program waits for
 	s.b.after(takenLife, func() { s.endDrained(t, k) })
 }
 

@@ -11,31 +11,70 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// NewBlank makes a socket for a connection to come, in the calling thread's network namespace: deaf and in repair mode. It does not depend on the
+// connection, so it can be there before that stands still. Needs CAP_NET_ADMIN; the descriptor is blocking and close-on-exec.
+func NewBlank(six bool) (fd int, err error) {
+	family := unix.AF_INET
+	if six {
+		family = unix.AF_INET6
+	}
+	if fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+		return -1, err
+	}
+	if err = lock(fd); err == nil {
+		err = enter(fd)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// Six tells whether the connection needs a blank of AF_INET6.
+func (s *State) Six() bool { return s.Mapped || !s.Local.Addr().Unmap().Is4() }
+
 // ToKernel makes a kernel socket that goes on where s stops, in the calling thread's network namespace, and returns its descriptor
 // (blocking, close-on-exec). It needs CAP_NET_ADMIN and CAP_NET_RAW there. From its beginning to its end the peer's packets are dropped.
 // Until it returns, the other stack must send nothing for the connection.
 func ToKernel(s State, via *Injector) (fd int, err error) {
-	s.via = via
 	if err := s.check(); err != nil {
-		return -1, fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
+		return -1, s.unmoved(err)
 	}
-	family := unix.AF_INET6
-	if s.Local.Addr().Unmap().Is4() && !s.Mapped {
-		family = unix.AF_INET
+	if fd, err = NewBlank(s.Six()); err != nil {
+		return -1, s.unmoved(err)
 	}
-	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err := s.Fill(fd, via); err != nil {
+		return -1, err
+	}
+	return fd, nil
+}
+
+func (s *State) unmoved(err error) error {
+	return fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
+}
+
+// Fill is ToKernel with a blank, which is closed if that fails. The calling thread need not be in its namespace.
+func (s State) Fill(fd int, via *Injector) error {
+	s.via = via
+	err := s.check()
 	if err == nil {
-		if err = s.restore(fd, family); err == nil {
-			return fd, nil
-		}
+		err = s.restore(fd)
+	}
+	if err != nil {
 		// In repair mode the socket goes without a word to the peer.
 		_ = enter(fd)
 		unix.Close(fd)
+		return s.unmoved(err)
 	}
-	return -1, fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
+	return nil
 }
 
-func (s *State) restore(fd, family int) error {
+func (s *State) restore(fd int) error {
+	family := unix.AF_INET
+	if s.Six() {
+		family = unix.AF_INET6
+	}
 	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.seed, s.queues, s.fins, s.live} {
 		if err := f(fd, family); err != nil {
 			return err
@@ -51,12 +90,6 @@ const maxUserMSS = 32767
 func (s *State) connect(fd, family int) error {
 	if family == unix.AF_INET6 && s.V6Only && !s.Mapped {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
-	}
-	if err := lock(fd); err != nil {
-		return err
-	}
-	if err := enter(fd); err != nil {
-		return err
 	}
 	// Without it the kernel goes by an MSS of 536 until the next path MTU event: it is worked out when connecting.
 	if err := setTCP(fd, unix.TCP_MAXSEG, int(min(s.MSS, maxUserMSS)), "set MSS"); err != nil {
