@@ -14,8 +14,8 @@ import (
 // A program that makes many connections leases local ports in blocks: it shows bound kernel sockets, and from then on every packet for
 // those ports that the kernel has no connection for is led to it. Its connections then cost the broker nothing.
 
-// maxPorts bounds what one program may have on lease; all programs of a namespace together have at most half of its range.
-const maxPorts = 4096
+// maxPorts bounds what one program may have on lease; all programs of a namespace together have at most half of its range. Each 64 of them cost it a descriptor.
+const maxPorts = 12288
 
 // opPorts leases the ports of the bound sockets that the client shows.
 func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {

@@ -19,7 +19,7 @@ const (
 	firstBlock = 8
 	lastBlock  = proto.MaxFDs
 	// maxLeased is how many a process has at most, as the broker has it.
-	maxLeased = 4096
+	maxLeased = 12288
 	// portRest is how long a port rests between two connections as long as there are few: another incarnation of a connection is told from
 	// the last by timestamps of milliseconds and an initial sequence number that grows with time (RFC 6191 section 2).
 	portRest  = int64(100 * time.Millisecond)
