@@ -139,6 +139,20 @@ func TestPortsRunOutForNobody(t *testing.T) {
 	}))
 }
 
+// TestThousandsOfPorts: a program that ends its connections first needs a port for each of them, for a minute.
+func TestThousandsOfPorts(t *testing.T) {
+	const many = 5000
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	d := startDialler(t, bed, dir, socket)
+	require.Equal(t, fmt.Sprint(many), d.do(fmt.Sprint("burst ", many)))
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.EqualValues(t, many, l.Counters["connected"], "none of them is the kernel's")
+	require.GreaterOrEqual(t, l.Ports, many)
+}
+
 // TestPortsAreGivenBackAndTakenAgain: with the last connection gone the ports stay for seconds, then they and the queues go.
 func TestPortsAreGivenBackAndTakenAgain(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{})
