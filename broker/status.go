@@ -2,6 +2,7 @@ package broker
 
 import (
 	"fmt"
+	"runtime"
 	"sort"
 	"time"
 
@@ -29,6 +30,8 @@ type Status struct {
 	Mirror   *MirrorStatus     `json:"mirror,omitempty"`
 	Refused  []RefusedStatus   `json:"refused,omitempty"`
 	Ended    map[string]uint64 `json:"ended"` // the counters of processes that ended, summed; root only
+
+	Goroutines int `json:"goroutines"` // of the broker
 }
 
 // LeaseStatus is one process.
@@ -99,7 +102,7 @@ func opStatus(b *Broker, c *client, _ *proto.Packet) (any, []int, error) {
 }
 
 func (b *Broker) status(which func(*client) bool, devices bool) Status {
-	s := Status{Seconds: int64(time.Since(b.began) / time.Second), Doors: len(b.doors), Counters: b.count}
+	s := Status{Seconds: int64(time.Since(b.began) / time.Second), Doors: len(b.doors), Counters: b.count, Goroutines: runtime.NumGoroutine()}
 	for c := range b.clients {
 		if c.lease != 0 && which(c) {
 			s.Leases = append(s.Leases, c.status())

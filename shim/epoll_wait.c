@@ -191,7 +191,7 @@ static int wait_for(struct call *c, struct ep_set *set, int64_t deadline, int64_
             c->until = earlier(look, deadline);
         again = false;
         if (s && atomic_load(&set->active) > 0)
-            r = by_both(c, set, s, deadline);
+            r = by_both(c, set, s, earlier(look, deadline));
         else
             r = by_kernel_alone(c, set, &again);
         if (r == 0 && look >= 0 && earlier(look, deadline) == look) {

@@ -76,6 +76,8 @@ type Gauges struct {
 	TimeWaits  int         `json:"time_waits"`
 	KernelHeld int         `json:"kernel_held"` // kernel sockets in accept queues
 	CurrEstab  int         `json:"curr_estab"`  // Tcp CurrEstab of /proc/net/snmp: ESTABLISHED and CLOSE-WAIT
+	Goroutines int         `json:"goroutines"`  // of the engine's runtime
+	Heap       uint64      `json:"heap"`        // bytes of the engine's runtime that were in use when it collected last
 	Rings      []RingGauge `json:"rings,omitempty"`
 }
 

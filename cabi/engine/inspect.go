@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"runtime/metrics"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -199,12 +200,13 @@ func family(a netip.AddrPort) uint8 {
 
 // gauges are the plane's numbers that go up and down.
 func (e *Engine) gauges() (g proto.Gauges) {
+	g.Goroutines, g.Heap = runtimeGauges()
 	if e.plane == nil {
 		return g
 	}
 	st := e.plane.stack
-	g = proto.Gauges{Frames: st.Frames(), Free: st.Unused(), Received: st.Received(), Conns: st.Conns(),
-		Orphans: st.Host().Orphans(), TimeWaits: st.Host().Waits.Len()}
+	g.Frames, g.Free, g.Received, g.Conns = st.Frames(), st.Unused(), st.Received(), st.Conns()
+	g.Orphans, g.TimeWaits = st.Host().Orphans(), st.Host().Waits.Len()
 	for _, l := range e.listeners {
 		g.KernelHeld += len(l.queue)
 	}
@@ -220,6 +222,19 @@ func (e *Engine) gauges() (g proto.Gauges) {
 		}
 	})
 	return g
+}
+
+// runtimeGauges are what the engine has of Go's runtime: neither may grow with time.
+func runtimeGauges() (goroutines int, heap uint64) {
+	s := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	if s[0].Value.Kind() == metrics.KindUint64 {
+		goroutines = int(s[0].Value.Uint64())
+	}
+	if s[1].Value.Kind() == metrics.KindUint64 {
+		heap = s[1].Value.Uint64()
+	}
+	return goroutines, heap
 }
 
 // forgetInspections: those who asked are gone.

@@ -92,7 +92,8 @@ func (r *Report) Text(w io.Writer, zeros bool) {
 	for _, p := range r.Processes {
 		fmt.Fprintf(w, "%s[%d]: %d connections (%d established, %d closed by the program), %d in TIME-WAIT\n", p.Program, p.Pid,
 			p.Engine.Conns, p.Engine.CurrEstab, p.Engine.Orphans, p.Engine.TimeWaits)
-		fmt.Fprintf(w, "    frames %d, free %d, unread %d\n", p.Engine.Frames, p.Engine.Free, p.Engine.Received)
+		fmt.Fprintf(w, "    frames %d, free %d, unread %d; goroutines %d, heap %d KiB\n", p.Engine.Frames, p.Engine.Free, p.Engine.Received,
+			p.Engine.Goroutines, p.Engine.Heap>>10)
 		for _, g := range p.Engine.Rings {
 			fmt.Fprintf(w, "    %s/%d rx %d, tx %d, fill %d; lost: ring full %d, no frame %d, other %d\n", g.Device, g.Queue, g.RX, g.TX, g.Fill,
 				g.RXFull, g.FillEmpty, g.Dropped)

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -25,20 +24,14 @@ var killed = []string{"kill a worker", "kill master and workers", "kill the brok
 // TestCrashMatrix kills worker, program and broker at random moments under load, as often each as SLT_CRASH says (`make crash N=500`), and
 // looks after each that nothing of the dead is left.
 func TestCrashMatrix(t *testing.T) {
-	n := 1
-	if s := os.Getenv("SLT_CRASH"); s != "" {
-		var err error
-		n, err = strconv.Atoi(s)
-		require.NoError(t, err)
-	}
-	_, seed := wanted(t)
+	n, seed := number(t, "SLT_CRASH", 1), wanted(t).seed
 	rnd := rand.New(rand.NewPCG(seed, 2))
 	h := newHost(t)
 	h.whole()
 	page, err := os.ReadFile(filepath.Join(h.site.Root(), "index.html"))
 	require.NoError(t, err)
 	aside := startBystander(t, h.rig)
-	l := startLoad(h.rig.Client, h.addr(), page, 8)
+	l := startLoad(h.stand, page, 8)
 	held := h.holdings()
 	t.Logf("the broker holds, while all is well: %v", held)
 	for i := range n {

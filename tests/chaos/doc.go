@@ -5,5 +5,6 @@
 //   - a client sees only the errors that the fault under way explains, and never a wrong byte;
 //   - what a server acknowledged is there afterwards;
 //   - a connection of the kernel's over the same device, the bystander, loses nothing and gets no error;
-//   - after each fault programs are accelerated again, and at the end every resource is back.
+//   - after each fault programs are accelerated again, and at the end every resource is back;
+//   - nothing that a process uses grows with the number of faults.
 package chaos

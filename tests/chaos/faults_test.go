@@ -31,41 +31,40 @@ const (
 // faults of a web server. After each of them host.whole waits until it serves again as before.
 var faults = []fault{
 	{"kill a worker", openConns, func(h *host, rnd *rand.Rand) {
-		pids := h.site.WorkerPids()
-		h.kill(pids[rnd.IntN(len(pids))], syscall.SIGKILL)
+		h.end(h.worker(rnd))
 	}},
-	{"kill all workers", allConns, func(h *host, _ *rand.Rand) {
-		for _, pid := range h.site.WorkerPids() {
-			h.kill(pid, syscall.SIGKILL)
-		}
-	}},
+	{"kill all workers", allConns, func(h *host, _ *rand.Rand) { h.end(h.site.WorkerPids()...) }},
 	{"kill master and workers", allConns, func(h *host, _ *rand.Rand) {
 		all := append([]int{h.site.Master()}, h.site.WorkerPids()...) // the master first: it would start another worker
-		for _, pid := range all {
-			h.kill(pid, syscall.SIGKILL)
-		}
-		h.gone(all)
+		h.end(all...)
 		h.startNginx()
 	}},
 	{"kill the broker and a worker", openConns, func(h *host, rnd *rand.Rand) {
 		h.rig.Broker.Stop(syscall.SIGKILL)
-		pids := h.site.WorkerPids()
-		h.kill(pids[rnd.IntN(len(pids))], syscall.SIGKILL)
+		h.end(h.worker(rnd))
 		time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)
 		h.rig.StartBroker()
 	}},
 	{"stop and continue a worker", harmless, func(h *host, rnd *rand.Rand) {
-		pids := h.site.WorkerPids()
-		pid := pids[rnd.IntN(len(pids))]
+		pid := h.worker(rnd)
 		h.kill(pid, syscall.SIGSTOP)
-		time.Sleep(time.Duration(50+rnd.IntN(400)) * time.Millisecond)
+		pause(rnd)
 		h.kill(pid, syscall.SIGCONT)
 	}},
-	{"stop and continue the broker", harmless, func(h *host, rnd *rand.Rand) {
-		h.kill(h.rig.Broker.Pid(), syscall.SIGSTOP)
-		time.Sleep(time.Duration(50+rnd.IntN(400)) * time.Millisecond)
-		h.kill(h.rig.Broker.Pid(), syscall.SIGCONT)
+	{"stop and continue the master", harmless, func(h *host, rnd *rand.Rand) {
+		h.kill(h.site.Master(), syscall.SIGSTOP)
+		pause(rnd)
+		h.kill(h.site.Master(), syscall.SIGCONT)
 	}},
+	{"kill the master, later its workers", allConns, func(h *host, rnd *rand.Rand) {
+		pids := h.site.WorkerPids()
+		h.end(h.site.Master())
+		pause(rnd)
+		require.NoError(h.t, h.queuesOf(pids), "they serve without their master")
+		h.end(pids...)
+		h.startNginx()
+	}},
+	{"no thread may be begun", harmless, func(h *host, rnd *rand.Rand) { h.limit(rnd, h.worker(rnd), threadLimit, 1) }},
 	{"reload", harmless, func(h *host, _ *rand.Rand) {
 		old := h.site.WorkerPids()
 		h.kill(h.site.Master(), syscall.SIGHUP)
@@ -75,10 +74,25 @@ var faults = []fault{
 		old := h.site.WorkerPids()
 		h.kill(h.site.Master(), syscall.SIGHUP)
 		time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
-		pids := h.site.WorkerPids()
-		h.kill(pids[rnd.IntN(len(pids))], syscall.SIGKILL)
+		h.end(h.worker(rnd))
 		h.gone(old)
 	}},
+}
+
+// worker is one of nginx's.
+func (h *host) worker(rnd *rand.Rand) int {
+	pids := h.site.WorkerPids()
+	require.NotEmpty(h.t, pids)
+	return pids[rnd.IntN(len(pids))]
+}
+
+// end kills processes in this order, and waits until they are dead: whoever looks sooner finds all of them well.
+func (h *host) end(pids ...int) {
+	h.t.Helper()
+	for _, pid := range pids {
+		h.kill(pid, syscall.SIGKILL)
+	}
+	h.gone(pids)
 }
 
 // kill sends a signal to a process of this test. One that is gone meanwhile is as good as killed.

@@ -2,8 +2,10 @@ package chaos
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -59,18 +61,12 @@ func (h *host) startNginx() {
 // whole waits until every worker is accelerated: it has its share of the queues, and nobody else has any.
 func (h *host) whole() {
 	h.t.Helper()
-	testrig.Until(h.t, "all workers to have queues", func() bool {
-		st, err := testrig.QueryStatus(h.rig.Socket())
-		if err != nil {
-			return false
+	h.await("all workers to have queues", func() error {
+		pids := slices.DeleteFunc(h.site.WorkerPids(), func(pid int) bool { return !alive(pid) })
+		if len(pids) != workers {
+			return fmt.Errorf("workers: %v", pids)
 		}
-		held, pids := st.QueuesByPID(), h.site.WorkerPids()
-		for _, pid := range pids {
-			if held[pid] == 0 {
-				return false
-			}
-		}
-		return len(pids) == workers && len(held) == workers
+		return h.queuesOf(pids)
 	})
 }
 

@@ -54,6 +54,7 @@ func (k *keepers) unexplained() []error {
 }
 
 func (k *keepers) fail(err error) {
+	k.store.look()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.wrong = append(k.wrong, fmt.Errorf("%s: %w", time.Now().Format("15:04:05.000"), err))

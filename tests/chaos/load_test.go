@@ -26,6 +26,8 @@ type load struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
 
+	alarm func() // something is not explained
+
 	answered, excused atomic.Int64
 	mu                sync.Mutex
 	wrong             []error // what nothing explains
@@ -34,8 +36,8 @@ type load struct {
 }
 
 // startLoad starts clients; every second one closes its connection after each page.
-func startLoad(node *testbed.Node, addr string, page []byte, clients int) *load {
-	l := &load{node: node, addr: addr, page: page, stop: make(chan struct{})}
+func startLoad(s *stand, page []byte, clients int) *load {
+	l := &load{node: s.rig.Client, addr: s.addr(), page: page, alarm: s.look, stop: make(chan struct{})}
 	for i := range clients {
 		l.wg.Add(1)
 		go l.client(i%2 == 0)
@@ -106,6 +108,7 @@ func (l *load) judge(err error, h harm) {
 	default:
 		l.mu.Lock()
 		defer l.mu.Unlock()
+		l.alarm()
 		l.wrong = append(l.wrong, fmt.Errorf("%s, when %d explained: %w", time.Now().Format("15:04:05.000"), h, err))
 		return
 	}

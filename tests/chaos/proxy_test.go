@@ -115,9 +115,12 @@ func (p *relay) kill() {
 
 func (p *relay) whole() {
 	p.t.Helper()
-	testrig.Until(p.t, "one haproxy, accelerated", func() bool {
+	p.await("one haproxy, accelerated", func() error {
 		pids := p.workers()
-		return len(pids) == 1 && p.queued(pids)
+		if len(pids) != 1 {
+			return fmt.Errorf("workers: %v", pids)
+		}
+		return p.queuesOf(pids)
 	})
 }
 
@@ -134,6 +137,11 @@ func (p *relay) wounds() []wound {
 			require.NoError(p.t, syscall.Kill(pid, syscall.SIGSTOP))
 			pause(rnd)
 			require.NoError(p.t, syscall.Kill(pid, syscall.SIGCONT))
+		}},
+		{"stop and continue haproxy's master", harmless, func(_ *stand, rnd *rand.Rand) {
+			p.proc.Signal(syscall.SIGSTOP)
+			pause(rnd)
+			p.proc.Signal(syscall.SIGCONT)
 		}},
 		{"reload haproxy", harmless, func(s *stand, rnd *rand.Rand) {
 			old := s.pid(rnd)
@@ -152,8 +160,8 @@ func TestProxy(t *testing.T) {
 	p := newRelay(t)
 	p.whole()
 	aside := startBystander(t, p.rig)
-	p.load = startLoad(p.rig.Client, p.stand.addr(), proxied, 6)
 	before := p.vitals()
+	p.load = startLoad(p.stand, proxied, 6)
 	rounds(t, proxy, p.stand, p, p.wounds())
 	require.Empty(t, p.load.end())
 	require.NoError(t, aside.end(), "a connection of the kernel's was disturbed")

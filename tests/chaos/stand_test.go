@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,18 +27,26 @@ type stand struct {
 	link *path.Path
 	log  string // a full disk's file, which everything logs to
 
+	clock *clock
+	diary diary
+	least float64 // the smallest share of the packets' memory that was free
+
 	port, queues int
 	much         []byte       // what makes the program send a lot to whoever asks
 	pids         func() []int // its accelerated processes
+
+	looked sync.Once
+	scene  string // at the first moment that was not explained
 }
 
 func newStand(t *testing.T, port, queues int) *stand {
-	s := &stand{t: t, port: port, queues: queues, rig: testrig.New(t, testbed.Config{Queues: queues, Middle: true})}
+	s := &stand{t: t, port: port, queues: queues, least: 1, rig: testrig.New(t, testbed.Config{Queues: queues, Middle: true})}
 	var err error
 	s.link, err = path.Start(s.rig.Bed, 1500)
 	require.NoError(t, err)
 	t.Cleanup(s.link.Close)
 	s.fullDisk()
+	s.clock = newClock(t, s.rig.Dir)
 	return s
 }
 
@@ -51,9 +60,9 @@ func (s *stand) fullDisk() {
 	require.ErrorIs(s.t, os.WriteFile(s.log, make([]byte, 64<<10), 0o666), unix.ENOSPC)
 }
 
-// env makes a program's listener accelerated.
+// env is what every program gets; its listener is accelerated.
 func (s *stand) env() []string {
-	return append(s.rig.Env(), fmt.Sprintf("SLUICE_LISTEN=%d", s.port), "SLUICE_LOG="+s.log)
+	return append(append(s.rig.Env(), s.clock.env()...), fmt.Sprintf("SLUICE_LISTEN=%d", s.port), "SLUICE_LOG="+s.log)
 }
 
 func (s *stand) addr() string { return fmt.Sprintf("%s:%d", s.rig.Server.IPv4, s.port) }
@@ -65,19 +74,34 @@ func (s *stand) pid(rnd *rand.Rand) int {
 	return all[rnd.IntN(len(all))]
 }
 
-// queued says whether every process has queues.
-func (s *stand) queued(pids []int) bool {
+// queuesOf says what is missing for these processes, and nobody else, to have the queues.
+func (s *stand) queuesOf(pids []int) error {
 	st, err := testrig.QueryStatus(s.rig.Socket())
 	if err != nil {
-		return false
+		return err
 	}
 	held := st.QueuesByPID()
 	for _, pid := range pids {
 		if held[pid] == 0 {
-			return false
+			return fmt.Errorf("process %d has no queue; queues by process %v, refused %v", pid, held, st.Refused)
 		}
 	}
-	return len(pids) > 0
+	if len(held) != len(pids) {
+		return fmt.Errorf("not only %v have queues: %v", pids, held)
+	}
+	return nil
+}
+
+// await waits for something, and says what was missing last.
+func (s *stand) await(what string, missing func() error) {
+	s.t.Helper()
+	for end := time.Now().Add(testrig.Patience); ; time.Sleep(10 * time.Millisecond) {
+		err := missing()
+		if err == nil {
+			return
+		}
+		require.True(s.t, time.Now().Before(end), "waited %v in vain for %s: %v", testrig.Patience, what, err)
+	}
 }
 
 func (s *stand) ip(args ...string) {
@@ -99,6 +123,7 @@ type limited struct{ is, option string }
 var (
 	descriptorLimit = limited{"Max open files", "nofile"}
 	memoryLimit     = limited{"Max address space", "as"}
+	threadLimit     = limited{"Max processes", "nproc"}
 )
 
 // limit lowers a limit of a process for a while, as the process' own user: a root without CAP_SYS_RESOURCE may not.

@@ -45,9 +45,7 @@ func (s *store) start() {
 // whole waits until redis holds its queue and answers.
 func (s *store) whole() {
 	s.t.Helper()
-	testrig.Until(s.t, "redis to be accelerated", func() bool {
-		return s.queued(s.pids())
-	})
+	s.await("redis to be accelerated", func() error { return s.queuesOf(s.pids()) })
 	testrig.Until(s.t, "redis to answer", func() bool {
 		c := &keeper{store: s, patience: time.Second}
 		defer c.drop()
@@ -81,9 +79,9 @@ func TestStore(t *testing.T) {
 	_, err := first.ask("SET", "much", strings.Repeat("m", 100<<10))
 	require.NoError(t, err)
 	first.drop()
+	before := s.vitals()
 	k := startKeepers(s, 6)
 	s.keepers = k
-	before := s.vitals()
 	rounds(t, redis, s.stand, s, s.wounds())
 	require.Empty(t, k.end())
 	require.NoError(t, aside.end(), "a connection of the kernel's was disturbed")

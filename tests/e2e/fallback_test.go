@@ -106,6 +106,33 @@ func TestIdleProgramsAskAgain(t *testing.T) {
 	}
 }
 
+// A listener that was refused is offered again though the program waits for one that was not, to which nobody connects: `make chaos SEED=3` took the
+// device down while a worker began, which had its IPv6 listener refused, and without that was not like the other worker, who kept all queues.
+func TestARefusedListenerBesideAnother(t *testing.T) {
+	r := newRig(t, testbed.Config{Queues: 2})
+	testrig.Run(t, r.Server, "ip", "-6", "addr", "flush", "dev", r.Server.Device)
+	env := append(r.Env(), "LD_PRELOAD="+testrig.Built(t, "libsluice.so"), "SLUICE_LISTEN=8000")
+	p := testrig.Start(t, r.Server, env, "/usr/bin/python3", "-c", `
+import select, socket
+e = select.epoll()
+both = [socket.create_server((a, 8000), family=f) for a, f in (("0.0.0.0", socket.AF_INET), ("::", socket.AF_INET6))]
+for s in both:
+    e.register(s, select.EPOLLIN)
+print(e.poll())`)
+	listens := func() []string {
+		for _, l := range r.Status().Leases {
+			if l.Pid == p.Pid() {
+				return l.Listeners
+			}
+		}
+		return nil
+	}
+	testrig.Until(t, "one listener to be refused", func() bool { return len(listens()) == 1 && len(r.Status().Refused) == 1 })
+	testrig.Run(t, r.Server, "ip", "-6", "addr", "add", r.Server.IPv6.String()+"/64", "dev", r.Server.Device, "nodad")
+	testrig.Until(t, "both listeners", func() bool { return len(listens()) == 2 })
+	require.NotContains(t, p.Output(), "[(", "nothing was connected")
+}
+
 // A device that is down takes no queue; what comes over others is served.
 func TestServesWhileTheDeviceIsDown(t *testing.T) {
 	r := newRig(t, testbed.Config{})

@@ -4,8 +4,8 @@
 //	pair call ADDRESS PORT CONNECTIONS OCTETS
 //
 // A caller begins each connection with a seed; then both ends send OCTETS octets that follow from it, end their stream, and expect the
-// other's to be whole. The caller begins again, for ever. Lines of output: "octets N" (received right so far, ten times a second), "error WHAT
-// ERRNO" (a connection failed), "wrong ..." (never).
+// other's to be whole. The caller begins again, for ever. Lines of output: "octets N" (received right so far, ten times a second), "error BEGAN WHAT
+// ERRNO" (a connection failed that began at BEGAN, milliseconds of CLOCK_MONOTONIC), "wrong ..." (never).
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -61,7 +61,15 @@ struct stream {
     uint64_t out, in;      // how far
     uint64_t out_seed, in_seed;
     bool shut, over;
+    long long began; // ms
 };
+
+static long long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
+}
 
 // Each returns NULL, or what failed.
 static const char *give(struct stream *s)
@@ -121,10 +129,10 @@ static const char *both(struct stream *s)
     return failed;
 }
 
-static void told(const char *what)
+static void told(const struct stream *s, const char *what)
 {
     char text[100];
-    snprintf(text, sizeof text, "%s %s", what, strerrorname_np(errno));
+    snprintf(text, sizeof text, "%lld %s %s", s->began, what, strerrorname_np(errno));
     say("error", text);
 }
 
@@ -140,10 +148,10 @@ static const char *attempt(struct stream *s)
 static void *caller(void *arg)
 {
     for (uint64_t seed = (uint64_t)(uintptr_t)arg << 32;; seed++) {
-        struct stream s = { .fd = socket(AF_INET, SOCK_STREAM, 0), .head = { seed, octets }, .out_seed = seed, .in_seed = ~seed };
+        struct stream s = { .began = now_ms(), .fd = socket(AF_INET, SOCK_STREAM, 0), .head = { seed, octets }, .out_seed = seed, .in_seed = ~seed };
         const char *failed = s.fd < 0 ? "socket" : attempt(&s);
         if (failed)
-            told(failed), nap_ms(20);
+            told(&s, failed), nap_ms(20);
         if (s.fd >= 0)
             close(s.fd);
     }
@@ -152,12 +160,12 @@ static void *caller(void *arg)
 
 static void *server(void *arg)
 {
-    struct stream s = { .fd = (int)(intptr_t)arg };
+    struct stream s = { .began = now_ms(), .fd = (int)(intptr_t)arg };
     if (recv(s.fd, &s.head, sizeof s.head, MSG_WAITALL) == sizeof s.head) {
         s.out_seed = ~s.head.seed, s.in_seed = s.head.seed;
         const char *failed = both(&s);
         if (failed)
-            told(failed);
+            told(&s, failed);
     }
     close(s.fd);
     return NULL;
@@ -168,7 +176,7 @@ static void serve(void)
     int l = socket(AF_INET, SOCK_STREAM, 0), on = 1;
     setsockopt(l, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(l, (void *)&to, sizeof to) != 0 || listen(l, 128) != 0) {
-        told("listen");
+        told(&(struct stream){ .began = now_ms() }, "listen");
         exit(1);
     }
     for (;;) {

@@ -1,0 +1,139 @@
+package chaos
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/observe/ask"
+	"github.com/sluice-net/sluice/tests/testrig"
+)
+
+// sample is what a process uses while all is well: a value for each of measured.
+type sample [len(measured)]float64
+
+// measured are the things of which a process must not have more and more, and how much a trend may be worth over all its life: less than one is
+// no trend, and what a program itself keeps for later (redis' and nginx' memory, threads of Go's runtime) settles within that.
+var measured = [...]struct {
+	name    string
+	allowed float64
+}{
+	{"descriptors", 4},
+	{"threads", 4},
+	{"goroutines", 2},
+	{"KiB of the engine's heap", 2 << 10},
+	{"KiB of its own memory", 16 << 10}, // RssAnon: without the packets' memory, which is shared and of a fixed size
+}
+
+// enough is how many samples make a trend: one for each fault, of the same process.
+const enough = 24
+
+// diary has the samples of each process, in order of time; one that was started again begins anew.
+type diary map[int][]sample
+
+// note writes down how all processes of the program are, and the broker.
+func (s *stand) note() {
+	if s.diary == nil {
+		s.diary = diary{}
+	}
+	st, err := testrig.QueryStatus(s.rig.Socket())
+	require.NoError(s.t, err)
+	b, err := ask.Dial(s.rig.Socket(), "chaos")
+	require.NoError(s.t, err)
+	defer b.Close()
+	at := s.rig.Broker.Pid()
+	s.diary[at] = append(s.diary[at], s.sample(at, st.Goroutines, 0))
+	for _, pid := range s.pids() {
+		// One that was stopped, or ends just now, may not answer in time.
+		if in, err := b.Counters(pid); err == nil && !in.Stale && alive(pid) {
+			s.diary[pid] = append(s.diary[pid], s.sample(pid, in.Engine.Goroutines, in.Engine.Heap))
+		}
+	}
+}
+
+func (s *stand) sample(pid, goroutines int, heap uint64) sample {
+	v := vitals{}.plus(s, pid)
+	var own float64
+	fmt.Sscan(s.proc(pid, "status", "RssAnon:")[0], &own)
+	return sample{float64(v.descriptors), float64(v.threads), float64(goroutines), float64(heap >> 10), own}
+}
+
+// growing says what grew over the life of a process.
+func (d diary) growing() error {
+	var all []error
+	for _, pid := range slices.Sorted(maps.Keys(d)) {
+		of := d[pid]
+		if len(of) < enough {
+			continue
+		}
+		for i, m := range measured {
+			y := make([]float64, len(of))
+			for j := range of {
+				y[j] = of[j][i]
+			}
+			if more, sure := trend(y); more > m.allowed && sure > certain {
+				all = append(all, fmt.Errorf("process %d: %s grow by %.1f in %d faults: %.0f", pid, m.name, more, len(of), y))
+			}
+		}
+	}
+	return errors.Join(all...)
+}
+
+// certain is by how many standard deviations more values must rise than fall: by chance one series in 30,000 does.
+const certain = 4
+
+// trend is how much a series grows from its first third, after which it may have settled, to its end: the slope of Theil and Sen, the median of the
+// slopes between any two values, times its length. A few values that lie far off do not move it; a step is a trend only if most pairs have it between them.
+// sure is the statistic of Mann and Kendall: how many standard deviations more of the pairs rise than fall.
+func trend(y []float64) (more, sure float64) {
+	y = y[len(y)/3:]
+	var slopes []float64
+	rising := 0
+	for i := range y {
+		for j := i + 1; j < len(y); j++ {
+			slopes = append(slopes, (y[j]-y[i])/float64(j-i))
+			rising += cmp.Compare(y[j], y[i])
+		}
+	}
+	slices.Sort(slopes)
+	n := float64(len(y))
+	return slopes[len(slopes)/2] * (n - 1), float64(rising) / math.Sqrt(n*(n-1)*(2*n+5)/18)
+}
+
+// TestTrend: what leaks one in five faults is seen through noise, and noise alone is not.
+func TestTrend(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	series := func(f func(i float64) float64) (y []float64) {
+		for i := range 75 {
+			y = append(y, 40+float64(rnd.IntN(7))+f(float64(i))) // connections that happen to be open
+		}
+		return y
+	}
+	for range 50 {
+		for what, y := range map[string][]float64{
+			"nothing": series(func(float64) float64 { return 0 }),
+			"settles": series(func(i float64) float64 { return 20 * (1 - math.Exp(-i/4)) }),
+			"a step":  series(func(i float64) float64 { return 8 * math.Floor(i/70) }),
+		} {
+			more, sure := trend(y)
+			require.False(t, more > measured[0].allowed && sure > certain, "%s: %.1f, %.1f", what, more, sure)
+		}
+		more, sure := trend(series(func(i float64) float64 { return math.Floor(i / 5) }))
+		require.True(t, more > measured[0].allowed && sure > certain, "%.1f, %.1f", more, sure)
+	}
+	leak := series(func(i float64) float64 { return math.Floor(i / 5) })
+	d := diary{1: nil, 2: make([]sample, enough-1)}
+	for i, v := range leak {
+		d[1] = append(d[1], sample{v, 9, 3, 300, 4000 + 400*float64(i)})
+	}
+	require.ErrorContains(t, d.growing(), "descriptors grow")
+	require.ErrorContains(t, d.growing(), "own memory grow")
+	require.NotContains(t, d.growing().Error(), "threads")
+}
