@@ -20,9 +20,9 @@ import (
 type sink struct {
 	bed     *testbed.Bed
 	port    *bedtest.Port
-	slot    [bedtest.FramesPerQueue]bool // sending frames in flight
-	next    uint32                       // sequence number awaited
-	largest int                          // frame seen
+	slot    [2][bedtest.FramesPerQueue]bool // sending frames in flight, by queue
+	next    uint32                          // sequence number awaited
+	largest int                             // frame seen
 	bytes   uint64
 }
 
@@ -33,7 +33,7 @@ func (s *sink) turn(t *testing.T) {
 		for _, e := range ev[:vi.Poll(ev[:])] {
 			switch e.Kind {
 			case efvi.EventTX:
-				s.slot[e.Frame-s.port.First(q)] = false
+				s.slot[q][e.Frame-s.port.First(q)] = false
 			case efvi.EventRX:
 				s.answer(t, q, s.port.Memory.Data(e))
 				vi.Post([]uint32{e.Frame})
@@ -69,9 +69,9 @@ func (s *sink) answer(t *testing.T, queue int, b []byte) {
 
 // transmit sends by any free frame; without one an answer is lost, which TCP bears.
 func (s *sink) transmit(t *testing.T, queue int, b []byte) {
-	for i := bedtest.Half; i < len(s.slot); i++ {
-		if !s.slot[i] {
-			s.slot[i] = true
+	for i, slot := bedtest.Half, &s.slot[queue]; i < len(slot); i++ {
+		if !slot[i] {
+			slot[i] = true
 			s.port.Transmit(t, queue, i-bedtest.Half, b)
 			return
 		}
@@ -80,7 +80,7 @@ func (s *sink) transmit(t *testing.T, queue int, b []byte) {
 
 // A kernel that sends in bulk hands frames of up to 64 KiB to its device (GSO). On veth they would
 // arrive like that, and be lost for want of a frame that holds them, if the program that is attached
-// here did not make the peer cut them first.
+// in the driver (more than one queue) did not make the peer cut them first.
 func TestKernelBulkSenderSendsNoLargeFrame(t *testing.T) {
 	for _, mtu := range []int{1500, 9000} {
 		t.Run(fmt.Sprint("MTU ", mtu), func(t *testing.T) { bulk(t, mtu) })
@@ -88,8 +88,10 @@ func TestKernelBulkSenderSendsNoLargeFrame(t *testing.T) {
 }
 
 func bulk(t *testing.T, mtu int) {
-	bed := bedtest.New(t, testbed.Config{Queues: 1, MTU: mtu})
-	s := &sink{bed: bed, port: bedtest.OpenPort(t, bed.Server, 1, bedtest.PinDir(t))}
+	const queues = 2
+	bed := bedtest.New(t, testbed.Config{Queues: queues, MTU: mtu})
+	s := &sink{bed: bed, port: bedtest.OpenPort(t, bed.Server, queues, bedtest.PinDir(t))}
+	require.Equal(t, steer.Native, s.port.Program.Mode())
 	require.NoError(t, s.port.Program.SetListener(steer.Untagged, netip.Addr{}, port, 0))
 
 	const total = 4 << 20
@@ -117,9 +119,11 @@ func bulk(t *testing.T, mtu int) {
 		return s.bytes >= total
 	})
 	require.Equal(t, 14+40+536, s.largest, "full segments, as we named no MSS, and no larger frame")
-	st, err := s.port.VIs[0].Stats()
-	require.NoError(t, err)
-	require.Zero(t, st.RxDropped, "frames too large for the memory would be here")
+	for _, vi := range s.port.VIs {
+		st, err := vi.Stats()
+		require.NoError(t, err)
+		require.Zero(t, st.RxDropped, "frames too large for the memory would be here")
+	}
 }
 
 func write(c net.Conn, total int) error {

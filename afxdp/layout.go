@@ -40,7 +40,8 @@ func (l Layout) MaxMTU() int {
 type RingConfig struct {
 	RX, TX, Fill, Completion uint32 // entries, powers of two; default 2048 each
 	Copy                     bool   // do not try zero-copy
-	Share                    int    // a bound XDP socket over the same memory, or 0
+	Share                    int    // a bound XDP socket over the same memory, or 0; with Parts one that has them
+	Parts                    bool   // longer packets come than a frame holds, whatever the MTU
 	TxMetadata               bool   // every packet sent will have efvi.SumRoom bytes in front of it, within its frame
 	Busy                     BusyPoll
 

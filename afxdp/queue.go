@@ -80,9 +80,10 @@ func prepare(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) 
 	q := &Queue{fd: fd, at: address(ifindex, queue, cfg), busy: cfg.Busy}
 	// Packets in several frames (Linux 6.6) are asked for where the device may have longer ones than a frame holds, and only there: a driver
 	// may have zero-copy without it. A socket that shares memory takes them as the one it shares with does.
-	if l, err := net.InterfaceByIndex(ifindex); err == nil && l.MTU > MaxMTU && cfg.Share == 0 {
-		q.parts = true
+	if l, err := net.InterfaceByIndex(ifindex); err == nil {
+		q.parts = cfg.Share == 0 && (cfg.Parts || l.MTU > MaxMTU)
 	}
+	q.layout.Parts = cfg.Share != 0 && cfg.Parts
 	if err := q.set(m, cfg); err != nil {
 		_ = q.Close()
 		return nil, err

@@ -13,7 +13,7 @@ func bulk(name, title string, mtu int, offload bool) Work {
 	w := Work{
 		Name: name, Title: title, Unit: perByte, Bed: testbed.Config{Queues: 1, MTU: mtu}, TestbedOnly: true,
 		Needs: []string{"ethtool"}, Package: "ethtool",
-		Note: "an attached XDP program makes veth cut super-packets before they reach the program, so offload helps the kernel's receiver only while nobody is accelerated",
+		Note: "before Linux 6.9 an attached XDP program makes veth cut packets to the MTU, and offload helps the kernel's receiver only while nobody is accelerated",
 	}
 	for _, way := range []struct{ verb, name string }{{"out", "server sends"}, {"in", "server receives"}} {
 		for _, p := range []Path{Kernel, Server, Both} {

@@ -17,6 +17,7 @@ import (
 // program is what the broker needs of a *steer.Program.
 type program interface {
 	Mode() steer.Mode
+	Joined() bool
 	SetListener(on steer.Link, ip netip.Addr, port uint16, flags steer.Flags) error
 	DelListener(on steer.Link, ip netip.Addr, port uint16) error
 	SetPorts(on steer.Link, ip netip.Addr, ports []uint16) error

@@ -29,12 +29,7 @@ type binding struct {
 var errUnguarded = errors.New("this kernel wants queues mapped before they are bound (Linux 6.4 does not), and nothing would keep a program from taking others with its socket")
 
 func newBinding(asked bool) *binding {
-	var u unix.Utsname
-	var major, minor int
-	if unix.Uname(&u) == nil {
-		_, _ = fmt.Sscanf(unix.ByteSliceToString(u.Release[:]), "%d.%d", &major, &minor)
-	}
-	return &binding{asked: asked, old: major < 6 || major == 6 && minor < 4}
+	return &binding{asked: asked, old: !afxdp.KernelAtLeast(6, 4)}
 }
 
 // guard sets the guard once, which takes a while.

@@ -67,11 +67,15 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// rings is how queues are opened; share is a socket of another queue over the same umem, or 0.
-func (b *Broker) rings(share int) afxdp.RingConfig {
-	n := uint32(b.cfg.Rings)
-	return afxdp.RingConfig{RX: n, TX: n, Fill: n, Completion: n, Share: share, TxMetadata: true, Busy: b.cfg.Busy}
+// rings is how a device's queues are opened.
+func (d *device) rings() afxdp.RingConfig {
+	cfg := d.space.b.cfg
+	n := uint32(cfg.Rings)
+	return afxdp.RingConfig{RX: n, TX: n, Fill: n, Completion: n, Parts: d.parts(), TxMetadata: true, Busy: cfg.Busy}
 }
+
+// parts: packets come to the device that fit no frame.
+func (d *device) parts() bool { return d.prog.Joined() || d.MTU > afxdp.MaxMTU }
 
 // check says what is wrong with a configuration.
 func (c Config) check() error {

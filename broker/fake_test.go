@@ -190,6 +190,7 @@ type fakeProgram struct {
 func (p *fakeProgram) do(f func()) error { p.k.set(f); return p.err }
 
 func (p *fakeProgram) Mode() steer.Mode { return steer.Native }
+func (p *fakeProgram) Joined() bool     { return false }
 func (p *fakeProgram) SetListener(on steer.Link, ip netip.Addr, port uint16, f steer.Flags) error {
 	return p.do(func() {
 		p.listeners[entry{on.VLAN, key{ip, port}}], p.share = true, f&0xff00>>8

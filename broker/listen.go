@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
@@ -80,7 +81,7 @@ func (s *space) devicesFor(k key, allowed []string, may func(device string) erro
 			notes = append(notes, err.Error())
 			continue
 		}
-		if d.prog.Mode() != "native" {
+		if d.prog.Mode() != steer.Native && n.Kind != "veth" { // there it was chosen
 			notes = append(notes, n.Name+": "+string(d.prog.Mode())+" XDP")
 		}
 		devs = append(devs, d)

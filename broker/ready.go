@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/efvi"
 )
@@ -25,7 +26,7 @@ const maxOffer = proto.MaxFDs - 4
 func (c *client) offer(d *device, q *queue) {
 	info, err := json.Marshal(efvi.Info{
 		Device: d.Name, Ifindex: d.Ifindex, Queue: q.index, Queues: len(d.queues), MAC: d.MAC, MTU: d.largest(),
-		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == "native", PartialChecksum: d.partialChecksum(), OwnChecksum: d.ownChecksum(),
+		ZeroCopy: q.xsk.Layout().ZeroCopy, Native: d.prog.Mode() == steer.Native, PartialChecksum: d.partialChecksum(), OwnChecksum: d.ownChecksum(),
 	})
 	if err != nil {
 		return

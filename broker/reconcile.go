@@ -166,7 +166,7 @@ func (d *device) open(q *queue, c *client) {
 	if c == nil || q.opening {
 		return
 	}
-	b, open, share := d.space.b, d.opener(q), d.space.socketOf(c)
+	b, open, share := d.space.b, d.opener(q), d.space.socketOf(c, d.parts())
 	if c.collect != nil {
 		x, err := open(c.umem, share)
 		d.opened(q, c, x, err)
@@ -201,14 +201,16 @@ func (d *device) open(q *queue, c *client) {
 
 // opener opens a queue, also without the lock.
 func (d *device) opener(q *queue) func(mem *os.File, share int) (xsk, error) {
-	b, ns, ifindex, index, mtu := d.space.b, d.space.fd(), d.Ifindex, q.index, d.MTU
+	b, ns, ifindex, index, mtu, cfg := d.space.b, d.space.fd(), d.Ifindex, q.index, d.MTU, d.rings()
 	if d.trunk != nil {
 		return func(mem *os.File, share int) (xsk, error) {
-			return b.back.OpenSpur(ns, ifindex, mtu, mem, b.rings(share))
+			cfg.Share = share
+			return b.back.OpenSpur(ns, ifindex, mtu, mem, cfg)
 		}
 	}
 	return func(mem *os.File, share int) (xsk, error) {
-		return b.back.OpenQueue(ns, ifindex, index, mem, b.rings(share))
+		cfg.Share = share
+		return b.back.OpenQueue(ns, ifindex, index, mem, cfg)
 	}
 }
 
@@ -250,11 +252,12 @@ func (d *device) opened(q *queue, c *client, x xsk, err error) {
 	}
 }
 
-// socketOf is one of the client's XDP sockets, 0 if it has none: a further one need not register the memory again.
-func (s *space) socketOf(c *client) int {
+// socketOf is one of the client's XDP sockets, 0 if it has none: a further one need not register the memory again. What it takes, packets in
+// several frames or not, those that share its memory take: parts asks for one that does.
+func (s *space) socketOf(c *client, parts bool) int {
 	for _, d := range s.all() {
 		for _, q := range d.queues {
-			if q.owner == c && q.xsk != nil {
+			if q.owner == c && q.xsk != nil && (!parts || q.xsk.Layout().Parts) {
 				return q.xsk.FD()
 			}
 		}

@@ -34,12 +34,16 @@ const (
 	// EventDiscard: a posted frame came back without a packet that can be used.
 	EventDiscard
 	// EventPart: as EventRX, but the packet goes on in the frame of the next EventPart or EventRX, which is its end. Only a VI
-	// whose Info has an MTU above what a frame holds tells it.
+	// whose Info has an MTU above what a frame holds, or to whose device the kernel joins packets, tells it.
 	EventPart
 )
 
-// MaxParts is in how many frames a packet may lie.
-const MaxParts = 3
+// MaxParts is in how many frames a packet that is sent may lie. MaxPartsIn is the same of a received one, which the kernel may have joined from
+// several, or not cut yet: 64 KiB of IP and the Ethernet header, in frames that have 256 bytes in front of the data.
+const (
+	MaxParts   = 3
+	MaxPartsIn = 18
+)
 
 // Event tells that a frame changed hands. Off and Len are bytes, and only set for EventRX and EventPart.
 type Event struct {
@@ -74,7 +78,7 @@ type Info struct {
 	Queue   int     // which of its receive queues
 	Queues  int     // how many it has; 0: not known
 	MAC     [6]byte // its address
-	MTU     int     // bytes of IP packet, without the Ethernet header
+	MTU     int     // bytes of IP packet, without the Ethernet header; what comes in may be longer, up to MaxPartsIn frames
 	VLAN    uint16  // identifier of the IEEE 802.1Q tag that its frames carry, 0 for none
 
 	MaxBurst int // most bytes of payload that a Burst may have; 0: the VI takes none
@@ -123,7 +127,7 @@ type VI interface {
 	Post(frames []uint32) int
 	// Poll writes what happened since the last call to ev, at most len(ev) events, and says
 	// how many. It never blocks and makes no system call. The frames of one packet are told of by one call, for which ev
-	// should have room for 2*MaxParts events.
+	// should have room for 2*MaxPartsIn events.
 	Poll(ev []Event) int
 	// Send queues n bytes at off in frame for transmission. The frame stays with the device
 	// until its EventTX. False means that the ring is full: the frame is still the caller's.

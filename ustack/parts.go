@@ -6,7 +6,7 @@ import (
 	"github.com/sluice-net/sluice/ustack/tcp"
 )
 
-// A packet that is longer than a frame lies in several. All headers are in the first one; the others hold nothing but payload, and go to
+// A packet that is longer than a frame lies in several: of a large MTU, or one that the kernel has joined from some or not cut yet (GRO, TSO). All headers are in the first one; the others hold nothing but payload, and go to
 // the receive queue as they are:
 //
 //	EventPart                          EventPart        EventRX
@@ -15,7 +15,7 @@ import (
 
 // parts are the frames of a packet whose end has not come yet.
 type parts struct {
-	b [efvi.MaxParts]*pbuf.Buf
+	b [efvi.MaxPartsIn]*pbuf.Buf
 	n int // that have come; those beyond the array are lost, and with them the packet
 }
 

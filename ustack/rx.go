@@ -31,7 +31,7 @@ type rxState struct {
 func (s *Stack) drain(p *port, budget int) int {
 	done := 0
 	for done < budget {
-		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), budget-done)])
+		n := p.vi.Poll(s.rx.ev[:min(len(s.rx.ev), max(budget-done, 2*efvi.MaxPartsIn))])
 		s.foresee(p, s.rx.ev[:n])
 		for i := range s.rx.ev[:n] {
 			if i%ahead == 0 && i+1 < n {

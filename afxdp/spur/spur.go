@@ -25,7 +25,8 @@ import (
 )
 
 // MaxMTU is the largest MTU of a spur, in bytes: what veth with XDP in the driver takes in one piece, whatever the processor's cache lines.
-const MaxMTU = 3498
+// With packets in several frames it is that of IP.
+const MaxMTU, maxJoined = 3498, 65535
 
 // names of the pair in its namespace.
 const begin, end = "begin", "end"
@@ -45,7 +46,7 @@ func Open(ns, ifindex, mtu int, mem *os.File, cfg afxdp.RingConfig) (*Queue, err
 		return nil, fmt.Errorf("spur of interface %d: %w", ifindex, err)
 	}
 	q := &Queue{ns: own}
-	err = netns.Do(int(own.Fd()), func() error { return q.lay(ns, ifindex, min(mtu, MaxMTU), mem, cfg) })
+	err = netns.Do(int(own.Fd()), func() error { return q.lay(ns, ifindex, mtu, mem, cfg) })
 	if err != nil {
 		return nil, fmt.Errorf("spur of interface %d: %w", ifindex, errors.Join(err, q.Close()))
 	}
@@ -75,6 +76,9 @@ func (q *Queue) lay(ns, ifindex, mtu int, mem *os.File, cfg afxdp.RingConfig) er
 	// Nothing but what is redirected is to travel here: no neighbour discovery of the kernel's.
 	_ = os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0o644)
 	attrs := netlink.NewLinkAttrs()
+	if mtu = min(mtu, MaxMTU); cfg.Parts { // what has been joined is redirected as it is
+		mtu = maxJoined
+	}
 	attrs.Name, attrs.MTU = begin, mtu
 	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: end, PeerMTU: uint32(mtu)}); err != nil {
 		return fmt.Errorf("make veth pair: %w", err)
@@ -91,19 +95,19 @@ func (q *Queue) lay(ns, ifindex, mtu int, mem *os.File, cfg afxdp.RingConfig) er
 		pair[i] = l
 	}
 	q.ifindex = pair[0].Attrs().Index
-	if err := leadBack(pair[0], ns, ifindex); err != nil {
+	if err := leadBack(pair[0], ns, ifindex, cfg.Parts); err != nil {
 		return err
 	}
 	var err error
 	if q.Queue, err = afxdp.OpenQueue(pair[1].Attrs().Index, 0, mem, cfg); err != nil {
 		return err
 	}
-	return leadIn(pair[1], q.FD())
+	return leadIn(pair[1], q.FD(), cfg.Parts)
 }
 
 // leadBack redirects what is sent at the end to the device, on the generic path: so it leaves as the kernel's own packets do, whether or not
 // the device's driver sends for XDP programs.
-func leadBack(l netlink.Link, ns, ifindex int) error {
+func leadBack(l netlink.Link, ns, ifindex int, parts bool) error {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.DevMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return fmt.Errorf("make devmap: %w", err)
@@ -112,11 +116,11 @@ func leadBack(l netlink.Link, ns, ifindex int) error {
 	if err := netns.Do(ns, func() error { return m.Put(uint32(0), uint32(ifindex)) }); err != nil {
 		return fmt.Errorf("lead back to interface %d: %w", ifindex, err)
 	}
-	return attach(l, m, unix.XDP_FLAGS_SKB_MODE)
+	return attach(l, m, unix.XDP_FLAGS_SKB_MODE, parts)
 }
 
 // leadIn gives what comes to the end to the socket there. In the driver: only so veth takes what is redirected to its other end.
-func leadIn(l netlink.Link, socket int) error {
+func leadIn(l netlink.Link, socket int, parts bool) error {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: 1})
 	if err != nil {
 		return fmt.Errorf("make XSK map: %w", err)
@@ -125,7 +129,7 @@ func leadIn(l netlink.Link, socket int) error {
 	if err := m.Put(uint32(0), uint32(socket)); err != nil {
 		return fmt.Errorf("set socket: %w", err)
 	}
-	return attach(l, m, unix.XDP_FLAGS_DRV_MODE)
+	return attach(l, m, unix.XDP_FLAGS_DRV_MODE, parts)
 }
 
 // Entrance is the device that packets are to be redirected to, and its network namespace, which stays the queue's.

@@ -27,14 +27,14 @@ const MaxLinearMTU = 3498
 const linkName = "link"
 
 // Attach loads the program and attaches it to ifindex in the network namespace ns (a
-// descriptor, or netns.Current), in the driver if that can be, else generic. Link and maps are
+// descriptor, or netns.Current), where it runs best (see Mode). Link and maps are
 // pinned under pinDir/<inode of ns>-<ifindex>, so that they outlive this process; pinDir must
 // lie on a bpffs (see EnsureBPFFS). Without pinDir nothing is pinned, and all ends with this process.
 func Attach(ns, ifindex int, pinDir string) (*Program, error) {
-	return attach(ns, ifindex, pinDir, Native, Generic)
+	return attach(ns, ifindex, pinDir, modesFor)
 }
 
-func attach(ns, ifindex int, pinDir string, modes ...Mode) (*Program, error) {
+func attach(ns, ifindex int, pinDir string, modes func(kind string, queues int) []Mode) (*Program, error) {
 	pin, err := pinOf(ns, ifindex)
 	if err != nil {
 		return nil, err
@@ -57,15 +57,19 @@ func attach(ns, ifindex int, pinDir string, modes ...Mode) (*Program, error) {
 }
 
 // attach runs in the device's namespace. The first mode that works is taken.
-func (p *Program) attach(modes []Mode) error {
+func (p *Program) attach(modes func(kind string, queues int) []Mode) error {
 	l, err := netlink.LinkByIndex(p.pin.Ifindex)
 	if err != nil {
 		return fmt.Errorf("find device: %w", err)
 	}
 	attrs := l.Attrs()
+	queues, err := ethtool.ReceiveQueues(attrs.Name)
+	if err != nil || queues == 0 {
+		queues = attrs.NumRxQueues
+	}
 	var errs []error
-	for _, mode := range modes {
-		err := p.load(attrs.MTU > MaxLinearMTU, mode)
+	for _, mode := range modes(l.Type(), queues) {
+		err := p.load(attrs.MTU > MaxLinearMTU || mode == Generic && bearsJoined(), mode)
 		if err == nil {
 			p.mode = mode
 			return p.describe(attrs)
@@ -98,16 +102,14 @@ func (p *Program) load(frags bool, mode Mode) error {
 	return nil
 }
 
-var attachFlags = map[Mode]link.XDPAttachFlags{Native: link.XDPDriverMode, Generic: link.XDPGenericMode}
-
 // describe tells the program about its device, and others about the program. On the generic path
-// XDP runs after the kernel has joined packets (GRO) to ones that fit no frame: that is turned off.
+// XDP runs after the kernel has joined packets (GRO): where it cannot hand them on that is turned off.
 func (p *Program) describe(attrs *netlink.LinkAttrs) error {
 	d := steerDevice{Netns: p.pin.NetNS, Ifindex: uint32(p.pin.Ifindex)}
 	copy(d.Mac[:], attrs.HardwareAddr)
 	if p.mode == Generic {
 		d.Generic = 1
-		if on, err := ethtool.GRO(attrs.Name); err == nil && on && ethtool.SetGRO(attrs.Name, false) == nil {
+		if on, err := ethtool.GRO(attrs.Name); err == nil && on && !bearsJoined() && ethtool.SetGRO(attrs.Name, false) == nil {
 			d.Gro = 1
 		}
 	}

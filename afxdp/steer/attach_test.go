@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/afxdp"
 	"github.com/sluice-net/sluice/afxdp/ethtool"
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/testbed"
@@ -31,7 +32,7 @@ func TestAdoptAfterTheOwnerIsGone(t *testing.T) {
 	second, err := steer.Adopt(bed.Server.FD(), bed.Server.Ifindex, dir)
 	require.NoError(t, err)
 	r.port.Program = second
-	require.Equal(t, steer.Native, second.Mode())
+	require.Equal(t, first.Mode(), second.Mode())
 	pins, err := steer.Pins(dir)
 	require.NoError(t, err)
 	require.Equal(t, []steer.Pin{second.Pin()}, pins)
@@ -109,10 +110,40 @@ func TestGenericWhereTheDriverHasNoXDP(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// The generic path wants packets as they came from the wire; at the end the device is as before,
-// though another process ends it.
+// veth makes an skb of everything anyhow; its own XDP copies that, and forbids the peer to send packets that are not cut.
+func TestVethTakesTheGenericPath(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{Queues: 1})
+	attached := func() (steer.Mode, bool) {
+		p, err := steer.Attach(bed.Server.FD(), bed.Server.Ifindex, bedtest.PinDir(t))
+		require.NoError(t, err)
+		defer func() { require.NoError(t, p.Close()) }()
+		return p.Mode(), p.Joined()
+	}
+	mode, joined := attached()
+	require.Equal(t, afxdp.KernelAtLeast(6, 9), mode == steer.Generic)
+	require.Equal(t, mode == steer.Generic, joined)
+	defer steer.OlderKernel()()
+	mode, joined = attached()
+	require.Equal(t, steer.Native, mode)
+	require.False(t, joined)
+}
+
+// The generic path of older kernels wants packets as they came from the wire; at the end the device is as before,
+// though another process ends it. Others leave it as it is.
 func TestGenericTurnsOffReceiveOffload(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{Queues: 1})
+	if afxdp.KernelAtLeast(6, 9) {
+		require.NoError(t, bed.Server.Do(func() error { return ethtool.SetGRO(bed.Server.Device, true) }))
+		p, err := steer.AttachGeneric(bed.Server.FD(), bed.Server.Ifindex, "")
+		require.NoError(t, err)
+		require.NoError(t, bed.Server.Do(func() error {
+			on, err := ethtool.GRO(bed.Server.Device)
+			require.True(t, on)
+			return err
+		}))
+		require.NoError(t, p.Close())
+	}
+	defer steer.OlderKernel()()
 	dir := bedtest.PinDir(t)
 	gro := func() (on bool) {
 		require.NoError(t, bed.Server.Do(func() (err error) {

@@ -15,7 +15,7 @@ const (
 
 // AttachGeneric is Attach without trying the driver.
 func AttachGeneric(ns, ifindex int, pinDir string) (*Program, error) {
-	return attach(ns, ifindex, pinDir, Generic)
+	return attach(ns, ifindex, pinDir, func(string, int) []Mode { return []Mode{Generic} })
 }
 
 // xdpMD is struct xdp_md, as a test run takes it.
@@ -66,4 +66,11 @@ func (p *Program) Run(ns, queue int, packet []byte) (verdict uint32, err error) 
 	}
 	defer r.Close()
 	return r.Run(queue, packet)
+}
+
+// OlderKernel has packets that lie in many pages not borne by generic XDP, until it is called.
+func OlderKernel() (end func()) {
+	before := bearsJoined
+	bearsJoined = func() bool { return false }
+	return func() { bearsJoined = before }
 }

@@ -13,14 +13,6 @@ import (
 	"github.com/sluice-net/sluice/afxdp/netns"
 )
 
-// Mode is where the program runs.
-type Mode string
-
-const (
-	Native  Mode = "native"  // in the driver
-	Generic Mode = "generic" // on the kernel's generic path, after the driver made an skb
-)
-
 // Program is the XDP program on one device, with its maps. Its methods may be called from several
 // goroutines: each is one or two map operations, which the kernel orders.
 type Program struct {

@@ -2,10 +2,13 @@ package raw
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+
+	"github.com/sluice-net/sluice/afxdp"
 )
 
 // etherType marks our frames: IEEE 802's first number for local experiments.
@@ -27,7 +30,8 @@ type steering struct {
 	link    link.Link
 }
 
-func steer(ifindex int) (*steering, error) {
+// steer attaches where sluice's own program runs on such a device: the limit is that of the same path.
+func steer(ifindex int, kind string, queues int) (*steering, error) {
 	var s steering
 	var err error
 	s.sockets, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.XSKMap, KeySize: 4, ValueSize: 4, MaxEntries: maxQueues})
@@ -38,7 +42,11 @@ func steer(ifindex int) (*steering, error) {
 		s.close()
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
-	for _, flags := range []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode} {
+	modes := []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode}
+	if afxdp.BestGeneric(kind, queues) {
+		slices.Reverse(modes)
+	}
+	for _, flags := range modes {
 		if s.link, err = link.AttachXDP(link.XDPOptions{Program: s.program, Interface: ifindex, Flags: flags}); err == nil {
 			return &s, nil
 		}

@@ -46,7 +46,7 @@ func Open(ip net.IP) (*End, error) {
 		return nil, err
 	}
 	e := &End{mac: dev.MAC, silence: patience}
-	if e.steering, err = steer(ifindex); err != nil {
+	if e.steering, err = steer(ifindex, dev.Kind, dev.Queues); err != nil {
 		return nil, err
 	}
 	if err := e.openQueues(dev); err != nil {

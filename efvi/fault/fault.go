@@ -66,7 +66,7 @@ func New(vi efvi.VI, mem efvi.Memory, cfg Config) *VI {
 		rng:    rand.New(rand.NewPCG(cfg.Seed, 0x736c75696365)),
 		held:   make([]held, 0, maxHeld+2*batch),
 		spares: make([]uint32, 0, maxSpares),
-		parts:  make([]efvi.Event, 0, efvi.MaxParts),
+		parts:  make([]efvi.Event, 0, efvi.MaxPartsIn),
 	}
 }
 

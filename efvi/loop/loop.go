@@ -123,7 +123,7 @@ func (v *VI) Flush() error {
 func (v *VI) receive(b []byte) {
 	const most = efvi.FrameSize - Headroom
 	parts := max((len(b)+most-1)/most, 1)
-	if parts > efvi.MaxParts || parts > v.posted.len() || parts > v.events.room() {
+	if parts > efvi.MaxPartsIn || parts > v.posted.len() || parts > v.events.room() {
 		v.dropped++
 		return
 	}

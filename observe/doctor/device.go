@@ -90,10 +90,10 @@ func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
 	}
 	d, held := ours[a.Index]
 	switch {
-	case held && d.Mode != "native":
+	case held && d.Mode != "native" && !afxdp.BestGeneric(l.Type(), queues):
 		r.add(Note, about, "a driver with native XDP is faster", "sluice's program runs in %s mode", d.Mode)
 	case held:
-		r.add(Good, about, "", "sluice's program is attached, native; %d entries", len(d.Entries))
+		r.add(Good, about, "", "sluice's program is attached, %s; %d entries", d.Mode, len(d.Entries))
 	case a.Xdp != nil && a.Xdp.Attached:
 		r.add(Bad, about, "ip link set dev "+a.Name+" xdp off, if nobody needs it", "XDP program %d of somebody else is attached: nothing is accelerated there", a.Xdp.ProgId)
 	}

@@ -66,7 +66,7 @@ func OpenPort(t testing.TB, n *testbed.Node, queues int, pinDir string) *Port {
 		dev, err := afxdp.Probe(n.Ifindex)
 		for queue := 0; err == nil && queue < queues; queue++ {
 			var q *afxdp.Queue
-			if q, err = afxdp.OpenQueue(n.Ifindex, queue, mem, afxdp.RingConfig{}); err == nil {
+			if q, err = afxdp.OpenQueue(n.Ifindex, queue, mem, afxdp.RingConfig{Parts: prog.Joined()}); err == nil {
 				p.take(t, q, dev.Info(queue, q.Layout(), prog.Mode() == steer.Native))
 			}
 		}

@@ -29,7 +29,7 @@ func TestLargeMTU(t *testing.T) {
 				port++
 				t.Run(fmt.Sprint(fast, ", ", way, ", sluice: ", accelerated), func(t *testing.T) {
 					before := r.traffic(way)
-					r.transfer(t, port, fast, accelerated, way == "RX:", file, data)
+					r.transfer(t, port, fast, accelerated, way == "RX:", file, data, r.waitReady)
 					after := r.traffic(way)
 					if !accelerated { // else not all of it passes the kernel's counters
 						size := float64(after.bytes-before.bytes) / float64(after.packets-before.packets)

@@ -73,7 +73,7 @@ func newEnd(t testing.TB, bed *testbed.Bed, n, peer *testbed.Node, queues int, v
 		dev, err := afxdp.Probe(n.Ifindex)
 		for queue := 0; err == nil && queue < queues; queue++ {
 			var q *afxdp.Queue
-			if q, err = afxdp.OpenQueue(n.Ifindex, queue, file, afxdp.RingConfig{}); err != nil {
+			if q, err = afxdp.OpenQueue(n.Ifindex, queue, file, afxdp.RingConfig{Parts: prog.Joined()}); err != nil {
 				break
 			}
 			fd, err := unix.FcntlInt(uintptr(q.FD()), unix.F_DUPFD_CLOEXEC, 0)

@@ -29,7 +29,8 @@ type packet struct {
 	seq  uint64 // keeps the order of packets that arrive at the same time
 	to   *nic
 	data []byte
-	seg  *segment // what the watcher made of it when it was sent; nil: nobody watches, or it was damaged on the way
+	seg  *segment   // what the watcher made of it when it was sent; nil: nobody watches, or it was damaged on the way
+	also []*segment // of the packets that were joined to it
 }
 
 type wireHeap []packet
@@ -71,6 +72,7 @@ type nic struct {
 	bursts int                           // segments that came in bursts
 	intake func(data []byte)             // takes what arrives in the stack's place
 	parts  bool                          // packets arrive in several frames
+	joins  bool                          // packets that follow each other arrive as one
 	knife  int                           // not 0: so does everything, cut behind as many times four bytes, and as many more
 }
 
@@ -226,6 +228,9 @@ func (n *nic) arrive(p packet) {
 	}
 	if n.w.watch != nil && p.seg != nil {
 		n.w.watch.arrived(n.w.now, n.side, p.seg)
+		for _, s := range p.also {
+			n.w.watch.arrived(n.w.now, n.side, s)
+		}
 	}
 	for i, data := range cuts {
 		e := efvi.Event{Kind: efvi.EventPart, Frame: n.posted[i], Off: headroom, Len: uint32(len(data))}

@@ -93,6 +93,9 @@ func plainer(p *plan) (out []func(*plan)) {
 	if p.V6 {
 		out = append(out, func(q *plan) { q.V6 = false })
 	}
+	if p.Joins {
+		out = append(out, func(q *plan) { q.Joins = false })
+	}
 	if p.Parts {
 		out = append(out, func(q *plan) { q.Parts = false })
 	}

@@ -94,6 +94,7 @@ type config struct {
 	vlan   [2]uint16
 	bursts bool
 	parts  bool
+	joins  bool
 	params func(host int, p *tcp.Params)
 
 	registry ustack.Registry // of both hosts
@@ -126,7 +127,7 @@ func (w *world) newHost(c config, i int) *host {
 	mem := frameMemory(c.frames * efvi.FrameSize)
 	h := &host{w: w, addr: netip.MustParseAddr(addrs[i]), pool: pbuf.New(mem, efvi.FrameSize)}
 	h.routes = &routes{h: h, gen: 1, mtu: c.mtu}
-	h.nic = &nic{w: w, parts: c.parts, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
+	h.nic = &nic{w: w, parts: c.parts, joins: c.joins, side: i, mem: mem, link: c.link[i], info: efvi.Info{Device: "sim", Ifindex: 1, MAC: [6]byte{2, 0, 0, 0, 0, byte(i)}, MTU: c.mtu, VLAN: c.vlan[i]}}
 	if c.bursts {
 		h.nic.info.MaxBurst = 60_000
 	}
@@ -192,6 +193,9 @@ func (w *world) step(limit int64) bool {
 	w.now = next
 	for len(w.wire) > 0 && w.wire[0].at <= w.now {
 		p := heap.Pop(&w.wire).(packet)
+		if p.to.joins {
+			w.join(&p)
+		}
 		p.to.arrive(p)
 	}
 	for _, h := range w.host {

@@ -11,6 +11,9 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 	c.segsIn++
 	if s.Size() > 0 {
 		c.dataIn++
+		if s.Size() > int(c.advMSS) && c.advMSS > 0 {
+			c.countJoined(s)
+		}
 	}
 	c.Ifindex, c.Queue = int32(s.Ifindex), int32(s.Queue)
 	if c.mayReduce(s) {
@@ -27,6 +30,16 @@ func (c *Conn) Input(now int64, s *Segment, out Out) {
 	if c.ack.pending&ackNow != 0 && c.state != Closed {
 		c.Output(now, out) // a duplicate ACK is a message of its own: one for each segment
 	}
+}
+
+// countJoined counts what came as one packet and was sent, or would have been, as several segments, as the kernel does (gso_segs): as many as that much takes
+// if each is as long as we allow. A peer whose path has a smaller MTU sends more.
+func (c *Conn) countJoined(s *Segment) {
+	mss := int(c.advMSS)
+	more := uint32((s.Size()+mss-1)/mss - 1)
+	c.segsIn += more
+	c.dataIn += more
+	c.h.MIB.InSegs += uint64(more)
 }
 
 // mayReduce says whether the segment may begin a reduction of cwnd. What the ACKs before it in the batch allow has to leave

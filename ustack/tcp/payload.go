@@ -18,6 +18,7 @@ import (
 const (
 	frameEnd   = 4096
 	maxParts   = 3                        // efvi.MaxParts
+	maxPartsIn = 18                       // efvi.MaxPartsIn
 	onePayload = frameEnd - pbuf.Headroom // what one frame holds
 	maxPayload = maxParts * onePayload
 )

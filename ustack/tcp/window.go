@@ -85,7 +85,7 @@ func (c *Conn) starved() bool { return c.h.Pool.Free() < c.h.Pool.Len()/16 }
 
 // saturated says that received data holds so many frames that the next segment, which may lie in several, is perhaps not taken
 // (ustack's admit: from three eighths on, if it is out of order).
-func (c *Conn) saturated() bool { return c.h.Pool.Received()+maxParts > c.h.Pool.Len()*3/8 }
+func (c *Conn) saturated() bool { return c.h.Pool.Received()+maxPartsIn > c.h.Pool.Len()*3/8 }
 
 // pressed says that receive buffers should not grow further.
 func (c *Conn) pressed() bool { return c.h.Pool.Free() < c.h.Pool.Len()/4 }
