@@ -28,7 +28,9 @@ func (s *Stack) fetch(ev []efvi.Event) {
 // on its headers, waits for memory once and not one after the other. Nothing but time depends on it: what it believes of the packets
 // is not checked.
 //
-//	all packets: flow, hash, slot of the table ──► all packets: endpoint ──► one by one: event
+//	all packets: flow, hash, slot of the table ──► one by one: endpoint of the next, event of this one
+//
+// An endpoint is as many lines as a processor waits for at once, and those of a batch of 64 would not fit into the nearest cache.
 func (s *Stack) foresee(p *port, ev []efvi.Event) {
 	if s.table.n < foreseen {
 		return
@@ -49,11 +51,16 @@ func (s *Stack) foresee(p *port, ev []efvi.Event) {
 			pbuf.Fetch(s.table.place(s.rx.hash[i]))
 		}
 	}
-	for i := range ev {
-		if h := s.rx.hash[i]; h != 0 {
-			if x := s.table.place(h); x.hash == h {
-				pbuf.Fetch(x.e)
-			}
+	if len(ev) > 0 {
+		s.foreseeEndpoint(0)
+	}
+}
+
+// foreseeEndpoint begins to bring in the endpoint that the i-th packet of the batch is for.
+func (s *Stack) foreseeEndpoint(i int) {
+	if h := s.rx.hash[i]; h != 0 {
+		if x := s.table.place(h); x.hash == h {
+			pbuf.Fetch(x.e)
 		}
 	}
 }

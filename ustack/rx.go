@@ -37,6 +37,9 @@ func (s *Stack) drain(p *port, budget int) int {
 			if i%ahead == 0 && i+1 < n {
 				s.fetch(s.rx.ev[i+1 : min(i+1+ahead, n)])
 			}
+			if i+1 < n && s.table.n >= foreseen {
+				s.foreseeEndpoint(i + 1)
+			}
 			s.event(p, &s.rx.ev[i])
 		}
 		done += n

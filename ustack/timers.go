@@ -1,5 +1,7 @@
 package ustack
 
+import "github.com/sluice-net/sluice/ustack/pbuf"
+
 // timers is a heap of deadlines, four children to a node: shallow, and a node's children share a cache line.
 //
 // Most deadlines move later with every ACK. The heap is lazy about that: a timer that moved later stays where it is
@@ -94,11 +96,22 @@ func (t *timers) next() int64 {
 		case d > t.heap[0].at:
 			e.timer.at, t.heap[0].at = d, d
 			t.down(0)
+			t.foresee()
 		default:
 			return d
 		}
 	}
 	return 0
+}
+
+// foresee begins to bring in the endpoints that next is likely to look at soon: some packets will come before it does.
+func (t *timers) foresee() {
+	if len(t.heap) < foreseen {
+		return
+	}
+	for i := range t.heap[:5] {
+		pbuf.Fetch(&t.entry(t.heap[i].id).e.timer)
+	}
 }
 
 // due takes out one endpoint whose deadline has come, nil when there is none.

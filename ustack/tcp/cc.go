@@ -45,11 +45,15 @@ func (s *sender) setCongestion(now int64, name string) bool {
 		return false
 	}
 	s.cc = cc
+	owned := s.ownCwnd
 	switch cc.(type) {
 	case *bbr, *bbr3:
 		s.ownCwnd = true
 	default:
 		s.ownCwnd = false
+	}
+	if owned && !s.ownCwnd && s.inReduction() { // what a model has for ssthresh is no window that was used, and the reduction ends with it
+		s.ssthresh = min(s.ssthresh, max(s.prr.cwnd, 2))
 	}
 	s.usePacer(s.pace.limit)
 	if !s.synOut && s.nxt != s.iss {
