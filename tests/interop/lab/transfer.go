@@ -10,11 +10,13 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/testbed"
 )
 
 // Transfer is one file over one connection. "Ours" is the end under test.
@@ -33,6 +35,7 @@ type Result struct {
 	Seconds float64
 	Mbit    float64 // of payload per second
 	Peer    string  // what the other end's kernel counted, for whoever asks why
+	Own     string  // what the end under test counted, the engine or the kernel
 }
 
 const port = 7001
@@ -63,8 +66,7 @@ func (l *Lab) try(t Transfer) (res Result, err error) {
 	if t.Send {
 		ours, theirs = send, receive
 	}
-	before := l.packets()
-	l.count()
+	before, engines, peer, own := l.packets(), l.ended(), count(l.Client), count(l.Server)
 	server, client, err := l.run(ctx, t, ours, theirs)
 	if err != nil {
 		return res, err
@@ -80,19 +82,44 @@ func (l *Lab) try(t Transfer) (res Result, err error) {
 		return res, fmt.Errorf("what came is not what was sent (%v)", err)
 	}
 	res, err = parse(receiver.out.String(), t.Size)
-	res.Peer = l.count()
+	res.Peer, res.Own = more(count(l.Client), peer), more(count(l.Server), own)
+	if t.Fast {
+		res.Own = more(l.ended(), engines)
+		res.Own += "\n" + server.err.String()
+	}
 	return res, err
 }
 
-// count is what the client's kernel has counted of TCP since the last time.
-func (l *Lab) count() string {
-	out, _ := l.Client.Run("nstat", "Ip*InReceives", "Tcp*Segs", "TcpExtTCP*")
-	var words []string
+// ended is what the engines of programs that ended have counted.
+func (l *Lab) ended() map[string]uint64 {
+	st, err := broker.Query(l.socket(), patience)
+	if err != nil {
+		return nil
+	}
+	return st.Ended
+}
+
+// count is what a host's kernel has counted of TCP.
+func count(n *testbed.Node) map[string]uint64 {
+	out, _ := n.Run("nstat", "-as", "Ip*InReceives", "Tcp*Segs", "TcpExtTCP*")
+	counts := map[string]uint64{}
 	for _, line := range strings.Split(out, "\n") {
 		if f := strings.Fields(line); len(f) == 3 && f[0] != "#kernel" {
-			words = append(words, f[0]+"="+f[1])
+			counts[f[0]], _ = strconv.ParseUint(f[1], 10, 64)
 		}
 	}
+	return counts
+}
+
+// more is what counters have more than before.
+func more(now, before map[string]uint64) string {
+	var words []string
+	for name, n := range now {
+		if n > before[name] {
+			words = append(words, fmt.Sprintf("%s=%d", name, n-before[name]))
+		}
+	}
+	slices.Sort(words)
 	return strings.Join(words, " ")
 }
 

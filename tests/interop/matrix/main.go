@@ -20,6 +20,7 @@ type options struct {
 	size        int
 	seconds     float64
 	rounds      int
+	seed        uint64
 	resume      bool
 	list        bool
 	verbose     bool
@@ -45,9 +46,10 @@ func main() {
 	flag.IntVar(&o.size, "size", 100_000_000, "bytes to transfer at most")
 	flag.Float64Var(&o.seconds, "seconds", 4, "seconds that a transfer by the kernel may take: slow cells move less")
 	flag.IntVar(&o.rounds, "rounds", 3, "pairs of transfers for a cell")
+	flag.Uint64Var(&o.seed, "seed", 2, "of the random losses of the first pair; the next pair has the next")
 	flag.BoolVar(&o.resume, "resume", false, "leave out cells that the report has")
 	flag.BoolVar(&o.list, "list", false, "only list the cells")
-	flag.BoolVar(&o.verbose, "v", false, "print what path and peer counted in each transfer")
+	flag.BoolVar(&o.verbose, "v", false, "print what the path and both ends counted in each transfer")
 	flag.Parse()
 	if err := run(o, patterns); err != nil {
 		fmt.Fprintln(os.Stderr, "matrix:", err)
@@ -118,7 +120,7 @@ func measure(o options, l *lab.Lab, c cell) (r outcome) {
 		res, err := l.Transfer(lab.Transfer{Fast: fast, Call: c.call, Send: c.send, V6: c.v6, Congestion: c.congestion,
 			Size: size, Limit: 60 * time.Second})
 		if o.verbose {
-			fmt.Printf("  fast=%v %d bytes %.0f Mbit/s %+v\n    %s\n", fast, size, res.Mbit, l.Path.Counters(), res.Peer)
+			fmt.Printf("  fast=%v %d bytes %.0f Mbit/s %+v\n    peer: %s\n    own: %s\n", fast, size, res.Mbit, l.Path.Counters(), res.Peer, res.Own)
 		}
 		return res, err
 	}
@@ -139,7 +141,7 @@ func measure(o options, l *lab.Lab, c cell) (r outcome) {
 		var mbit [2]float64
 		for turn := range 2 {
 			fast := (round+turn)%2 == 1
-			got, err := one(fast, r.Bytes, uint64(2+round))
+			got, err := one(fast, r.Bytes, o.seed+uint64(round))
 			if err != nil {
 				r.Failed = err.Error()
 				return r
