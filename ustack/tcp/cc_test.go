@@ -7,12 +7,12 @@ import (
 )
 
 // RFC 9438 §4.1: W_cubic(t) = C*(t-K)^3 + W_max, K = cbrt(W_max*(1-beta)/C). With W_max = 100 segments the window falls to
-// 70 and K = cbrt(75) = 4.217 s.
+// 70 and K = cbrt(75) = 4.217 s. The distance from the plateau is in whole segments, as in Linux.
 func TestCubicCurve(t *testing.T) {
 	c := cubic{cubicCurve: cubicCurve{wMax: 100}}
 	c.begin(0, 70)
 	require.InDelta(t, 4.2172, c.k, 1e-4)
-	for _, p := range [][2]float64{{0, 70}, {1, 86.6808}, {2, 95.6402}, {3, 99.2787}, {4.2172, 100}, {5, 100.1919}, {8, 121.6527}} {
+	for _, p := range [][2]float64{{0.01, 71}, {1, 87}, {2, 96}, {3, 100}, {4.2172, 100}, {5, 100}, {8, 121}} {
 		require.InDelta(t, p[1], c.curve(p[0]), 1e-3, "t = %v s", p[0])
 	}
 	c = cubic{cubicCurve: cubicCurve{wMax: 50}}
@@ -81,6 +81,30 @@ func TestCubicIsRenoFriendly(t *testing.T) {
 
 // RFC 9438 §4.8: after a timeout "K is set to 0, and W_max is set to the congestion window size at the beginning of the
 // current congestion avoidance stage".
+// Round trips of 0.1 ms, and a loss after a few of them: by the exact curve, and by W_est, the window would have grown from 5 to 7 in four.
+func TestCubicOnAShortPath(t *testing.T) {
+	r := newSendRig(t, 1000)
+	r.cwnd(8)
+	r.s.ssthresh = r.s.cc.reduce(&r.s, r.now, ccLoss)
+	r.cwnd(r.s.ssthresh)
+	r.s.rtt.srtt = ms / 10
+	trips := func(n int) {
+		for range n {
+			for range r.s.cwnd {
+				r.s.cc.grow(&r.s, r.now, 1)
+			}
+			r.now += ms / 10
+		}
+	}
+	require.EqualValues(t, 5, r.s.cwnd)
+	trips(4)
+	require.GreaterOrEqual(t, r.s.cwnd, uint32(9))
+	trips(6)
+	was := r.s.cwnd
+	trips(4)
+	require.LessOrEqual(t, r.s.cwnd, was+4, "a millisecond later it is above the plateau, and grows as Reno does")
+}
+
 func TestCubicAfterATimeout(t *testing.T) {
 	r := newSendRig(t, 1000)
 	c := r.s.cc.(*cubic)
@@ -217,4 +241,23 @@ func TestECN(t *testing.T) {
 	r.ack(r.rel(r.s.highSeq) + 1000)
 	r.state(caOpen)
 	require.EqualValues(t, 8, r.s.cwnd)
+}
+
+// Seed 85603 of tests/sim: from BBR to CUBIC in the middle of a reduction. Its end made BBR's ssthresh, of its model of the path, the window.
+func TestLeavingBBRInAReduction(t *testing.T) {
+	r := newSendRig(t, 1000, func(r *sendRig) { r.p.Congestion = "bbr3" })
+	r.s.ecn.ok = true
+	r.write(40000)
+	require.Equal(t, 10, r.flush())
+	r.after(20 * ms)
+	r.s.ssthresh = 78
+	r.ackWith(1001, func(in *ackIn) { in.ece = true })
+	r.state(caCWR)
+	most := r.s.prr.cwnd
+	require.True(t, r.s.setCongestion(r.now, "cubic"))
+	r.ack(9001)
+	require.Positive(t, r.flush())
+	r.ack(r.rel(r.s.highSeq) + 1000)
+	r.state(caOpen)
+	require.LessOrEqual(t, r.s.cwnd, most)
 }
