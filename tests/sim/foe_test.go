@@ -227,4 +227,7 @@ func (f *foe) quoted(seq tcp.Seq, mtu int) {
 	(&wire.IPv4Fields{TTL: 64, Proto: wire.ProtoTCP, DF: true, Src: f.host[1].addr, Dst: f.host[0].addr, PayloadLen: 1480}).Put(b[wire.EthernetLen:])
 	h.Put(b[wire.EthernetLen+wire.IPv4Len:])
 	f.put(packet{at: f.now, to: f.host[1].nic, data: f.tooLarge(f.host[1], b, mtu)})
+	if w := f.watch.flows[f.port]; w != nil {
+		w.half[1].again.anew() // what was sent last goes again at once, smaller, if that is believed
+	}
 }

@@ -216,7 +216,8 @@ func (v *watcher) largest(side int, s *usock.Socket) int {
 
 // cookieAgain: an end whose connection is over acknowledges as one that just began: a late ACK brought its cookie once more.
 func (h *half) cookieAgain(s *segment) bool {
-	return s.n == 0 && !s.flags.Any(wire.SYN|wire.FIN|wire.RST) && slices.Contains(h.isses, s.seq-1) && (h.rst || h.fin && s.seq != h.nxt)
+	return s.n == 0 && !s.flags.Any(wire.SYN|wire.FIN|wire.RST) && slices.Contains(h.isses, s.seq-1) &&
+		(h.rst || h.fin && s.seq != h.nxt || h.resets > 0 && s.ack.LT(h.lastAck))
 }
 
 // shift is how far the windows that an end tells are scaled: only if both asked for it.

@@ -34,6 +34,9 @@ func (z *fuzzer) give(f wire.Flags, seq, ack Seq, wnd uint16, n int, change func
 	if change != nil {
 		change(s)
 	}
+	if n > 0 && f.Any(wire.SYN) { // it takes a number in front of the data
+		copy(s.Buf.Bytes(), pattern(s.Seq+1-z.irs, n))
+	}
 	if f.Any(wire.FIN) {
 		z.peerFIN = true
 	}
@@ -119,9 +122,6 @@ func (z *fuzzer) fast() {
 	z.give(f, seq, ack, 60000, n, func(s *Segment) {
 		s.Opts.Set |= wire.HasMSS | wire.HasSACKPerm | wire.HasFastOpen
 		s.Opts.MSS, s.Opts.CookieLen = 1460, k&8
-		if n > 0 { // the SYN takes a number in front of the data
-			copy(s.Buf.Bytes(), pattern(s.Seq+1-z.irs, n))
-		}
 	})
 }
 
