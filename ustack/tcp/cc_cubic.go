@@ -10,14 +10,15 @@ import "math"
 // Windows are segments, times seconds.
 type cubic struct {
 	cubicCurve
-	saved   cubicCurve // before the last reduction
-	prior   uint32     // cwnd_prior, that before the reduction: from there on W_est grows as Reno does
-	undo    uint32     // cwnd_prior of saved
-	credit  float64    // fraction of a segment that cwnd is to grow by
-	lastAck int64      // up to when time was counted
-	slope   float64    // what the curve gives for each acknowledged segment
-	slopeAt int64      // when that was computed
-	hystart hystart
+	saved    cubicCurve // before the last reduction
+	prior    uint32     // cwnd_prior, that before the reduction: from there on W_est grows as Reno does
+	undo     uint32     // cwnd_prior of saved
+	credit   float64    // fraction of a segment that cwnd is to grow by
+	lastAck  int64      // up to when time was counted
+	target   float64    // where the curve leads
+	targetAt int64      // when that was computed
+	rises    bool       // it was above cwnd then
+	hystart  hystart
 }
 
 // cubicCurve is the curve that a reduction begins and an undo restores.
@@ -89,12 +90,15 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 	c.wEst += alpha * n / w
 	// "target = cwnd if W_cubic(t + RTT) < cwnd, 1.5 * cwnd if W_cubic(t + RTT) > 1.5 * cwnd, W_cubic(t + RTT) otherwise"
 	// §4.2
-	if now-c.slopeAt >= cubicTick {
+	if now-c.targetAt >= cubicTick {
 		t := float64(now-c.epoch+s.rtt.srtt) / 1e9
-		target := min(max(c.curve(t), w), 1.5*w)
-		c.slopeAt, c.slope = now, (target-w)/w // "cwnd MUST be incremented by (target - cwnd) / cwnd for each received new ACK" §4.4, §4.5
+		c.targetAt, c.target = now, min(c.curve(t), 1.5*w)
+		c.rises = c.target > w
 	}
-	step := c.slope * n
+	step := 0.0
+	if c.rises { // "cwnd MUST be incremented by (target - cwnd) / cwnd for each received new ACK" §4.4, §4.5
+		step = max(c.target-w, 1) * n / w
+	}
 	// "CUBIC checks whether W_cubic(t) is less than W_est. If so, [...] cwnd SHOULD be set to W_est" §4.3
 	if c.curve(float64(now-c.epoch)/1e9) < c.wEst && c.wEst > w+step {
 		step = c.wEst - w // the Reno-friendly region
@@ -111,7 +115,7 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 // start "K is set to 0, and W_max is set to the congestion window size at the beginning of the current congestion
 // avoidance stage" §4.10. "W_est is set equal to cwnd_epoch" §4.3.
 func (c *cubic) begin(now int64, w float64) {
-	c.epoch, c.wEst, c.credit, c.slopeAt = now, w, 0, now-cubicTick
+	c.epoch, c.wEst, c.credit, c.targetAt = now, w, 0, now-cubicTick
 	if w < c.wMax {
 		c.k, c.origin = math.Cbrt((c.wMax-w)/cubicC), c.wMax
 	} else {
@@ -120,9 +124,9 @@ func (c *cubic) begin(now int64, w float64) {
 }
 
 // curve is W_cubic(t), as far from the plateau as whole segments go: Linux' arithmetic is that of integers, and its slope is computed
-// once in a tick of its clock. Over a path shorter than a tick a small window grows so by a segment or more each round trip, where the exact
-// curve has hardly begun and W_est gives half of one. Losses that come by chance every few round trips leave nothing else to stand on: at 5 %
-// the kernel's window is 8 segments on average, an exact one 5, too few to recover from every other loss without a timeout.
+// once in a tick of its clock. Over a path shorter than a tick a small window grows so by a segment or more each round trip (here by one), where the
+// exact curve has hardly begun and W_est gives half of one. Losses that come by chance every few round trips leave nothing else to stand on: at 5 %
+// the kernel's window is 8 segments on average; an exact one is too small to recover from many of them without a timeout.
 func (c *cubic) curve(t float64) float64 {
 	d := t - c.k
 	return c.origin + math.Trunc(float64(cubicC*d)*float64(d*d))
