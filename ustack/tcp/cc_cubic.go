@@ -88,17 +88,7 @@ func (c *cubic) avoid(s *sender, now int64, n float64) {
 		alpha = 1
 	}
 	c.wEst += alpha * n / w
-	// "target = cwnd if W_cubic(t + RTT) < cwnd, 1.5 * cwnd if W_cubic(t + RTT) > 1.5 * cwnd, W_cubic(t + RTT) otherwise"
-	// §4.2
-	if now-c.targetAt >= cubicTick {
-		t := float64(now-c.epoch+s.rtt.srtt) / 1e9
-		c.targetAt, c.target = now, min(c.curve(t), 1.5*w)
-		c.rises = c.target > w
-	}
-	step := 0.0
-	if c.rises { // "cwnd MUST be incremented by (target - cwnd) / cwnd for each received new ACK" §4.4, §4.5
-		step = max(c.target-w, 1) * n / w
-	}
+	step := c.rise(s, now, w) * n / w // "cwnd MUST be incremented by (target - cwnd) / cwnd for each received new ACK" §4.4, §4.5
 	// "CUBIC checks whether W_cubic(t) is less than W_est. If so, [...] cwnd SHOULD be set to W_est" §4.3
 	if c.curve(float64(now-c.epoch)/1e9) < c.wEst && c.wEst > w+step {
 		step = c.wEst - w // the Reno-friendly region
@@ -123,13 +113,31 @@ func (c *cubic) begin(now int64, w float64) {
 	}
 }
 
-// curve is W_cubic(t), as far from the plateau as whole segments go: Linux' arithmetic is that of integers, and its slope is computed
-// once in a tick of its clock. Over a path shorter than a tick a small window grows so by a segment or more each round trip (here by one), where the
-// exact curve has hardly begun and W_est gives half of one. Losses that come by chance every few round trips leave nothing else to stand on: at 5 %
-// the kernel's window is 8 segments on average; an exact one is too small to recover from many of them without a timeout.
+// rise is target - cwnd: "target = cwnd if W_cubic(t + RTT) < cwnd, 1.5 * cwnd if W_cubic(t + RTT) > 1.5 * cwnd, W_cubic(t + RTT)
+// otherwise" §4.2.
+//
+// Over a path shorter than a tick of the kernel's clock it is as in Linux: there the curve is one of whole segments, looked at once a tick, so that a
+// small window grows by a segment or more each round trip (here by one), where the exact curve has hardly begun and W_est gives half of one.
+// Losses that come by chance every few round trips leave nothing else to stand on: at 5 % the kernel's window is 8 segments on average; an exact one
+// is too small to recover from many of them without a timeout, which costs such a path 200 ms.
+func (c *cubic) rise(s *sender, now int64, w float64) float64 {
+	t := float64(now-c.epoch+s.rtt.srtt) / 1e9
+	if s.rtt.srtt >= cubicTick {
+		return min(max(c.curve(t), w), 1.5*w) - w
+	}
+	if now-c.targetAt >= cubicTick {
+		c.targetAt, c.target = now, min(c.origin+math.Trunc(c.curve(t)-c.origin), 1.5*w)
+		c.rises = c.target > w
+	}
+	if !c.rises {
+		return 0
+	}
+	return max(c.target-w, 1)
+}
+
 func (c *cubic) curve(t float64) float64 {
 	d := t - c.k
-	return c.origin + math.Trunc(float64(cubicC*d)*float64(d*d))
+	return c.origin + float64(cubicC*d)*float64(d*d)
 }
 
 func (c *cubic) sample(s *sender, now int64, r ackSample) {
