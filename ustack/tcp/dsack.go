@@ -1,5 +1,7 @@
 package tcp
 
+import "github.com/sluice-net/sluice/ustack/wire"
+
 // dsackBlock is a range to report as received twice, RFC 2883.
 type dsackBlock struct {
 	left, right Seq
@@ -30,4 +32,15 @@ func (c *Conn) extendDSACK(left, right Seq) {
 	case left.LEQ(d.right) && d.left.LEQ(right):
 		d.left, d.right = minSeq(d.left, left), maxSeq(d.right, right)
 	}
+}
+
+// around makes b the run that a duplicate lies in, and says 1: the block behind that of the duplicate tells of it, or the peer would not know
+// a report of a duplicate by it (RFC 2883 §4). 0: it lies in none.
+func (r *reassembly) around(d *dsackBlock, b *wire.SACKBlock) int {
+	i := r.find(d.left.Add(1))
+	if i == len(r.runs) || r.runs[i].seq.GT(d.left) || d.right.GT(r.endWithFIN(i)) {
+		return 0
+	}
+	*b = wire.SACKBlock{Left: uint32(r.runs[i].seq), Right: uint32(r.endWithFIN(i))}
+	return 1
 }

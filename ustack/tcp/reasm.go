@@ -293,6 +293,9 @@ func (c *Conn) sackBlocks(o *wire.TCPOptions, room int) {
 		n = 1
 	}
 	if r := c.ooo; r != nil {
+		if n == 1 && room > 1 {
+			n += r.around(&c.dsack, &o.SACK[1])
+		}
 		for _, s := range r.recent[:r.nrec] {
 			i := r.find(s.Add(1))
 			if n >= room {

@@ -137,6 +137,19 @@ func TestDuplicateIsReported(t *testing.T) {
 	r.read(1, 350)
 }
 
+// Seed 164398 of tests/sim: the ACK had to wait, and another run became the one that changed last.
+func TestDuplicateIsReportedBesideItsRun(t *testing.T) {
+	r := established(t)
+	r.send(". 201:401(200) ack 1")
+	r.out = nil
+	r.full = true
+	r.send(". 251:351(100) ack 1")
+	r.send(". 501:601(100) ack 1")
+	r.full = false
+	r.c.Output(r.now, r)
+	r.want(". 1:1(0) ack 1 <sack 251:351 201:401 501:601>")
+}
+
 func TestNoSackForWhoDidNotAsk(t *testing.T) {
 	r := established(t, func(p *Params) { p.SACK = false })
 	r.send(". 101:201(100) ack 1")
