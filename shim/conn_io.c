@@ -175,9 +175,15 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     struct sl_recvinfo own = { 0 };
     if (flags & MSG_OOB)
         f->urgent = true;
-    int count = iov_view(rest, piece, PIECE), h = atomic_load(&f->handle), turn = 0;
-    size_t room = iov_sum(piece, count);
-    ssize_t early = info || f->urgent ? 0 : recv_early(h, piece, count, flags);
+    const struct iovec *v = rest->iov;
+    int count = rest->n, h = atomic_load(&f->handle), turn = 0;
+    if (rest->skip > 0)
+        v = piece, count = iov_view(rest, piece, PIECE);
+    static char nowhere;
+    if ((flags & (MSG_TRUNC | MSG_OOB)) == (MSG_TRUNC | MSG_OOB) && iov_sum(v, count) > 0) // an urgent octet is told of, and thrown away
+        v = piece, count = 1, piece[0] = (struct iovec){ &nowhere, 1 };
+    size_t room = iov_sum(v, count);
+    ssize_t early = info || f->urgent ? 0 : recv_early(h, v, count, flags);
     if (early > 0) {
         *full = (size_t)early == room;
         *mark = false;
@@ -195,7 +201,7 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     if ((flags & (MSG_TRUNC | MSG_OOB)) == MSG_TRUNC && room > 0)
         r = discard(f, room, flags);
     else
-        r = ENGINE(sl_recv, h, piece, count, (flags & (MSG_PEEK | MSG_OOB)) | turn, info);
+        r = ENGINE(sl_recv, h, (struct iovec *)v, count, (flags & (MSG_PEEK | MSG_OOB)) | turn, info);
     PROBE(recv, h, r);
     *full = r > 0 && (size_t)r == room;
     *mark = r > 0 && info->msg_flags & SL_AT_MARK;

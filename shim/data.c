@@ -6,6 +6,7 @@
 #include "iov.h"
 #include "kconn.h"
 #include "probe.h"
+#include "raw.h"
 
 // gated: after conn_get found nothing: the kernel has it, and the engine may take it (or has taken it between the two looks).
 static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0); }
@@ -81,7 +82,7 @@ INTERPOSE ssize_t writev(int fd, const struct iovec *v, int n)
     struct file *f = conn_get_staged(fd);
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.writev(fd, v, n);
-    if (f && nothing(v, n)) {
+    if ((f || fd_kind(fd) == FD_KCONN) && nothing(v, n)) {
         file_put(f);
         return 0;
     }
@@ -104,6 +105,10 @@ INTERPOSE ssize_t sendto(int fd, const void *b, size_t n, int flags, const struc
     if ((f || gated(fd)) && sa && (len > sizeof(struct sockaddr_storage) || !probe_there(sa, len))) { // it counts for nothing, but is looked at
         file_put(f);
         return real.sendto(fd, b, n, flags, sa, len);
+    }
+    if ((f || gated(fd)) && flags & MSG_FASTOPEN && sa && len < sizeof sa->sa_family) { // it would connect
+        file_put(f);
+        return raw_result(-EINVAL);
     }
     if (f)
         return conn_send(fd, f, &v, 1, flags);
@@ -150,7 +155,7 @@ INTERPOSE ssize_t pwritev2(int fd, const struct iovec *v, int n, off_t off, int 
     if ((!f && !gated(fd)) || !vector_there(f, v, n))
         return real.pwritev2(fd, v, n, off, flags);
     int how = at_flags(off, flags);
-    if (f && off == -1 && nothing(v, n)) {
+    if (off == -1 && (f || fd_kind(fd) == FD_KCONN) && nothing(v, n)) {
         file_put(f);
         return 0;
     }

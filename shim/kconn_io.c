@@ -99,8 +99,11 @@ static int wait_more(struct kcall *c, short events, int timeout_name)
         return 1;
     }
     short got = 0;
+    unsigned before = left < 0 ? sig_plain : sig_any;
     int r = kconn_wait(c->fd, k, events, left, &got);
     file_put(k);
+    if (r > 0 && got & POLLNVAL && before != (left < 0 ? sig_plain : sig_any)) // closed by another thread meanwhile, which wakes nobody
+        return -EINTR;
     if (r > 0 && c->done > 0 && got & POLLERR)
         return -EAGAIN; // the error is left for the next call
     return r == 0 ? -EAGAIN : r;
@@ -109,7 +112,8 @@ static int wait_more(struct kcall *c, short events, int timeout_name)
 static ssize_t ended(const struct kcall *c, ssize_t err) { return c->done > 0 ? (ssize_t)c->done : raw_result(err); }
 
 // attempt does one call inside the gate, without waiting. False: the connection is elsewhere now.
-static bool attempt(struct kcall *c, bool receive, ssize_t *r)
+// *full: it was given a part of the buffers, which is used up.
+static bool attempt(struct kcall *c, bool receive, ssize_t *r, bool *full)
 {
     struct iovec piece[PIECE];
     struct msghdr m = { 0 };
@@ -118,13 +122,17 @@ static bool attempt(struct kcall *c, bool receive, ssize_t *r)
         return false;
     if (c->m && c->done == 0)
         m = *c->m;
-    m.msg_iov = piece, m.msg_iovlen = (size_t)iov_view(&c->rest, piece, PIECE);
-    int flags = (c->flags & ~IO_READ) | MSG_DONTWAIT;
+    int flags = (c->flags & ~IO_READ) | MSG_DONTWAIT, n = c->rest.n;
+    m.msg_iov = (struct iovec *)c->rest.iov;
+    if (c->rest.skip > 0)
+        m.msg_iov = piece, n = iov_view(&c->rest, piece, PIECE);
+    m.msg_iovlen = (size_t)n;
     if (receive)
         *r = RAW(SYS_recvmsg, c->fd, &m, flags);
     else
-        *r = RAW(SYS_sendmsg, c->fd, &m, flags | (c->done > 0 ? MSG_NOSIGNAL : 0) | (c->rest.n > PIECE ? MSG_MORE : 0));
+        *r = RAW(SYS_sendmsg, c->fd, &m, flags | (c->done > 0 ? MSG_NOSIGNAL : 0) | (c->rest.n > n ? MSG_MORE : 0));
     kconn_leave(k);
+    *full = n < c->rest.n && *r > 0 && (size_t)*r == iov_sum(piece, n);
     if (receive && c->m && c->done == 0 && *r >= 0)
         c->m->msg_namelen = m.msg_namelen, c->m->msg_controllen = m.msg_controllen, c->m->msg_flags = m.msg_flags & ~MSG_DONTWAIT;
     return true;
@@ -200,7 +208,8 @@ ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msg
     iov_advance(&c.rest, 0); // a piece of empty buffers alone would look like the end
     for (c.want = (size_t)want;;) {
         ssize_t r;
-        if (!attempt(&c, true, &r)) {
+        bool full;
+        if (!attempt(&c, true, &r, &full)) {
             if (go_on(&c, true, &r))
                 return r;
             continue;
@@ -218,6 +227,8 @@ ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msg
         }
         if (r > 0 && c.done >= c.want)
             return (ssize_t)c.done;
+        if (full && !(flags & (MSG_OOB | MSG_ERRQUEUE)))
+            continue;
         if (flags & (MSG_OOB | MSG_ERRQUEUE) || !may_block(&c) || (c.done > 0 && c.done >= goal(&c)))
             return ended(&c, -EAGAIN);
         int w = r > 0 ? 1 : wait_more(&c, POLLIN | POLLRDHUP, SO_RCVTIMEO);
@@ -240,7 +251,8 @@ ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags)
     iov_advance(&c.rest, 0);
     for (c.want = (size_t)want;;) {
         ssize_t r;
-        if (!attempt(&c, false, &r)) {
+        bool full;
+        if (!attempt(&c, false, &r, &full)) {
             if (go_on(&c, false, &r))
                 return r;
             continue;
@@ -253,6 +265,8 @@ ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags)
         }
         if (c.done >= c.want)
             return (ssize_t)c.done;
+        if (full)
+            continue;
         if (!may_block(&c))
             return ended(&c, -EAGAIN);
         int w = wait_more(&c, POLLOUT, SO_SNDTIMEO);

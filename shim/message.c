@@ -141,7 +141,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
     if (f)
         return conn_send(fd, f, m->msg_iov, (int)m->msg_iovlen, flags);
     if (fd_load(fd) != 0 && m->msg_controllen == 0 && m->msg_iovlen <= IOV_MAX)
-        return kconn_send(fd, m->msg_iov, (int)m->msg_iovlen, flags);
+        return kconn_send(fd, m->msg_iov, (int)m->msg_iovlen, flags & ~IO_READ);
     if (flags & MSG_FASTOPEN && m->msg_controllen == 0
         && connect_data(fd, m->msg_name, m->msg_namelen, m->msg_iov, m->msg_iovlen, flags, &r))
         return r;

@@ -2,12 +2,14 @@
 #include "conn_io.h"
 #include "kconn.h"
 #include "probe.h"
+#include "ready.h"
 
 // conn_name: getsockname (peer 0) and getpeername.
 static int conn_name(struct file *f, int peer, struct sockaddr *sa, socklen_t *len)
 {
     struct sockaddr_storage own;
     socklen_t n = sizeof own;
+    engine_turn(shared(), false); // a reset that has come in counts
     int r = ENGINE(sl_name, atomic_load(&f->handle), peer, (struct sockaddr *)&own, &n);
     return r == 0 ? probe_name(&own, n, sa, len) : r;
 }
@@ -34,6 +36,8 @@ INTERPOSE int shutdown(int fd, int how)
 {
     struct file *f = conn_get(fd);
     int ret;
+    if (f)
+        engine_turn(shared(), false);
     if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
         return ret;
     if (how == SHUT_RD)

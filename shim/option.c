@@ -12,6 +12,7 @@
 #include "ours.h"
 #include "probe.h"
 #include "raw.h"
+#include "ready.h"
 
 #ifndef SO_RCVTIMEO_NEW
 #define SO_RCVTIMEO_NEW 66
@@ -275,6 +276,10 @@ static int option_by_kernel(int fd, int level, int name, void *val, socklen_t *l
 INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
     struct file *f = conn_get(fd);
+    if (f && !kernel_may_know(fd, level)) { // nobody's: the placeholder says so, before it looks at anything else
+        file_put(f);
+        f = NULL;
+    }
     if (!f)
         return option_by_kernel(fd, level, name, val, len);
     int ret, r = option_to(f, level, name, val, len);

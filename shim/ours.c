@@ -68,6 +68,9 @@ static void settle_as(struct file *f, int kernel, struct file *k)
     set_timeout(kernel, SO_RCVTIMEO, atomic_load(&f->rcv_timeout_ns));
     set_timeout(kernel, SO_SNDTIMEO, atomic_load(&f->snd_timeout_ns));
     reuse_set(kernel, reuse_of(f));
+    int low = atomic_load(&f->rcv_lowat);
+    if (low != 1)
+        RAW(SYS_setsockopt, kernel, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof low);
     if (k && atomic_load(&f->heirs) != 0)
         atomic_store(&k->pinned, true);
     for (int tries = 0; atomic_load(&f->fds) > 0 && tries < 100; tries++) // a dup under way may add one

@@ -162,6 +162,7 @@ static bool closed(const struct poll_wait *p)
     return false;
 }
 
+// poll_once: -EAGAIN: begin again; -ERESTART: a signal ended the wait, and what the descriptors are is to be looked at anew.
 static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mask, void *memory, struct pollfd *kfds, struct served *served)
 {
     struct poll_wait p = {
@@ -184,6 +185,8 @@ static int poll_once(struct pollfd *fds, nfds_t n, int64_t deadline, const sigse
     int r = p.wait.shared ? wait_run(&p.wait) : by_kernel(&p);
     if ((r == 0 && pause) || (r >= 0 && closed(&p)))
         r = -EAGAIN;
+    if (r == -EINTR && closed(&p))
+        r = -ERESTART;
     p.memory = NULL; // the caller's to free
     poll_release(&p.wait);
     return r;
@@ -206,10 +209,14 @@ int poll_run(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mas
         kfds = (struct pollfd *)(served + n);
     }
     int r;
-    do
-        r = poll_once(fds, n, deadline, mask, memory, kfds, served);
-    while (r == -EAGAIN);
+    bool interrupted = false;
+    do {
+        r = poll_once(fds, n, interrupted ? 0 : deadline, mask, memory, kfds, served);
+        interrupted = interrupted || r == -ERESTART;
+    } while (r == -EAGAIN || r == -ERESTART);
     free(memory);
+    if (r == 0 && interrupted)
+        r = -EINTR;
     if (r <= 0 && r != -ENOSYS)
         for (nfds_t i = 0; i < n; i++)
             fds[i].revents = 0;

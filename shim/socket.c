@@ -26,13 +26,28 @@ INTERPOSE int socket(int domain, int type, int proto)
     return fd;
 }
 
+// over: both ends have finished, or the connection failed: it may be bound once more.
+static bool over(struct file *f)
+{
+    struct sockaddr_storage own;
+    socklen_t n = sizeof own;
+    engine_turn(shared(), false);
+    if (!(ready_bits(shared(), atomic_load(&f->handle)) & POLLHUP))
+        return false;
+    return ENGINE(sl_name, atomic_load(&f->handle), 1, (struct sockaddr *)&own, &n) == -ENOTCONN;
+}
+
 INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct file *f = conn_get(fd);
     fresh_end(fd);
     if (!f)
         return real.bind(fd, sa, n);
-    file_put(f);
+    int moved = over(f) ? conn_handover(fd, f) : -1; // it has no port any more
+    if (moved == 0) {
+        file_put(f);
+        return real.bind(fd, sa, n);
+    }
     // Bound already; but the kernel looks at the address first, and a socket of no use tells what it thinks of it.
     int domain = AF_INET, other = -1;
     socklen_t room = sizeof domain;
@@ -41,6 +56,7 @@ INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
     long r = other >= 0 ? RAW(SYS_bind, other, sa, n) : 0;
     if (other >= 0)
         RAW(SYS_close, other);
+    file_put(f);
     errno = r < 0 && r != -EADDRINUSE ? (int)-r : EINVAL;
     return -1;
 }

@@ -238,7 +238,7 @@ func (e *Engine) SLSend(h int32, iov [][]byte, hollow bool, flags int) int {
 		} else {
 			there, ok := canSend(iov)
 			if !ok || hollow && len(there) == 0 {
-				return e.unsent(now, h, s)
+				return e.unsent(now, h, s, flags)
 			}
 			n, err = s.Send(now, there, flags)
 		}

@@ -42,12 +42,12 @@ func canReceive(s *usock.Socket, iov [][]byte, flags int, hollow bool) bool {
 	if flags&unix.MSG_TRUNC != 0 { // nothing is copied
 		return true
 	}
-	n := min(sizeOf(iov), s.InQ())
+	n := min(sizeOf(iov), s.Ahead())
 	if flags&unix.MSG_OOB != 0 {
 		n = min(sizeOf(iov), 1)
 	}
 	if hollow {
-		return n == 0 && s.InQ() == 0
+		return n == 0 && s.Ahead() == 0
 	}
 	return n == 0 || touchable(iov, n, true) == n
 }
@@ -68,6 +68,9 @@ func canSend(iov [][]byte) ([][]byte, bool) {
 // unreceived is a receive into memory that is not there: what the connection has to say comes first.
 func (e *Engine) unreceived(now int64, h int32, s *usock.Socket, flags int) int {
 	if flags&unix.MSG_OOB == 0 {
+		if flags&unix.MSG_PEEK == 0 {
+			s.PassMark()
+		}
 		return -int(unix.EFAULT)
 	}
 	n, _, err := s.Recv(now, [][]byte{e.scrap[:1]}, flags|unix.MSG_PEEK)
@@ -79,8 +82,8 @@ func (e *Engine) unreceived(now int64, h int32, s *usock.Socket, flags int) int 
 }
 
 // unsent is a send from memory that is not there: an error of the connection, or its end, comes first.
-func (e *Engine) unsent(now int64, h int32, s *usock.Socket) int {
-	_, err := s.Send(now, nil, 0)
+func (e *Engine) unsent(now int64, h int32, s *usock.Socket, flags int) int {
+	_, err := s.Send(now, nil, flags&unix.MSG_FASTOPEN)
 	e.update(h)
 	if err != nil {
 		return result(0, err)

@@ -134,6 +134,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 		fd := fds[0]
 		fds = fds[1:]
 		_ = unix.SetNonblock(fd, true)
+		giveAlong(fd, s)
 		l := e.unqueue(s)
 		if f, ok := s.Ref.(*flow); ok {
 			f.moved = true
@@ -242,6 +243,8 @@ func (e *Engine) Handover(now int64, h int32) (int, error) {
 		return 0, unix.EINVAL
 	case o.sock.State() == tcp.SynSent || o.sock.State() == tcp.SynReceived:
 		return 0, unix.EBUSY
+	case o.sock.State() == tcp.Closed && o.sock.Conn().Established():
+		return e.leaveRemains(now, o.sock)
 	}
 	got := -1
 	err := e.move(now, []*usock.Socket{o.sock}, func(s *usock.Socket, l *listener, fd int) {

@@ -145,6 +145,29 @@ func intOption(s *usock.Socket, level, name, def int) int {
 	return int(int32(uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24))
 }
 
+// along are the options that the program's own socket is given when a connection has moved to the kernel, beside those of repair.State, which the
+// broker sets: none of them needs a privilege.
+var along = []option{
+	{unix.IPPROTO_IP, unix.IP_TTL}, {unix.IPPROTO_IP, unix.IP_MTU_DISCOVER}, {unix.IPPROTO_IPV6, unix.IPV6_UNICAST_HOPS},
+	{unix.SOL_SOCKET, unix.SO_OOBINLINE}, {unix.SOL_SOCKET, unix.SO_MAX_PACING_RATE},
+	{unix.IPPROTO_TCP, unix.TCP_LINGER2}, {unix.IPPROTO_TCP, unix.TCP_SYNCNT}, {unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT},
+	{unix.IPPROTO_TCP, unix.TCP_INQ}, {unix.IPPROTO_TCP, unix.TCP_QUICKACK},
+}
+
+// giveAlong sets what differs on kernel socket fd.
+func giveAlong(fd int, s *usock.Socket) {
+	const none = -1 << 31
+	for _, o := range along {
+		if o.level == unix.IPPROTO_IPV6 && !s.V6() {
+			continue
+		}
+		is, err := unix.GetsockoptInt(fd, o.level, o.name)
+		if v := intOption(s, o.level, o.name, none); err == nil && v != none && v != is {
+			_ = unix.SetsockoptInt(fd, o.level, o.name, v)
+		}
+	}
+}
+
 // optionsInto adds the options of a connection that moves to the kernel.
 func optionsInto(st *repair.State, s *usock.Socket) {
 	const tcp = unix.IPPROTO_TCP

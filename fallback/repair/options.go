@@ -26,8 +26,8 @@ var flags = []flag{
 	{unix.SOL_SOCKET, unix.SO_KEEPALIVE, func(s *State) *bool { return &s.KeepAlive }},
 }
 
-// setOptions gives the socket the program's options; one that the kernel refuses stays at its default.
-func (s *State) setOptions(fd int) {
+// GiveOptions gives the socket the program's options; one that the kernel refuses stays at its default.
+func (s *State) GiveOptions(fd int) {
 	for _, o := range options {
 		if v := *o.field(s); v != 0 {
 			_ = unix.SetsockoptInt(fd, o.level, o.name, v)

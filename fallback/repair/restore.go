@@ -284,7 +284,7 @@ func (s *State) live(fd, _ int) error {
 			return err
 		}
 	}
-	s.setOptions(fd)
+	s.GiveOptions(fd)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -30,6 +31,13 @@ func forged(kind string) attack {
 		return func() { p.Stop(syscall.SIGKILL) }
 	}}
 }
+
+// sack tears what was sent to connections of its own.
+var sack = attack{"SACK", func(h *host, _ string, port int) func() {
+	mac := net.HardwareAddr(h.rig.Server.MAC[:]).String()
+	p := testrig.Start(h.t, h.rig.Client, nil, h.sack, h.rig.Client.Device, mac, h.rig.Server.IPv4.String(), strconv.Itoa(port), strconv.Itoa(min(h.rate, 20000)))
+	return func() { p.Stop(syscall.SIGKILL) }
+}}
 
 // nmap scans all ports, which takes it longer than an attack lasts.
 var nmap = attack{"nmap", func(h *host, _ string, _ int) func() {
@@ -89,6 +97,28 @@ func crowd(name string, n int, first string, more string, prepare func(net.Conn)
 	}}
 }
 
+// slowly is how many connections one process of slowloris holds: descriptors are few.
+const slowly = 10000
+
+// slowloris is begun when each connection was tried once.
+func slowloris(n int) attack {
+	return attack{fmt.Sprintf("slowloris, %d", n), func(h *host, _ string, port int) func() {
+		var all []*testrig.Proc
+		for left := n; left > 0; left -= slowly {
+			all = append(all, testrig.Start(h.t, h.rig.Client, nil, h.slow, h.rig.Server.IPv4.String(), strconv.Itoa(port), strconv.Itoa(min(left, slowly)), "2000"))
+		}
+		for _, p := range all {
+			testrig.Until(h.t, "all connections", func() bool { return strings.HasPrefix(p.Output(), "all") })
+			h.t.Logf("slowloris: %s", strings.TrimSpace(p.Output()))
+		}
+		return func() {
+			for _, p := range all {
+				p.Stop(syscall.SIGKILL)
+			}
+		}
+	}}
+}
+
 // small lets a connection take in next to nothing.
 func small(c net.Conn) {
 	raw, err := c.(*net.TCPConn).SyscallConn()
@@ -100,9 +130,9 @@ func small(c net.Conn) {
 func attacks(slow int) []attack {
 	all := []attack{
 		{"none", func(*host, string, int) func() { return func() {} }},
-		forged("syn"), forged("ack"), forged("rst"), forged("fin"), forged("fragment"), forged("scan"),
+		forged("syn"), forged("ack"), forged("rst"), forged("fin"), forged("fragment"), forged("scan"), sack,
 		crowd("tiny segments", 50, "GET / HTTP/1.1\r\nX: ", "a", func(net.Conn) {}),
-		crowd(fmt.Sprintf("slowloris, %d", slow), slow, "GET / HTTP/1.1\r\n", "X: y\r\n", func(net.Conn) {}),
+		slowloris(slow),
 		crowd("closed windows", 300, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", small),
 	}
 	if _, err := exec.LookPath("nmap"); err == nil {
@@ -111,13 +141,16 @@ func attacks(slow int) []attack {
 	return all
 }
 
-// rss is the resident memory of a process, in KiB.
-func rss(t *testing.T, pid int) (kib int) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		t.Fatal(err)
+// rss is the resident memory of processes, in KiB.
+func rss(t *testing.T, pids []int) (kib int) {
+	for _, pid := range pids {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var size, resident int
+		fmt.Sscan(string(status), &size, &resident)
+		kib += resident * os.Getpagesize() / 1024
 	}
-	var size, resident int
-	fmt.Sscan(string(status), &size, &resident)
-	return resident * os.Getpagesize() / 1024
+	return kib
 }

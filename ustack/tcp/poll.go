@@ -51,9 +51,12 @@ func (c *Conn) TakeError() error {
 // Connected says whether the handshake is over, well or not (what connect(2) waits for).
 func (c *Conn) Connected() bool { return !c.connecting() }
 
+// Established says whether the peer ever answered.
+func (c *Conn) Established() bool { return !c.connecting() && c.rcvNxt != 0 }
+
 // Deferred says whether the SYN waits for the program's first bytes (TCP_FASTOPEN_CONNECT).
 func (c *Conn) Deferred() bool { return c.state == SynSent && c.rare != nil && c.rare.deferred }
 
-// OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD.
-func (c *Conn) OutQ() int    { return c.snd.queued() }
-func (c *Conn) OutQNSD() int { return c.snd.unsent() }
+// OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD. Of a connection that failed both tell of what was lost with it, as the kernel's sequence numbers do.
+func (c *Conn) OutQ() int    { return c.snd.queued() + int(c.snd.gone) }
+func (c *Conn) OutQNSD() int { return c.snd.unsent() + int(c.snd.goneUnsent) }

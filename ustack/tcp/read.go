@@ -116,11 +116,16 @@ func (c *Conn) readStream(iov [][]byte, want, flags int) int {
 	return done
 }
 
-// InQ is SIOCINQ: how many bytes Read would give before urgent data.
+// InQ is SIOCINQ: how many bytes there are before urgent data (tcp_inq).
 func (c *Conn) InQ() int {
-	if c.connecting() {
+	if c.connecting() || c.AtMark() && !c.opt.OOBInline && c.rq.bytes > 0 {
 		return 0
 	}
+	return c.Ahead()
+}
+
+// Ahead is how many bytes Read would give: it goes past an urgent byte that is next.
+func (c *Conn) Ahead() int {
 	if at := c.urg.seq.Sub(c.copied); c.urg.have != urgNone && !c.opt.OOBInline && at >= 0 && at < c.rq.bytes {
 		if at > 0 {
 			return at

@@ -36,6 +36,7 @@ const (
 	tcpCongestion   = 13
 	tcpUserTimeout  = 18
 	tcpFastOpen     = 23
+	tcpCCInfo       = 26
 	tcpSaveSYN      = 27
 	tcpSavedSYN     = 28
 	tcpNotsentLowat = 25

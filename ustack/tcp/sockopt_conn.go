@@ -14,7 +14,7 @@ func (c *Conn) SetOption(now int64, level, name int, val []byte) error {
 	if level == solTCP && name == tcpWindowClamp && len(val) >= 4 && binary.NativeEndian.Uint32(val) == 0 && c.state != Closed {
 		return ErrInval
 	}
-	if level == solTCP && (name == tcpFastOpen || name == tcpFastConnect || name == tcpFastNoCookie) {
+	if c.state != Closed && level == solTCP && (name == tcpFastOpen || name == tcpFastConnect || name == tcpFastNoCookie) {
 		return ErrInval // before connect(2) and listen(2) only
 	}
 	o := *c.opt
@@ -125,6 +125,8 @@ func (c *Conn) Option(now int64, level, name int, out []byte) (int, error) {
 		return putInt(out, c.snd.mss), nil
 	case level == solTCP && name == tcpInfo:
 		return c.info(now, out), nil
+	case level == solTCP && name == tcpCCInfo:
+		return c.ccInfo(out), nil
 	case level == solTCP && name == tcpQuickAck:
 		return putInt(out, boolInt(!c.ack.pingpong)), nil
 	case level == solTCP && name == tcpWindowClamp:

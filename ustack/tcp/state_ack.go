@@ -34,10 +34,7 @@ func (c *Conn) ackFinWait1(now int64, s *Segment, out Out) {
 	}
 	end := s.Seq.Add(s.Size())
 	switch {
-	case c.opt.Linger2 < 0:
-		c.h.MIB.TCPAbortOnLinger++
-		c.done(now)
-	case s.Size() > 0 && end.GT(c.rcvNxt):
+	case c.opt.Linger2 < 0, s.Size() > 0 && end.GT(c.rcvNxt):
 		c.h.MIB.TCPAbortOnData++
 		Reset(c.h, &c.Flow, s, out)
 		c.done(now)

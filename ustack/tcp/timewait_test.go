@@ -31,6 +31,7 @@ func TestNoLinger2(t *testing.T) {
 	r.close()
 	r.want("F. 1:1(0) ack 1")
 	r.send(". 1:1(0) ack 2")
+	r.want("R 2:2(0)") // tcp_rcv_state_process: "if (READ_ONCE(tp->linger2) < 0) { [...] return SKB_DROP_REASON_TCP_ABORT_ON_DATA"
 	require.True(t, r.c.Closed())
 	require.Zero(t, r.h.Waits.Len())
 }

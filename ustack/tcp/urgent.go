@@ -57,6 +57,9 @@ func (c *Conn) readUrgent(iov [][]byte, flags int) (int, RecvInfo, error) {
 	if c.opt.OOBInline || c.urg.have == urgNone || c.urg.have == urgRead {
 		return 0, RecvInfo{}, ErrInval
 	}
+	if c.state == Closed && !c.is(flagFINRcvd) {
+		return 0, RecvInfo{}, ErrNotConn
+	}
 	if c.urg.have == urgValid {
 		if flags&msgPeek == 0 {
 			c.urg.have = urgRead
@@ -81,6 +84,15 @@ func (c *Conn) urgentUnread() bool {
 
 // AtMark is SIOCATMARK: the next byte to read is the urgent one.
 func (c *Conn) AtMark() bool { return c.urg.have != urgNone && c.urg.seq == c.copied }
+
+// PassMark skips the urgent byte if it is next, and other bytes are there.
+func (c *Conn) PassMark() {
+	if c.AtMark() && !c.opt.OOBInline && c.rq.bytes > 1 {
+		c.rq.skip(1)
+		c.copied = c.copied.Add(1)
+		c.urg.have = urgNone
+	}
+}
 
 // urgentField says what a segment [seq, end) tells about urgent data that we sent.
 func (c *Conn) urgentField(seq Seq) (uint16, bool) {

@@ -149,6 +149,21 @@ func (s *Socket) InQ() int {
 	return s.conn.InQ()
 }
 
+// Ahead is how many bytes Recv would give.
+func (s *Socket) Ahead() int {
+	if s.conn == nil {
+		return 0
+	}
+	return s.conn.Ahead()
+}
+
+// PassMark skips an urgent byte that is next, as a receive does before it copies.
+func (s *Socket) PassMark() {
+	if s.conn != nil {
+		s.conn.PassMark()
+	}
+}
+
 // InqHint is what TCP_INQ's ancillary message tells.
 func (s *Socket) InqHint() int {
 	if s.conn == nil {

@@ -6,11 +6,12 @@
 #include <unistd.h>
 #include <netinet/in.h>
 
-static unsigned char *memory(void)
-{
-    static _Thread_local unsigned char room[ROOM];
-    return room;
-}
+static _Thread_local unsigned char room[ROOM];
+
+static unsigned char *memory(void) { return room; }
+
+// clean is memory to receive into: MSG_TRUNC tells of octets and leaves what is there.
+static unsigned char *clean(void) { return memset(room, 0, sizeof room); }
 
 static void *filled(long kind)
 {
@@ -45,8 +46,8 @@ static void got(long r, long kind)
 
 static void do_send(const long *a) { void *b = filled(a[3]); bound_begin(); gave(send(fd_of(a[0]), b, (size_t)a[1], (int)a[2])); }
 static void do_write(const long *a) { void *b = filled(a[2]); bound_begin(); gave(write(fd_of(a[0]), b, (size_t)a[1])); }
-static void do_recv(const long *a) { bound_begin(); got(recv(fd_of(a[0]), at(a[3], memory()), (size_t)a[1], (int)a[2]), a[3]); }
-static void do_read(const long *a) { bound_begin(); got(read(fd_of(a[0]), at(a[2], memory()), (size_t)a[1]), a[2]); }
+static void do_recv(const long *a) { bound_begin(); got(recv(fd_of(a[0]), at(a[3], clean()), (size_t)a[1], (int)a[2]), a[3]); }
+static void do_read(const long *a) { bound_begin(); got(read(fd_of(a[0]), at(a[2], clean()), (size_t)a[1]), a[2]); }
 
 static void do_sendto(const long *a)
 {
@@ -61,7 +62,7 @@ static void do_recvfrom(const long *a)
     struct sockaddr_storage s;
     socklen_t n = (socklen_t)a[4];
     bound_begin();
-    got(recvfrom(fd_of(a[0]), memory(), (size_t)a[1], (int)a[2], at(a[3], &s), &n), 0);
+    got(recvfrom(fd_of(a[0]), clean(), (size_t)a[1], (int)a[2], at(a[3], &s), &n), 0);
     say(" addrlen %d", (int)n);
 }
 
@@ -76,7 +77,7 @@ static void do_writev(const long *a)
 static void do_readv(const long *a)
 {
     struct iovec v[1100];
-    pieces(v, a[1] > 0 ? a[1] : 0, memory(), a[2]);
+    pieces(v, a[1] > 0 ? a[1] : 0, clean(), a[2]);
     bound_begin();
     got(readv(fd_of(a[0]), at(a[3], v), (int)a[1]), 0);
 }
@@ -95,7 +96,7 @@ static void do_recvmsg(const long *a)
     struct iovec v[1100];
     struct sockaddr_storage s;
     char control[256];
-    pieces(v, a[1] > 0 ? a[1] : 0, memory(), a[2]);
+    pieces(v, a[1] > 0 ? a[1] : 0, clean(), a[2]);
     struct msghdr m = { .msg_name = &s, .msg_namelen = sizeof s, .msg_iov = v, .msg_iovlen = (size_t)a[1], .msg_control = control, .msg_controllen = (size_t)a[4], .msg_flags = 0x1234 };
     bound_begin();
     got(recvmsg(fd_of(a[0]), at(a[5], &m), (int)a[3]), 0);
@@ -120,8 +121,9 @@ static void do_recvmmsg(const long *a)
     struct iovec v[8];
     struct mmsghdr m[8] = { 0 };
     struct timespec none = { 0, 1000000 };
+    unsigned char *b = clean();
     for (long i = 0; i < 8; i++)
-        v[i] = (struct iovec){ memory() + i * 4096, (size_t)a[2] }, m[i].msg_hdr.msg_iov = &v[i], m[i].msg_hdr.msg_iovlen = 1;
+        v[i] = (struct iovec){ b + i * 4096, (size_t)a[2] }, m[i].msg_hdr.msg_iov = &v[i], m[i].msg_hdr.msg_iovlen = 1;
     bound_begin();
     int r = recvmmsg(fd_of(a[0]), at(a[5], m), (unsigned)a[1], (int)a[3], a[4] ? &none : NULL);
     gave(r);
@@ -138,12 +140,12 @@ static void do_pwritev2(const long *a)
 
 static void do_preadv2(const long *a)
 {
-    struct iovec v = { memory(), (size_t)a[1] };
+    struct iovec v = { clean(), (size_t)a[1] };
     bound_begin();
     got(preadv2(fd_of(a[0]), &v, 1, a[2], (int)a[3]), 0);
 }
 
-static void do_pread(const long *a) { got(pread(fd_of(a[0]), memory(), (size_t)a[1], a[2]), 0); }
+static void do_pread(const long *a) { got(pread(fd_of(a[0]), clean(), (size_t)a[1], a[2]), 0); }
 static void do_lseek(const long *a) { gave(lseek(fd_of(a[0]), a[1], (int)a[2])); }
 
 // The other end's calls.

@@ -77,7 +77,7 @@ static void call(char *text)
         o->run(a + 1);
     emit(line());
     if (patience_ms > 20)
-        nap_us(2000); // what a call sent has been answered
+        nap_us(8000); // what a call sent has been answered, and the engine has looked at it: every 4 ms while calls are made
 }
 
 static int listen_anywhere(void)
