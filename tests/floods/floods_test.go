@@ -159,7 +159,8 @@ func TestFloods(t *testing.T) {
 		ratio := median(attacked[1]) / max(median(attacked[0]), 1)
 		t.Logf("%-18s %14.0f %13.0f %14.0f %13.0f %7.2f   again after %v, %v; failed %d, %d; worker %d, %d KiB (before: %d, %d)", a.name, median(calm[0]), median(attacked[0]), median(calm[1]), median(attacked[1]), ratio,
 			last[0].recovery.Round(time.Millisecond), last[1].recovery.Round(time.Millisecond), last[0].failed, last[1].failed, last[0].after, last[1].after, last[0].before, last[1].before)
-		require.Less(t, last[1].after, last[1].before+256<<10, "memory of the accelerated worker under %s", a.name)
+		// Of a slow client nginx itself holds 10 KiB, and the engine 6, which on the other path are the kernel's.
+		require.Less(t, last[1].after, last[1].before+256<<10+16*wanted(t, "SLT_FLOOD_SLOW", slow), "memory of the accelerated worker under %s", a.name)
 	}
 	require.True(t, h.accelerated(), "an engine failed")
 }
