@@ -7,6 +7,7 @@
 #include "threads.h"
 
 #include <link.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -17,8 +18,8 @@
 _Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
 static _Thread_local bool making __attribute__((tls_model("initial-exec")));
 
-// Where the engine's code lies; a forked child's copy comes on top of its parent's dead one.
-static uintptr_t image_low, image_high;
+// Where the engine's code lies; a forked child's copy comes on top of its parent's dead one. Threads may be made meanwhile.
+static _Atomic uintptr_t image_low, image_high;
 
 void threads_of_engine(bool on) { making = on; }
 
@@ -36,12 +37,14 @@ static int find_image(struct dl_phdr_info *info, size_t size, void *in)
     }
     if ((uintptr_t)in < low || (uintptr_t)in >= high)
         return 0;
-    image_low = low, image_high = high;
+    atomic_store(&image_high, 0); // no code is between one's low and another's high
+    atomic_store(&image_low, low);
+    atomic_store(&image_high, high);
     return 1;
 }
 
 void threads_image(void *in) { dl_iterate_phdr(find_image, in); }
-bool threads_in_image(uintptr_t pc) { return pc >= image_low && pc < image_high; }
+bool threads_in_image(uintptr_t pc) { return pc >= atomic_load(&image_low) && pc < atomic_load(&image_high); }
 
 static void block_all(sigset_t *old)
 {
