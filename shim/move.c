@@ -112,7 +112,11 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
         r = send_file(&j, n);
     if (j.buf)
         scratch_put(j.buf);
-    if (j.refused && RAW(SYS_lseek, in, 0, SEEK_CUR) >= 0) // else the kernel takes it for no socket
+    if (j.refused && RAW(SYS_lseek, in, 0, SEEK_CUR) < 0) { // the kernel takes it for no socket: the one behind says so
+        file_put(f);
+        return real.sendfile(out, in, off, n);
+    }
+    if (j.refused)
         conn_handover(out, f);
     file_put(f);
     if (j.refused)

@@ -278,7 +278,7 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
     struct file *f = conn_get(fd);
     if (f && !kernel_may_know(fd, level)) { // nobody's: the placeholder says so, before it looks at anything else
         file_put(f);
-        f = NULL;
+        return real.getsockopt(fd, level, name, val, len);
     }
     if (!f)
         return option_by_kernel(fd, level, name, val, len);
