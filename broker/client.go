@@ -40,8 +40,9 @@ type client struct {
 	flows      map[steer.Tuple]*device
 	leased     map[netip.AddrPort]*device // ports of connections to come
 	asks       map[uint64]*ask
-	collect    *[]offer // where offers go while a grant is being made
-	orphans    int      // waiting for it to take
+	collect    *[]offer  // where offers go while a grant is being made
+	orphans    int       // waiting for it to take
+	stalled    time.Time // when it last said that it does not accept what waits for it
 	rescues    map[steer.Tuple]bool
 	syns       int // given to the kernel since synsSince
 	synsSince  time.Time

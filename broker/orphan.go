@@ -25,7 +25,8 @@ type heldOrphan struct {
 const (
 	maxHeld      = 4096
 	holdOrphans  = 10 * time.Second
-	maxDelivered = 256 // to one client, not yet answered
+	stalledFor   = time.Second // a process that did not accept is taken to be at it again after that
+	maxDelivered = 256         // to one client, not yet answered
 )
 
 func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
@@ -40,9 +41,10 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		l = c.past[r.Cookie]
 	}
 	full := len(b.held) >= maxHeld
+	others := r.Ask && b.othersAccept(c, r.Cookie)
 	b.mu.Unlock()
-	if err != nil {
-		return nil, nil, err
+	if err != nil || r.Ask {
+		return proto.Asked{Others: others}, nil, err
 	}
 	local := r.Conn.State.Local
 	if r.Kernel {
@@ -89,6 +91,17 @@ func (b *Broker) orphanSocket(c *client, s *space, r *proto.Orphan, p *proto.Pac
 	return fds[0], nil
 }
 
+// othersAccept tells whether a process other than c listens with that very socket and, as far as is known, accepts. c does not.
+func (b *Broker) othersAccept(c *client, cookie uint64) bool {
+	c.stalled = time.Now()
+	for o := range b.clients {
+		if l := o.listeners[cookie]; o != c && !o.gone && l != nil && !l.left && c.listeners[cookie] != nil && time.Since(o.stalled) > stalledFor {
+			return true
+		}
+	}
+	return false
+}
+
 // endOf is the local end of a connection that a client shows by its socket.
 func endOf(fds []int, s *space) (netip.AddrPort, error) {
 	if len(fds) != 1 {
@@ -104,7 +117,8 @@ func endOf(fds []int, s *space) (netip.AddrPort, error) {
 	return local, err
 }
 
-// place sends an orphan to a process with its listener, the one that waits for fewest, or keeps it.
+// place sends an orphan to a process with its listener, or keeps it: to one that accepts, as far as is known, and of these to the one that waits
+// for fewest.
 func (b *Broker) place(o *heldOrphan, except *client) {
 	var best *client
 	var cookie uint64
@@ -112,7 +126,7 @@ func (b *Broker) place(o *heldOrphan, except *client) {
 		if c == except || c.gone || c.space != o.space || c.orphans >= maxDelivered {
 			continue
 		}
-		if l := c.listenerLike(o); l != nil && (best == nil || c.orphans < best.orphans) {
+		if l := c.listenerLike(o); l != nil && (best == nil || c.stalled.Before(best.stalled) || c.stalled.Equal(best.stalled) && c.orphans < best.orphans) {
 			best, cookie = c, l.cookie
 		}
 	}

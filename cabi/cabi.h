@@ -55,6 +55,10 @@
 
 /* Set in a result of sl_accept (and sl_close): the low bits are a kernel descriptor, not a handle. */
 #define SL_KERNEL_FD 0x40000000
+/* How a socket comes to sl_connect. */
+#define SL_FRESH 1
+#define SL_CHOSEN 2
+
 /* Set in a result of sl_connect: TCP_FASTOPEN_CONNECT, and a cookie is known: the SYN leaves with the first sl_send. */
 #define SL_DEFERRED 0x20000000
 
@@ -282,10 +286,11 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len);
 
 /* sl_connect: connect in the user stack. kfd is the program's TCP socket, bound or not. If it is bound it holds the port and must stay open
  * (the C side keeps it as the program's descriptor); if not, the address is the route's and the port one on lease. It must not be connected.
- * fresh, not 0: kfd is of sa's family, not bound, and no option of it was set; it is not asked for them.
+ * how: SL_FRESH: kfd is of sa's family, not bound, and no option of it was set; it is not asked for them. SL_CHOSEN: the port that it is bound
+ * to is the kernel's choice, which cannot know of our TIME-WAITs: where the program's own choice would be EADDRNOTAVAIL the kernel connects.
  * A handle, handshake under way: POLLOUT in ready when it is over, SO_ERROR then tells the outcome (0 or ECONNREFUSED, ETIMEDOUT,
  * ...), as with a non-blocking connect; SL_KERNEL: use the kernel's connect on kfd (reason noted); -errno: final, as connect(2). */
-int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int fresh);
+int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int how);
 
 /* sl_connect_data: sendmsg with MSG_FASTOPEN: as sl_connect, with as much of iov on the SYN as fits (RFC 7413). *took: how many octets it
  * took, 0 without a cookie of the peer's, which the SYN asks for. The rest is for sl_send once the handshake is over. */

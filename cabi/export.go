@@ -76,11 +76,11 @@ func sl_accept(h C.int, sa *C.struct_sockaddr, length *C.socklen_t) C.int {
 }
 
 //export sl_connect
-func sl_connect(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t, fresh C.int) C.int {
+func sl_connect(kfd C.int, sa *C.struct_sockaddr, length C.socklen_t, how C.int) C.int {
 	if sa == nil {
 		return -C.int(unix.EFAULT)
 	}
-	return C.int(the.SLConnect(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128)), fresh != 0))
+	return C.int(the.SLConnect(int(kfd), unsafe.Slice((*byte)(unsafe.Pointer(sa)), min(int(length), 128)), int(how)))
 }
 
 //export sl_connect_data

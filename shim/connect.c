@@ -104,14 +104,14 @@ static int dissolve(int fd, struct file *f, const struct sockaddr *sa, socklen_t
     return r == 0 ? real.connect(fd, sa, n) : (int)raw_result(r);
 }
 
-// selected: *fresh tells that nothing was set or bound on fd, which is of sa's family.
-static bool selected(int fd, const struct sockaddr *sa, socklen_t n, bool *fresh)
+// selected: *how is sl_connect's: what is known of fd.
+static bool selected(int fd, const struct sockaddr *sa, socklen_t n, int *how)
 {
     if (!knobs.on || knobs.connect.n == 0 || fd <= 2 /* libc's streams use these unseen */ || n < sizeof sa->sa_family || n > sizeof(struct sockaddr_storage) || !probe_there(sa, n)
         || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
         return false;
-    *fresh = fresh_take(fd, sa->sa_family);
-    return *fresh || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0 && !kernels_own(fd));
+    *how = fresh_take(fd, sa->sa_family);
+    return *how == SL_FRESH || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0 && !kernels_own(fd));
 }
 
 // What a SYN may take with it.
@@ -143,7 +143,7 @@ static struct file *bind_attempt(int fd, int h, long flags)
 }
 
 // start gives the attempt to the engine: its file, referenced, or NULL with *ret as connect's result (SL_KERNEL: the kernel's turn).
-static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool fresh, struct cargo *c, int *ret)
+static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int how, struct cargo *c, int *ret)
 {
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     *ret = SL_KERNEL;
@@ -151,7 +151,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
         return NULL;
     struct file *f = NULL; // bound before the SYN leaves: other threads may hear of the connection as soon as that comes back
     int h = c ? ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect_data, fd, sa, n, c->iov, c->n, &c->took)
-              : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, fresh);
+              : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, how);
     PROBE(connect, fd, h);
     if (h < 0) {
         *ret = h > -4096 ? (int)raw_result(h) : SL_KERNEL;
@@ -161,7 +161,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, bool f
         *ret = (int)raw_result(-ENOMEM);
         return NULL;
     }
-    if (!fresh)
+    if (how != SL_FRESH)
         inherit(fd, f);
     epoll_fd_taken(fd, f);
     return f;
@@ -189,11 +189,11 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
     }
     if (f)
         return again(fd, f);
-    bool fresh;
-    if (!selected(fd, sa, n, &fresh))
+    int how;
+    if (!selected(fd, sa, n, &how))
         return fresh_end(fd), real.connect(fd, sa, n);
     int ret;
-    f = start(fd, sa, n, fresh, NULL, &ret);
+    f = start(fd, sa, n, how, NULL, &ret);
     if (f && !f->deferred && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
         file_put(f);
         errno = EINPROGRESS;
@@ -233,12 +233,12 @@ static ssize_t after_syn(int fd, struct file *f, const struct iovec *iov, int n,
 
 bool connect_data(int fd, const struct sockaddr *sa, socklen_t n, const struct iovec *iov, size_t count, int flags, ssize_t *ret)
 {
-    bool fresh;
-    if (!sa || count > IOV_MAX || !selected(fd, sa, n, &fresh))
+    int how;
+    if (!sa || count > IOV_MAX || !selected(fd, sa, n, &how))
         return false;
     struct cargo c = { iov, (int)count, 0 };
     int r;
-    struct file *f = start(fd, sa, n, false, &c, &r);
+    struct file *f = start(fd, sa, n, how & ~SL_FRESH, &c, &r);
     if (!f && r == SL_KERNEL)
         return false;
     *ret = f ? after_syn(fd, f, iov, (int)count, flags, c.took) : r;

@@ -9,6 +9,7 @@
 #include "process.h"
 #include "raw.h"
 #include "real.h"
+#include "threads.h"
 
 INTERPOSE pid_t _Fork(void)
 {
@@ -37,6 +38,7 @@ struct body {
 static int in_clone(void *p)
 {
     struct body b = *(struct body *)p;
+    threads_alone();
     process_forked();
     _exit(b.fn(b.arg));
 }
@@ -82,6 +84,8 @@ bool fork_by_number(long nr, const long *a, long *ret)
         return false;
     process_forking();
     long r = RAW(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    if (r == 0)
+        threads_alone();
     r == 0 ? process_forked() : process_forked_parent();
     *ret = raw_result(r);
     return true;

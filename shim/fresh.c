@@ -1,18 +1,21 @@
 #include "fresh.h"
 
 #include <netinet/in.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "fdmap.h"
 #include "knobs.h"
 #include "raw.h"
+#include "../cabi/cabi.h"
 
 _Atomic bool fresh_some;
 
-// entry: number of forks << 49 | cookie << 1 | AF_INET6; 0: not fresh
-#define COOKIE ((1ull << 48) - 1)
+// entry: number of forks << 49 | cookie << 2 | the kernel chose the port | AF_INET6; 0: nothing is known
+#define COOKIE ((1ull << 47) - 1)
 #define FORKS 0x7fffull
+#define CHOSEN 2ull
 
 typedef _Atomic uint64_t entry;
 static _Atomic(entry *) pages[FD_TOP];
@@ -42,7 +45,7 @@ static uint64_t value(int fd, int domain)
     socklen_t n = sizeof cookie;
     if (RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) < 0)
         return 0;
-    return (atomic_load(&forks) & FORKS) << 49 | (cookie & COOKIE) << 1 | (domain == AF_INET6);
+    return (atomic_load(&forks) & FORKS) << 49 | (cookie & COOKIE) << 2 | (domain == AF_INET6);
 }
 
 void fresh_socket(int fd, int domain, int type, int proto)
@@ -58,15 +61,31 @@ void fresh_socket(int fd, int domain, int type, int proto)
 void fresh_end(int fd)
 {
     entry *e = atomic_load_explicit(&fresh_some, memory_order_relaxed) ? entry_of(fd, false) : NULL;
-    if (e)
+    if (e && !(atomic_load_explicit(e, memory_order_relaxed) & CHOSEN))
         atomic_store_explicit(e, 0, memory_order_relaxed);
 }
 
-bool fresh_take(int fd, int domain)
+int fresh_take(int fd, int domain)
 {
     entry *e = entry_of(fd, false);
     uint64_t was = e ? atomic_exchange(e, 0) : 0;
-    return was != 0 && was == value(fd, domain);
+    if (was == 0 || (was ^ value(fd, domain)) & (COOKIE << 2 | 1)) // another's
+        return 0;
+    if (was & CHOSEN)
+        return SL_CHOSEN;
+    return was >> 49 == (atomic_load(&forks) & FORKS) ? SL_FRESH : 0;
+}
+
+void fresh_bound(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    in_port_t port; // at the same place in both families
+    const struct sockaddr_in *at = (const void *)sa;
+    entry *e = NULL;
+    if (!atomic_load_explicit(&fresh_some, memory_order_relaxed) || n < sizeof *at || (sa->sa_family != AF_INET && sa->sa_family != AF_INET6))
+        return;
+    memcpy(&port, &at->sin_port, sizeof port);
+    if (port == 0 && (e = entry_of(fd, true)))
+        atomic_store(e, value(fd, sa->sa_family) | CHOSEN);
 }
 
 void fresh_forking(void) { atomic_fetch_add(&forks, 1); }

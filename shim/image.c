@@ -75,11 +75,21 @@ static int image_copy(void)
     return to;
 }
 
+struct in_dir {
+    void *image;
+    const char *why;
+};
+
 // Without /proc there is no path to a descriptor, but a thread of its own may have a working directory of its own.
-static void *open_in_dir(void *out)
+static void *open_in_dir(void *arg)
 {
-    if (unshare(CLONE_FS) == 0 && fchdir(atomic_load(&image_dir)) == 0)
-        *(void **)out = dlopen("./" ENGINE_NAME, RTLD_NOW | RTLD_LOCAL);
+    struct in_dir *in = arg;
+    if (unshare(CLONE_FS) != 0)
+        in->why = "no working directory of its own for a thread";
+    else if (fchdir(atomic_load(&image_dir)) != 0)
+        in->why = "its directory cannot be entered";
+    else if (!(in->image = dlopen("./" ENGINE_NAME, RTLD_NOW | RTLD_LOCAL)))
+        in->why = dlerror();
     return NULL;
 }
 
@@ -103,8 +113,11 @@ void *image_open(bool copy)
     if (copy && fd >= 0)
         RAW(SYS_close, fd);
     pthread_t t;
-    if (!image && !copy && access("/proc/self/fd", F_OK) != 0 && pthread_create(&t, NULL, open_in_dir, &image) == 0)
+    struct in_dir in = { NULL, why };
+    if (!image && !copy && access("/proc/self/fd", F_OK) != 0 && pthread_create(&t, NULL, open_in_dir, &in) == 0) {
         pthread_join(t, NULL);
+        image = in.image, why = in.why;
+    }
     if (!image) {
         struct text line = TEXT_INIT;
         text_add(text_add(text_add(&line, "load the engine: "), why ? why : "no memory"), ": the kernel serves");

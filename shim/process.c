@@ -13,6 +13,7 @@
 #include "process.h"
 #include "raw.h"
 #include "refuse.h"
+#include "threads.h"
 #include "wait.h"
 
 static _Atomic int main_pid; // 0: this process has nothing to do with us
@@ -58,6 +59,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         pthread_atfork(process_forking, process_forked_parent, process_forked);
         image_start();
         refuse_start();
+        threads_start();
         listeners_inherited();
     }
     errno = saved;

@@ -37,16 +37,24 @@ static bool over(struct file *f)
     return ENGINE(sl_name, atomic_load(&f->handle), 1, (struct sockaddr *)&own, &n) == -ENOTCONN;
 }
 
+static int bind_fresh(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    int r = real.bind(fd, sa, n);
+    if (r == 0)
+        fresh_bound(fd, sa, n);
+    return r;
+}
+
 INTERPOSE int bind(int fd, const struct sockaddr *sa, socklen_t n)
 {
     struct file *f = conn_get(fd);
     fresh_end(fd);
     if (!f)
-        return real.bind(fd, sa, n);
+        return bind_fresh(fd, sa, n);
     int moved = over(f) ? conn_handover(fd, f) : -1; // it has no port any more
     if (moved == 0) {
         file_put(f);
-        return real.bind(fd, sa, n);
+        return bind_fresh(fd, sa, n);
     }
     // Bound already; but the kernel looks at the address first, and a socket of no use tells what it thinks of it.
     int domain = AF_INET, other = -1;

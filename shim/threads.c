@@ -6,6 +6,7 @@
 // that the thread returns to. From then on nothing is delivered there.
 #include "threads.h"
 
+#include <dlfcn.h>
 #include <link.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -45,6 +46,18 @@ static int find_image(struct dl_phdr_info *info, size_t size, void *in)
 
 void threads_image(void *in) { dl_iterate_phdr(find_image, in); }
 bool threads_in_image(uintptr_t pc) { return pc >= atomic_load(&image_low) && pc < atomic_load(&image_high); }
+
+// libc's own __libc_single_threaded; a program may have a copy.
+static char *single;
+
+void threads_start(void) { single = dlsym(RTLD_NEXT, "__libc_single_threaded"); }
+
+// libc does not hear of a process that was made past fork, and takes our threads for the child's: setuid there would wait for each of them.
+void threads_alone(void)
+{
+    if (single)
+        *single = 1;
+}
 
 static void block_all(sigset_t *old)
 {

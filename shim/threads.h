@@ -9,6 +9,8 @@
 void threads_of_engine(bool on); // threads that this thread makes from now on are the engine's (its image is being loaded)
 void threads_image(void *in);    // the image around this address is the engine's
 bool threads_in_image(uintptr_t pc);
+void threads_start(void); // before there are any
+void threads_alone(void); // in a child that libc has not made: it has one thread
 extern _Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
 
 #define THREADS_SIGNAL SIGPROF // the signal that a new thread of the engine sends itself: see threads.c

@@ -117,11 +117,18 @@ type Taken struct {
 }
 
 // Orphan passes on an established connection nobody accepted yet; another process with the same listener gets it, now or when one comes.
-// Kernel: it is the kernel's already, its socket comes with the message instead of Conn.
+// Kernel: it is the kernel's already, its socket comes with the message instead of Conn. Ask: nothing is passed on yet; the program
+// does not accept what waits: does another process that has the very listener?
 type Orphan struct {
 	Cookie uint64 `json:"cookie"`
 	Kernel bool   `json:"kernel,omitempty"`
+	Ask    bool   `json:"ask,omitempty"`
 	Conn   Queued `json:"conn,omitzero"`
+}
+
+// Asked answers an Orphan that asks.
+type Asked struct {
+	Others bool `json:"others"`
 }
 
 // Want asks for a connection of the process Pid: its forked child touched the descriptor. Token is that process's, if known;

@@ -41,7 +41,7 @@ const (
 	OpKeep       Op = "keep"       // nothing, a keeper -> nothing. After adopt, block by block
 	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state
 	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues if anything is in them
-	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing
+	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing, or Asked
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
 	OpSYN        Op = "syn"        // SYN -> nothing

@@ -73,7 +73,7 @@ func (e *Engine) kernelOr(n int, err error) int {
 		return n
 	case err == unix.EADDRNOTAVAIL: // final: the kernel, which does not know of our connections, would allow it
 		return result(0, err)
-	case e.refused, errors.Is(err, errGoing), errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
+	case e.refused, errors.Is(err, errGoing), errors.Is(err, errWaiting), errors.Is(err, routes.ErrLocal), errors.Is(err, routes.ErrNotUnicast):
 		e.info("%v", err)
 	default:
 		e.refused = true
@@ -108,7 +108,7 @@ func (e *Engine) SLRelisten(h int32, backlog int) int {
 }
 
 // SLConnect is sl_connect.
-func (e *Engine) SLConnect(kfd int, sa []byte, fresh bool) int {
+func (e *Engine) SLConnect(kfd int, sa []byte, how int) int {
 	return e.guard(Kernel, func(now int64) int {
 		if e.stopped {
 			return Kernel
@@ -117,7 +117,7 @@ func (e *Engine) SLConnect(kfd int, sa []byte, fresh bool) int {
 		if err != nil {
 			return result(0, err)
 		}
-		h, err := e.Connect(now, kfd, to, six, fresh)
+		h, err := e.Connect(now, target{kfd, to, six, how&Fresh != 0, how&Chosen != 0})
 		if err == nil && e.tab.objects[h].sock.Conn().Deferred() {
 			h |= Deferred
 		}
@@ -152,6 +152,7 @@ func (e *Engine) SLAccept(h int32, sa *Sockaddr, n *int) int {
 		if l == nil {
 			return -int(unix.EINVAL)
 		}
+		l.stalled = 0
 		if len(l.queue) > 0 {
 			return e.acceptKernel(l, sa, n)
 		}

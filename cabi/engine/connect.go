@@ -27,16 +27,20 @@ var errRefused = errors.New("stays with the kernel")
 // errGoing is a refusal for the moment.
 var errGoing = fmt.Errorf("%w: a queue is about to go", errRefused)
 
-// Connect is sl_connect. six says that the program's address was of AF_INET6.
-func (e *Engine) Connect(now int64, kfd int, remote netip.AddrPort, six, fresh bool) (int, error) {
-	return e.connect(now, target{kfd, remote, six, fresh}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
+// errWaiting is a refusal for that port: the kernel, to which a port is free once its socket is closed, chose one whose last connection to the
+// same peer is in our TIME-WAIT. It would have skipped one of its own's.
+var errWaiting = fmt.Errorf("%w: the last connection from that port is in TIME-WAIT", errRefused)
+
+// Connect is sl_connect.
+func (e *Engine) Connect(now int64, t target) (int, error) {
+	return e.connect(now, t, func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error) {
 		return e.plane.stack.ConnectWith(now, local, to, o)
 	})
 }
 
 // ConnectFast is sl_connect_data: the second number is how many bytes of data the SYN took.
 func (e *Engine) ConnectFast(now int64, kfd int, remote netip.AddrPort, six bool, data [][]byte) (h, sent int, err error) {
-	h, err = e.connect(now, target{kfd, remote, six, false}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
+	h, err = e.connect(now, target{kfd: kfd, remote: remote, six: six}, func(now int64, local, to netip.AddrPort, o *usock.Preset) (s *usock.Socket, err error) {
 		s, sent, err = e.plane.stack.ConnectFast(now, local, to, o, data, 0)
 		return s, err
 	})
@@ -49,6 +53,7 @@ type target struct {
 	remote netip.AddrPort
 	six    bool // the address was of AF_INET6
 	fresh  bool // the socket is as socket(2) made it
+	chosen bool // its port is the kernel's choice
 }
 
 type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
@@ -113,6 +118,9 @@ func (e *Engine) source(now int64, t *target) (*flow, error) {
 	}
 	f := &flow{local: netip.AddrPortFrom(hop.Src, local.Port()), remote: remote, kfd: -1}
 	if e.plane != nil && e.plane.stack.Taken(now, f.local, f.remote) {
+		if t.chosen {
+			return nil, errWaiting
+		}
 		return nil, unix.EADDRNOTAVAIL // the kernel, which does not know of that one, would do it
 	}
 	return f, e.steer(now, f, t.kfd)

@@ -71,6 +71,7 @@ type Engine struct {
 
 	turned   int64 // when the last turn was
 	nextLook int64 // when the broker and the routes are looked at next
+	shareAt  int64 // when listeners are looked at whose program does not accept, 0: never
 	stopped  bool
 
 	plain  plainCase

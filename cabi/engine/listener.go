@@ -21,6 +21,8 @@ type listener struct {
 	cookie  uint64 // the broker's name for it
 	queue   []int  // kernel sockets for its accept queue: hand-overs, other processes' orphans
 	arrived uint32 // how many ever came into queue
+
+	stalled, patience int64 // since when connections wait, with no accept (0: none do), and how long until they are passed on
 }
 
 // push puts a kernel socket into the accept queue.

@@ -30,6 +30,8 @@ const (
 	Staged   = 0x10000000
 	Corked   = 0x08000000
 	Deferred = 0x20000000
+	Fresh    = 1
+	Chosen   = 2
 	Turn     = 0x04000000
 	AtMark   = 0x01000000
 )

@@ -42,6 +42,7 @@ func (e *Engine) update(h int32) {
 		if len(o.lis.queue) > 0 {
 			ready |= usock.PollIn | usock.PollRdNorm
 		}
+		o.lis.waits(e, ready&usock.PollIn != 0)
 	}
 	if w.Ready.Load() == ready && w.EdgeIn.Load() == in && w.EdgeOut.Load() == out {
 		return

@@ -65,6 +65,7 @@ func (e *Engine) look(now int64) int {
 	}
 	if e.plane != nil {
 		e.passOn(now)
+		e.share(now)
 		e.giveUp(now)
 		e.release(now)
 	}
@@ -84,7 +85,7 @@ func (e *Engine) leave(now int64) {
 	if e.link.lostAt != 0 && e.link.client == nil {
 		d = earlier(d, e.link.retry)
 	}
-	d = earlier(earlier(earlier(d, e.readyAt), e.ports.lookAt), e.limbo.next())
+	d = earlier(earlier(earlier(earlier(d, e.readyAt), e.ports.lookAt), e.limbo.next()), e.shareAt)
 	for i := range e.yields {
 		d = earlier(d, e.yields[i].next(now))
 	}

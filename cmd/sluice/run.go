@@ -74,7 +74,7 @@ func run(flags map[string]*string, args []string) error {
 		return notFound
 	}
 	if why := unseen(path); why != "" {
-		fmt.Fprintf(os.Stderr, "sluice: %s: not accelerated, the kernel serves it: %s\n", args[0], why)
+		fmt.Fprintf(os.Stderr, "sluice: %s: %s\n", args[0], why)
 	}
 	if err := preload(); err != nil {
 		return err

@@ -13,10 +13,25 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unseen says why a program's socket calls would not be seen by the preload object, or nothing. A guess may be wrong only towards
+// unseen says which of a program's socket calls would not be seen by the preload object, and why, or nothing. A guess may be wrong only towards
 // silence: the kernel serves such a program in any case.
 func unseen(path string) string {
 	path = interpreter(path, 4)
+	if why := blind(path); why != "" {
+		return "not accelerated, the kernel serves it: " + why
+	}
+	// Many a program uses rings for its files alone (MariaDB), and its sockets as ever.
+	if f, err := elf.Open(path); err == nil {
+		defer f.Close()
+		if libs, _ := f.ImportedLibraries(); has(libs, "liburing.so") {
+			return "what it does by io_uring is not accelerated, the kernel serves that: a ring makes no calls"
+		}
+	}
+	return ""
+}
+
+// blind says why none of its calls is seen.
+func blind(path string) string {
 	if why := privileged(path); why != "" {
 		return why
 	}
@@ -35,8 +50,6 @@ func unseen(path string) string {
 		return "it is linked statically, so nothing can be loaded before its libc"
 	case strings.Contains(loader, "ld-musl"):
 		return "it runs on musl, libsluice.so on glibc"
-	case has(libs, "liburing.so"):
-		return "it uses io_uring: what goes by a ring makes no calls"
 	}
 	return ""
 }

@@ -127,6 +127,12 @@ func (e *end) say(args ...string) {
 	e.said.WriteString(e.run(args...))
 }
 
+// sh has a shell run a script, which must end well, and takes what it prints for what must be the same.
+func (e *end) sh(script string) {
+	e.T.Helper()
+	e.say("/bin/bash", "-o", "pipefail", "-c", script)
+}
+
 // listens waits until ports of this end are listened to, by the engine if it should be: what comes before that is the kernel's.
 func (e *end) listens(ports ...string) {
 	e.T.Helper()

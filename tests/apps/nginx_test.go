@@ -27,11 +27,11 @@ func TestNginx(t *testing.T) {
 			c.fetch("8082") // by the stream
 			for _, version := range []string{"--http1.1", "--http2"} {
 				for _, n := range []int{1, 100000, 5 << 20} {
-					c.say("/bin/sh", "-c", fmt.Sprintf("curl -s -S -f -k %s --max-time 60 -w '%%{http_version}\\n' -o %s https://%s:8443/%d && sha256sum < %s",
+					c.sh(fmt.Sprintf("curl -s -S -f -k %s --max-time 60 -w '%%{http_version}\\n' -o %s https://%s:8443/%d && sha256sum < %s",
 						version, filepath.Join(c.Dir, "got"), c.addr(), n, filepath.Join(c.Dir, "got")))
 				}
 			}
-			c.say("/bin/sh", "-c", "curl -s -S -f -k --http2 --max-time 60 -Z -w '%{http_code} %{size_download}\\n' -o /dev/null 'https://"+c.addr()+":8443/[1-60]' | sort")
+			c.sh("curl -s -S -f -k --http2 --max-time 60 -Z -w '%{http_code} %{size_download}\\n' -o /dev/null 'https://" + c.addr() + ":8443/[1-60]' | sort")
 			c.say(python, script(c.T, "websocket.py"), "ask", c.addr(), "8080")
 			require.Contains(c.T, c.said.String(), "echoed")
 		},

@@ -26,7 +26,7 @@ func TestRedis(t *testing.T) {
 			for i := range 20000 {
 				fmt.Fprintf(&fill, "SET key:%d %s\n", i, strings.Repeat(fmt.Sprint(i%10), i%400))
 			}
-			c.say("/bin/sh", "-c", "redis-cli -h "+c.addr()+" --pipe < "+c.file("fill", fill.String())+" | tail -1")
+			c.sh("redis-cli -h " + c.addr() + " --pipe < " + c.file("fill", fill.String()) + " | tail -1")
 			c.replica()
 			load := c.start("/usr/bin/redis-benchmark", "-h", c.addr(), "-q", "-n", "60000", "-c", "20", "-r", "1000", "-t", "set,get,lpush,lpop")
 			c.run(cli("BGSAVE")...)

@@ -66,13 +66,43 @@ backend r
 
 // fetch gets pages of several sizes and puts one, by curl, and says their sums.
 func (e *end) fetch(port string) {
+	e.T.Helper()
+	e.fetchFrom("http://" + e.addr() + ":" + port)
+}
+
+func (e *end) fetchFrom(url string) {
+	e.T.Helper()
 	up := e.file("up", strings.Repeat("0123456789abcdef", 1<<16))
-	url := "http://" + e.addr() + ":" + port
-	for _, n := range []int{0, 1, 1000, 100000, 5 << 20} {
-		e.say("/bin/sh", "-c", fmt.Sprintf("curl -s -S -f --max-time 60 %s/%d | sha256sum", url, n))
+	e.get(url)
+	e.sh(fmt.Sprintf("curl -s -S -f --max-time 60 -T %s %s/up", up, url))
+}
+
+// get gets pages.
+func (e *end) get(url string, flags ...string) {
+	e.T.Helper()
+	curl := "curl -s -S -f --max-time 60 " + strings.Join(flags, " ")
+	for _, n := range sizes {
+		e.sh(fmt.Sprintf("%s %s/%d | sha256sum", curl, url, n))
 	}
-	e.say("/bin/sh", "-c", fmt.Sprintf("curl -s -S -f --max-time 60 -T %s %s/up", up, url))
-	e.say("/bin/sh", "-c", fmt.Sprintf("curl -s -S -f --max-time 60 -Z -w '%%{http_code} %%{size_download}\\n' -o /dev/null '%s/[1-40]' | sort", url))
+	e.sh(fmt.Sprintf("%s -Z -w '%%{http_code} %%{size_download}\\n' -o /dev/null '%s/[1-40]' | sort", curl, url))
+}
+
+var sizes = []int{0, 1, 1000, 100000, 5 << 20}
+
+// site makes a folder with a file for each page of these and of those from 1 to 40, as large as its name says.
+func (e *end) site() string {
+	dir := e.dir("site")
+	for _, n := range append(numbers(40), sizes...) {
+		e.file(fmt.Sprintf("site/%d", n), strings.Repeat("0123456789abcdef", n/16+1)[:n])
+	}
+	return dir
+}
+
+func numbers(n int) (all []int) {
+	for i := range n {
+		all = append(all, i+1)
+	}
+	return all
 }
 
 // Python's servers: a thread or a process for each connection, and asyncio; their clients are urllib, asyncio and curl.
@@ -160,9 +190,9 @@ func TestOpenSSL(t *testing.T) {
 		},
 		client: func(c *end) {
 			for range 5 {
-				c.say("/bin/sh", "-c", "curl -s -S -k --max-time 60 https://"+c.addr()+":4433/big | sha256sum")
+				c.sh("curl -s -S -k --max-time 60 https://" + c.addr() + ":4433/big | sha256sum")
 			}
-			c.say("/bin/sh", "-c", "printf 'GET /big HTTP/1.0\\r\\n\\r\\n' | openssl s_client -quiet -ign_eof -connect "+c.addr()+":4433 2>/dev/null | sha256sum")
+			c.sh("printf 'GET /big HTTP/1.0\\r\\n\\r\\n' | openssl s_client -quiet -ign_eof -connect " + c.addr() + ":4433 2>/dev/null | sha256sum")
 		},
 	}.run(t)
 }
@@ -188,15 +218,15 @@ func TestRsyncOverSSH(t *testing.T) {
 		},
 		client: func(c *end) {
 			ssh := "ssh -p 2222 -i " + c.Dir + "/ssh/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -o BatchMode=yes"
-			c.say("/bin/sh", "-c", ssh+" root@"+c.addr()+" 'echo there; exit 3'; echo $?")
+			c.sh(ssh + " root@" + c.addr() + " 'echo there; exit 3'; echo $?")
 			src := c.dir("src")
 			for i := range 50 {
 				require.NoError(c.T, os.WriteFile(fmt.Sprintf("%s/%d", src, i), []byte(strings.Repeat(fmt.Sprint(i), i*5000)), 0o644))
 			}
 			dst := c.dir("dst")
 			c.run("/usr/bin/rsync", "-a", "-e", ssh, src+"/", "root@"+c.addr()+":"+dst+"/")
-			c.say("/bin/sh", "-c", "cd "+dst+" && sha256sum *")
-			c.say("/bin/sh", "-c", "head -c 3000000 "+src+"/49 | "+ssh+" root@"+c.addr()+" sha256sum")
+			c.sh("cd " + dst + " && sha256sum *")
+			c.sh("head -c 3000000 " + src + "/49 | " + ssh + " root@" + c.addr() + " sha256sum")
 		},
 	}.run(t)
 }
@@ -246,8 +276,8 @@ func TestPostgres(t *testing.T) {
 			c.said.WriteString(times.ReplaceAllString(out, ""))
 			c.run(append([]string{bin + "/pgbench", "-C", "-c", "4", "-t", "20"}, append(db, "postgres")...)...)
 			c.say(append([]string{bin + "/psql", "-At", "-c", "select (select sum(abalance) from pgbench_accounts) = (select sum(bbalance) from pgbench_branches), count(*) from pgbench_history"}, append(db, "postgres")...)...)
-			c.say("/bin/sh", "-c", bin+"/psql -At -h "+c.addr()+" -U postgres -c \"select md5(string_agg(repeat(i::text, 100), ',')) from generate_series(1, 20000) i\" postgres")
-			c.say("/bin/sh", "-c", bin+"/psql -At -h "+c.addr()+" -U postgres -c \"select repeat(i::text, 200) from generate_series(1, 10000) i\" postgres | sha256sum")
+			c.sh(bin + "/psql -At -h " + c.addr() + " -U postgres -c \"select md5(string_agg(repeat(i::text, 100), ',')) from generate_series(1, 20000) i\" postgres")
+			c.sh(bin + "/psql -At -h " + c.addr() + " -U postgres -c \"select repeat(i::text, 200) from generate_series(1, 10000) i\" postgres | sha256sum")
 		},
 	}.run(t)
 }

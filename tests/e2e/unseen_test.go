@@ -33,15 +33,21 @@ func TestRunTellsWhatItCannotSee(t *testing.T) {
 	cc("-o", dir+"/setuid", main)
 	require.NoError(t, os.Chown(dir+"/setuid", 65534, 65534))
 	require.NoError(t, os.Chmod(dir+"/setuid", 0o755|os.ModeSetuid))
+	cc("-o", dir+"/setgid", main)
+	require.NoError(t, os.Chown(dir+"/setgid", 0, 65534))
+	require.NoError(t, os.Chmod(dir+"/setgid", 0o755|os.ModeSetgid))
 	script := func(name, text string) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o755))
 	}
 	script("script", "#!/bin/sh\nexit 7\n")
 	script("go-script", "#!"+testrig.Built(t, "sluice")+"\n")
 	script("static-script", "#!/usr/bin/env static\n")
+	script("script-script", "#!"+dir+"/static-script\n")
+	script("setuid-script", "#!"+dir+"/setuid\n")
 
 	for name, want := range map[string]string{
-		"plain": "", "script": "", "static": "linked statically", "uring": "io_uring", "setuid": "set-user-ID", "go-script": "Go program", "static-script": "linked statically",
+		"plain": "", "script": "", "static": "linked statically", "uring": "io_uring", "setuid": "set-user-ID", "setgid": "set-group-ID",
+		"go-script": "Go program", "static-script": "linked statically", "script-script": "linked statically", "setuid-script": "set-user-ID",
 	} {
 		t.Run(name, func(t *testing.T) {
 			cmd := exec.Command(testrig.Built(t, "sluice"), "run", "--broker", dir+"/none", "--", name)
@@ -53,6 +59,9 @@ func TestRunTellsWhatItCannotSee(t *testing.T) {
 				require.Equal(t, 7, cmd.ProcessState.ExitCode(), "%v %s", err, said.String())
 			}
 			line := "sluice: " + name + ": not accelerated, the kernel serves it: "
+			if name == "uring" { // its other calls are seen
+				line = "sluice: uring: what it does by io_uring is not accelerated, the kernel serves that: "
+			}
 			require.Equal(t, want != "", strings.Contains(said.String(), line), said.String())
 			require.Contains(t, said.String(), want)
 			require.LessOrEqual(t, strings.Count(said.String(), line), 1)

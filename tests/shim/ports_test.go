@@ -153,6 +153,21 @@ func TestThousandsOfPorts(t *testing.T) {
 	require.GreaterOrEqual(t, l.Ports, many)
 }
 
+// TestPortsThatTheKernelChose: of a few ports the kernel, to which they are free, soon chooses one for a socket that is bound whose last
+// connection is in our TIME-WAIT. No connect fails of it (Tcl binds each of its sockets).
+func TestPortsThatTheKernelChose(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	_, err := bed.Server.Run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40199")
+	require.NoError(t, err)
+	d := startDialler(t, bed, dir, socket)
+	require.Equal(t, "150", d.do("bound 150"))
+	l := leaseOf(socket)
+	require.NotNil(t, l)
+	require.Greater(t, l.Counters["connected"], uint64(20), "the engine's")
+}
+
 // TestPortsAreGivenBackAndTakenAgain: with the last connection gone the ports stay for seconds, then they and the queues go.
 func TestPortsAreGivenBackAndTakenAgain(t *testing.T) {
 	bed := bedtest.New(t, testbed.Config{})

@@ -38,7 +38,7 @@ func TestAsyncio(t *testing.T) {
 // connecting are those of test_asyncio that make connections.
 var connecting = []string{
 	"test_asyncio.test_base_events", "test_asyncio.test_buffered_proto", "test_asyncio.test_events", "test_asyncio.test_sendfile", "test_asyncio.test_server",
-	"test_asyncio.test_sock_lowlevel", "test_asyncio.test_ssl", "test_asyncio.test_streams",
+	"test_asyncio.test_sock_lowlevel", "test_asyncio.test_ssl", "test_asyncio.test_sslproto", "test_asyncio.test_streams", "test_asyncio.test_unix_events",
 }
 
 func comparePython(t *testing.T, module string, atLeast int) {

@@ -33,8 +33,8 @@ var redisParts = []struct {
 	units   string
 }{
 	{"keys", 150, "printver dump protocol keyspace scan sort expire info info-command"},
-	{"strings", 400, "type/string type/incr type/hash bitops bitfield hyperloglog"},
-	{"lists", 300, "type/list type/list-2 type/list-3 type/set"},
+	{"strings", 240, "type/string type/incr type/hash bitops bitfield hyperloglog"},
+	{"lists", 280, "type/list type/list-2 type/list-3 type/set"},
 	{"zsets", 250, "type/zset geo"},
 	{"streams", 100, "type/stream type/stream-cgroups"},
 	{"rest", 250, "auth other multi quit latency-monitor pubsub pubsubshard slowlog scripting functions maxmemory introspection introspection-2 " +

@@ -37,6 +37,11 @@ func (v verdicts) String() string {
 var known = map[string]string{
 	// A hundred ms from the start of the program to its first connection; the engine is loaded in that time.
 	"shutdown_eof": "the clock",
+	// It connects to a port before somebody listens there, and again. Whether the reset has come by then decides who is told of it: connect, or
+	// SO_ERROR, after which connect says ECONNABORTED, as the kernel's does.
+	"test.test_asyncio.test_sock_lowlevel.EPollEventLoopTests.test_sock_client_connect_racing":  "the clock",
+	"test.test_asyncio.test_sock_lowlevel.PollEventLoopTests.test_sock_client_connect_racing":   "the clock",
+	"test.test_asyncio.test_sock_lowlevel.SelectEventLoopTests.test_sock_client_connect_racing": "the clock",
 	// It opens connections until no descriptor is left, and is skipped if that comes too early: see docs/limits.md.
 	"test.test_selectors.EpollSelectorTestCase.test_above_fd_setsize": "descriptors",
 	"test.test_selectors.PollSelectorTestCase.test_above_fd_setsize":  "descriptors",

@@ -1,6 +1,7 @@
 // Connections whose local ports are looked at. Arguments: address, port. Each line of standard input is an order:
 //
 //	burst N   N connections in turn, each ended here first, so that its TIME-WAIT is ours: how many ports there were
+//	bound N   the same from sockets that the kernel chose a port for before (bind, SO_REUSEADDR)
 //	hold      one more connection, kept to the end
 //	ask       a question over every kept one
 //	drop      ends them
@@ -30,6 +31,19 @@ static void question(int fd)
     char b[8];
     must(send(fd, "question", 8, 0) == 8, "send");
     must(recv(fd, b, 8, MSG_WAITALL) == 8, "recv");
+}
+
+static void bound(int n)
+{
+    for (int i = 0; i < n; i++) {
+        struct sockaddr_in any = { .sin_family = AF_INET };
+        int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+        must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 && bind(fd, (void *)&any, sizeof any) == 0, "bind");
+        must(connect(fd, (void *)&sa, sizeof sa) == 0, "connect");
+        question(fd);
+        must(close(fd) == 0, "close");
+    }
+    show("bound", "%d", n);
 }
 
 static void burst(int n)
@@ -68,6 +82,8 @@ int main(int argc, char **argv)
         int n = 0;
         if (sscanf(line, "burst %d", &n) == 1) {
             burst(n);
+        } else if (sscanf(line, "bound %d", &n) == 1) {
+            bound(n);
         } else if (sscanf(line, "spread %d", &n) == 1) {
             spread(n);
         } else if (strcmp(line, "hold\n") == 0) {
