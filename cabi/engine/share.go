@@ -12,7 +12,7 @@ import (
 // process to which the device's queue led the connection, and that may be busy for long while others wait: a child of php-fpm serves one
 // connection at a time, for as long as nginx keeps it. So what waits while the process does not accept is passed on to another.
 const (
-	sharePause   = int64(200 * time.Millisecond) // without an accept, until the first is passed on: far longer than a process waits for a processor
+	sharePause   = int64(500 * time.Millisecond) // without an accept, until the first is passed on: far longer than a process waits for a processor
 	shareLongest = int64(time.Second)            // between two attempts: it doubles while all are busy
 )
 
