@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -177,6 +178,8 @@ func (p *player) obey(what string, args []string) (string, error) {
 		return "ok", err
 	case "sleeper":
 		return p.holdChannel()
+	case "stray":
+		return p.stray(args[0], args[1])
 	case "adopt":
 		return p.adopt()
 	case "caps":
@@ -361,6 +364,13 @@ func (p *player) holdChannel() (string, error) {
 		return "", err
 	}
 	return fmt.Sprint(p.sleeper.Process.Pid), nil
+}
+
+// stray asks whose a flow is.
+func (p *player) stray(local, remote string) (string, error) {
+	var o proto.Owned
+	_, err := p.c.Call(proto.OpStray, proto.Stray{Local: netip.MustParseAddrPort(local), Remote: netip.MustParseAddrPort(remote)}, nil, &o, patience)
+	return fmt.Sprint("owned ", o.Owned, ", free ", o.Free), err
 }
 
 // adopt reconnects to a new broker with all it has.

@@ -241,10 +241,14 @@ func adopts(t *testing.T, version int) {
 	s := b.Status()
 	require.Len(t, s.Leases, 1)
 	require.Equal(t, []int{p.cmd.Process.Pid, p.cmd.Process.Pid, p.cmd.Process.Pid, p.cmd.Process.Pid}, s.Devices[0].Owners)
+	// Another process, whose flow it is, may not have come yet: a reset now would end its connection.
+	flow := []string{"stray", net.JoinHostPort(bed.Server.IPv4.String(), port), net.JoinHostPort(bed.Client.IPv4.String(), "1234")}
+	require.Equal(t, "owned false, free false", p.do(flow...))
 	b.mu.Lock()
 	b.endGrace()
 	b.mu.Unlock()
 	require.Len(t, b.Status().Devices[0].Owners, 4, "what was adopted stays")
+	require.Equal(t, "owned false, free true", p.do(flow...))
 	p.kill()
 	bedtest.Until(t, "nothing left", func() bool {
 		s := b.Status()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -36,7 +37,12 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 			return proto.Owned{Owned: true}, nil, nil
 		}
 	}
-	return proto.Owned{Free: c.space.died(t) || !b.shared(c, t)}, nil, nil
+	return proto.Owned{Free: c.space.died(t) || !c.space.awaited() && !b.shared(c, t)}, nil, nil
+}
+
+// awaited: programs that an earlier broker served may still show what they have.
+func (s *space) awaited() bool {
+	return slices.ContainsFunc(s.all(), func(d *device) bool { return d.adopted })
 }
 
 // onlyOwner: an outgoing connection's port, which no other program has. What comes for it after its end is answered at once.
