@@ -132,7 +132,7 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
 {
     struct sl_shared *s = shared();
     int h = atomic_load_explicit(&f->handle, memory_order_relaxed);
-    if (!(knobs.fast & FAST_PEEK) || room == 0 || f->urgent || flags & MSG_TRUNC || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
+    if (!(knobs.fast & FAST_PEEK) || room == 0 || atomic_load_explicit(&f->urgent, memory_order_relaxed) || flags & MSG_TRUNC || !s || h < 0 || atomic_load_explicit(&f->rcv_lowat, memory_order_relaxed) > 1)
         return false;
     if (atomic_load_explicit(&s->nrings, memory_order_relaxed) == 0 || ready_bits(s, h) & ~(POLLOUT | POLLWRNORM))
         return false;
@@ -174,7 +174,7 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     struct iovec piece[PIECE];
     struct sl_recvinfo own = { 0 };
     if (flags & MSG_OOB)
-        f->urgent = true;
+        atomic_store_explicit(&f->urgent, true, memory_order_relaxed);
     const struct iovec *v = rest->iov;
     int count = rest->n, h = atomic_load(&f->handle), turn = 0;
     if (rest->skip > 0)
@@ -183,7 +183,7 @@ static ssize_t recv_once(struct file *f, const struct iov_rest *rest, int flags,
     if ((flags & (MSG_TRUNC | MSG_OOB)) == (MSG_TRUNC | MSG_OOB) && iov_sum(v, count) > 0) // an urgent octet is told of, and thrown away
         v = piece, count = 1, piece[0] = (struct iovec){ &nowhere, 1 };
     size_t room = iov_sum(v, count);
-    ssize_t early = info || f->urgent ? 0 : recv_early(h, v, count, flags);
+    ssize_t early = info || atomic_load_explicit(&f->urgent, memory_order_relaxed) ? 0 : recv_early(h, v, count, flags);
     if (early > 0) {
         *full = (size_t)early == room;
         *mark = false;

@@ -46,7 +46,7 @@ struct file {
     bool inq;                  // TCP_INQ: recvmsg tells how much is left
     bool reuse;                // accepted: SO_REUSEADDR of its listener
     bool reports;              // listener: its connections report by MSG_ERRQUEUE, which only the kernel's do
-    bool urgent;               // the program looks for urgent data
+    _Atomic bool urgent;       // the program looks for urgent data
     bool deferred;             // TCP_FASTOPEN_CONNECT: the SYN waits for the first octets
     bool settled;              // has become a kernel socket
     int kept;                  // settled, with heirs: the kernel socket, for them to fetch; -1: none

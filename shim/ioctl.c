@@ -23,7 +23,7 @@ static int conn_ioctl(int fd, struct file *f, unsigned long cmd, void *arg)
     case SIOCOUTQ:
     case SIOCOUTQNSD:
     case SIOCATMARK:
-        f->urgent = true;
+        atomic_store_explicit(&f->urgent, true, memory_order_relaxed);
         engine_turn(shared(), false); // who asks again and again sees what comes in
         r = ENGINE(sl_ioctl, atomic_load(&f->handle), cmd, &v);
         return r != 0 || probe_copy(arg, &v, sizeof v) ? r : -EFAULT;

@@ -205,6 +205,10 @@ func (c *Conn) done(now int64) {
 	c.ack = ackState{}
 	c.keepAt = 0
 	c.endNotes()
+	if n := c.snd.queued(); n > 0 {
+		x := c.rarely()
+		x.gone, x.goneUnsent = n, c.snd.unsent()
+	}
 	c.snd.drop()
 	c.dropReassembly()
 	if c.is(flagOrphan) {

@@ -152,6 +152,9 @@ type rare struct {
 	failed   uint8 // tcpi_fastopen_client_fail
 	cookie   fastCookie
 
+	// What was queued when the connection ended, and what of it was never sent, in bytes.
+	gone, goneUnsent int
+
 	syn  []byte    // TCP_SAVED_SYN
 	errq *errQueue // nil: nothing was ever asked for that comes there
 }

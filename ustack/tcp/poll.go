@@ -57,6 +57,18 @@ func (c *Conn) Established() bool { return !c.connecting() && c.rcvNxt != 0 }
 // Deferred says whether the SYN waits for the program's first bytes (TCP_FASTOPEN_CONNECT).
 func (c *Conn) Deferred() bool { return c.state == SynSent && c.rare != nil && c.rare.deferred }
 
-// OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD. Of a connection that failed both tell of what was lost with it, as the kernel's sequence numbers do.
-func (c *Conn) OutQ() int    { return c.snd.queued() + int(c.snd.gone) }
-func (c *Conn) OutQNSD() int { return c.snd.unsent() + int(c.snd.goneUnsent) }
+// OutQ is SIOCOUTQ, OutQNSD is SIOCOUTQNSD, in bytes. Of a connection that failed both tell of what was lost with it, as the kernel's sequence numbers do.
+func (c *Conn) OutQ() int {
+	if n := c.snd.queued(); n > 0 || c.rare == nil {
+		return n
+	}
+	return c.rare.gone
+}
+
+// OutQNSD is what of OutQ was never sent.
+func (c *Conn) OutQNSD() int {
+	if n := c.snd.unsent(); n > 0 || c.rare == nil {
+		return n
+	}
+	return c.rare.goneUnsent
+}

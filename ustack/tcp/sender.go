@@ -75,10 +75,7 @@ type sender struct {
 	orphan   bool  // the program has closed: give up earlier
 	urgent   bool  // urgent data is queued: Nagle does not hold it back
 	synTries uint8 // TCP_SYNCNT; 0: Params
-
-	gone, goneUnsent int32 // what was queued when the connection ended, and what of it was never sent
-
-	ownCwnd bool // cc sets cwnd by itself: no PRR, no validation
+	ownCwnd  bool  // cc sets cwnd by itself: no PRR, no validation
 
 	sb scoreboard
 
@@ -150,7 +147,6 @@ func (s *sender) drop() {
 	s.tmr, s.probe = sendTimer{}, prober{tries: s.probe.tries} // TCP_INFO tells of them still
 	s.pace.next, s.pace.wake = 0, 0
 	s.tlp = tlp{}
-	s.gone, s.goneUnsent = int32(s.queued()), int32(s.unsent())
 	s.una, s.nxt = s.end, s.end
 	s.synOut = false
 }
