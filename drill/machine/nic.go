@@ -65,26 +65,30 @@ func (n *nic) Flush() error {
 
 const headroom = 256
 
-// arrive hands an IP packet to the stack; without a posted frame it is lost. Scripts have TCP segments that are longer than
-// the link allows, as if a device had merged them: they come as the segments that were merged.
+// arrive hands an IP packet to the stack; without posted frames it is lost. Scripts have TCP segments that are longer than
+// the link allows, as if a device had merged them: those lie in several frames.
 func (n *nic) arrive(ip []byte) {
-	if len(n.posted) == 0 || len(ip) == 0 {
+	const most = efvi.FrameSize - headroom
+	size := wire.EthernetLen + len(ip)
+	parts := (size + most - 1) / most
+	if len(n.posted) < parts || len(ip) == 0 || parts > efvi.MaxPartsIn {
 		return
 	}
-	if headroom+wire.EthernetLen+len(ip) > efvi.FrameSize {
-		for _, part := range segments(ip, n.m.conf.MTU) {
-			n.arrive(part)
-		}
-		return
-	}
-	f := n.posted[0]
-	n.posted = append(n.posted[:0], n.posted[1:]...)
 	typ := uint16(wire.TypeIPv4)
 	if ip[0]>>4 == 6 {
 		typ = wire.TypeIPv6
 	}
-	b := n.mem[f*efvi.FrameSize+headroom : (f+1)*efvi.FrameSize]
-	(&wire.EthernetFields{Dst: ownMAC, Src: peerMAC, Type: typ}).Put(b)
-	copy(b[wire.EthernetLen:], ip)
-	n.events = append(n.events, efvi.Event{Kind: efvi.EventRX, Frame: f, Off: headroom, Len: uint32(wire.EthernetLen + len(ip))})
+	frame := make([]byte, size)
+	(&wire.EthernetFields{Dst: ownMAC, Src: peerMAC, Type: typ}).Put(frame)
+	copy(frame[wire.EthernetLen:], ip)
+	for i, f := range n.posted[:parts] {
+		e := efvi.Event{Kind: efvi.EventPart, Frame: f, Off: headroom}
+		if i == parts-1 {
+			e.Kind = efvi.EventRX
+		}
+		e.Len = uint32(copy(n.mem[f*efvi.FrameSize+headroom:(f+1)*efvi.FrameSize], frame))
+		frame = frame[e.Len:]
+		n.events = append(n.events, e)
+	}
+	n.posted = append(n.posted[:0], n.posted[parts:]...)
 }
