@@ -51,27 +51,22 @@ func cut(b *efvi.Burst, at, size int, to []byte) int {
 		}
 		p += len(piece)
 	}
-	tcp, ip := to[b.TCP:n], to[b.IP:n]
+	tcp := to[b.TCP:n]
 	be.PutUint32(tcp[4:], be.Uint32(tcp[4:])+uint32(at))
 	if end < size {
 		tcp[13] &^= byte(wire.PSH)
 	}
-	addrs := ip[8:40]
-	if ip[0]>>4 == 4 {
-		addrs = ip[12:20]
-		be.PutUint16(ip[2:], uint16(len(ip)))
-		be.PutUint16(ip[10:], 0)
-		be.PutUint16(ip[10:], ^wire.Sum(ip[:20]))
-	} else {
-		be.PutUint16(ip[4:], uint16(len(ip)-40))
-	}
-	be.PutUint16(tcp[16:], 0)
-	be.PutUint16(tcp[16:], ^wire.Add(wire.PseudoSum(addrs, 6, len(tcp)), wire.Sum(tcp)))
+	finish(to[:n], seams{ip: b.IP, tcp: b.TCP})
 	return n
 }
 
 // The stack with segmentation offload is the stack without: the same oracles watch it over the same schedules.
 func TestSchedulesWithBursts(t *testing.T) {
+	schedulesWith(t, func(p *plan) { p.Bursts = true })
+}
+
+// schedulesWith plays the first schedules with a change to each.
+func schedulesWith(t *testing.T, change func(*plan)) {
 	n := uint64(1000)
 	if testing.Short() {
 		n = 100
@@ -81,7 +76,7 @@ func TestSchedulesWithBursts(t *testing.T) {
 			t.Parallel()
 			for seed := 1 + worker; seed <= n && !t.Failed(); seed += 2 {
 				p := drawPlan(seed)
-				p.Bursts = true
+				change(p)
 				if r := p.run(); r.err != nil {
 					report(t, p, r.err)
 				}

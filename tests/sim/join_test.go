@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"container/heap"
 	"encoding/binary"
-	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -99,22 +98,7 @@ func finish(b []byte, s seams) {
 
 // The stack that receives joined packets is the stack that does not: the same oracles watch it over the same schedules.
 func TestSchedulesWithJoinedPackets(t *testing.T) {
-	n := uint64(1000)
-	if testing.Short() {
-		n = 100
-	}
-	for worker := range uint64(2) {
-		t.Run(fmt.Sprint("worker ", worker), func(t *testing.T) {
-			t.Parallel()
-			for seed := 1 + worker; seed <= n && !t.Failed(); seed += 2 {
-				p := drawPlan(seed)
-				p.Joins, p.Bursts = true, seed%3 == 0
-				if r := p.run(); r.err != nil {
-					report(t, p, r.err)
-				}
-			}
-		})
-	}
+	schedulesWith(t, func(p *plan) { p.Joins, p.Bursts = true, p.Seed%3 == 0 })
 }
 
 // Some megabytes on a good link come in packets of up to 64 KiB, in as many frames as those take. TCP counts the segments that they were.
