@@ -22,6 +22,7 @@ type harm int
 
 const (
 	harmless    harm = iota
+	outOfTime        // a server that times its clients by the wall clock may say that their time is over
 	openConns        // connections that were open may be reset or closed
 	allConns         // and new ones refused
 	unreachable      // and there is no way to the host

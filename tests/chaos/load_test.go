@@ -22,6 +22,7 @@ type load struct {
 	node *testbed.Node
 	addr string
 	page []byte
+	wall bool         // stand.wall
 	now  atomic.Int32 // the harm that the fault under way explains
 	stop chan struct{}
 	wg   sync.WaitGroup
@@ -37,7 +38,7 @@ type load struct {
 
 // startLoad starts clients; every second one closes its connection after each page.
 func startLoad(s *stand, page []byte, clients int) *load {
-	l := &load{node: s.rig.Client, addr: s.addr(), page: page, alarm: s.look, stop: make(chan struct{})}
+	l := &load{node: s.rig.Client, addr: s.addr(), page: page, wall: s.wall, alarm: s.look, stop: make(chan struct{})}
 	for i := range clients {
 		l.wg.Add(1)
 		go l.client(i%2 == 0)
@@ -102,6 +103,7 @@ func (l *load) since(began time.Time) harm {
 func (l *load) judge(err error, h harm) {
 	switch {
 	case errors.Is(err, errIdle): // RFC 9112 §9.5: a kept connection may be closed between requests at any time
+	case l.wall && h >= outOfTime && errors.Is(err, errTimedOut):
 	case h >= openConns && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
 	case h >= allConns && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errStatus)):
 	case h >= unreachable && (errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH)):
@@ -117,8 +119,11 @@ func (l *load) judge(err error, h harm) {
 
 var errIdle = errors.New("a kept connection was closed before a byte of the answer")
 
-// errStatus is what a server says that lacks something.
-var errStatus = errors.New("status")
+// errStatus is what a server says that lacks something; errTimedOut, that it waited too long for its client or for whom it asked.
+var (
+	errStatus   = errors.New("status")
+	errTimedOut = errors.New("no time left")
+)
 
 type client struct {
 	*load
@@ -176,6 +181,10 @@ func (c *client) answer() error {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return fmt.Errorf("answer's body: %w", err)
+	}
+	switch resp.StatusCode {
+	case http.StatusRequestTimeout, http.StatusGatewayTimeout:
+		return fmt.Errorf("%w: %w %d", errTimedOut, errStatus, resp.StatusCode)
 	}
 	if resp.StatusCode >= 500 {
 		return fmt.Errorf("%w %d", errStatus, resp.StatusCode)

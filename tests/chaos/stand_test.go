@@ -34,6 +34,7 @@ type stand struct {
 	port, queues int
 	much         []byte       // what makes the program send a lot to whoever asks
 	pids         func() []int // its accelerated processes
+	wall         bool         // it times its clients by the wall clock
 
 	looked sync.Once
 	scene  string // at the first moment that was not explained

@@ -84,7 +84,7 @@ var wounds = []wound{
 		pause(rnd)
 		s.rig.Broker.Signal(syscall.SIGCONT)
 	}},
-	{"the clock jumps", harmless, (*stand).jump},
+	{"the clock jumps", outOfTime, (*stand).jump},
 	{"another link address and back", unreachable, (*stand).relink}, // programs keep the one they began with: docs/limits.md
 }
 
