@@ -21,7 +21,7 @@ var (
 	slice    = flag.String("slice", "1/1", "which part of the list to run: 2/5 is the second of five, each with mutants from all over the list")
 	by       = flag.String("by", "ustack/tcp,ustack,ustack/usock,tests/sim", "packages whose tests run, in that order")
 	jobs     = flag.Int("j", 2, "mutants at a time")
-	patience = flag.Duration("timeout", 2*time.Minute, "of one package's tests; a mistake that makes them hang is noticed, too")
+	patience = flag.Duration("timeout", 2*time.Minute, "of one package's tests, or ten times what they take without a mistake; one that makes them hang is noticed, too")
 	keep     = flag.String("keep", "", "only build, into this directory, and list the numbers that MUTANT switches on")
 	budget   = flag.Duration("for", 24*time.Hour, "begin no mutant after that long")
 )
@@ -52,7 +52,7 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	r := runner{root: ".", dir: dir, list: list, packages: strings.Split(*by, ","), caught: map[string]int{}, end: time.Now().Add(*budget)}
+	r := runner{root: ".", dir: dir, list: list, packages: strings.Split(*by, ","), caught: map[string]int{}, takes: map[string]time.Duration{}, end: time.Now().Add(*budget)}
 	if *keep != "" {
 		r.dir = *keep
 	}

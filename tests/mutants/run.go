@@ -20,6 +20,7 @@ type runner struct {
 	packages  []string
 	ids       map[*mutant]int
 	end       time.Time
+	takes     map[string]time.Duration // by package: how long its tests take without a mistake
 
 	mu               sync.Mutex
 	caught           map[string]int // by package
@@ -41,12 +42,14 @@ func (r *runner) build() error {
 		if *keep != "" {
 			continue
 		}
+		began := time.Now()
 		switch test, err := r.test("all", pkg, 0); {
 		case err != nil:
 			return err
 		case test != "":
 			return fmt.Errorf("without any mistake %s fails in %s", test, pkg)
 		}
+		r.takes[pkg] = time.Since(began)
 	}
 	return nil
 }
@@ -123,9 +126,17 @@ func (r *runner) note(m *mutant, f func(), what string) {
 
 var failed = regexp.MustCompile(`--- FAIL: (\S+)`)
 
+// limit is how long a package's tests may take. On a machine that is busy with other things they take longer without any mistake, too.
+func (r *runner) limit(pkg string) time.Duration {
+	if took, ok := r.takes[pkg]; ok {
+		return max(*patience, 10*took)
+	}
+	return 10 * *patience
+}
+
 // test is the first of the package's tests that fails with that mistake, "" if none does.
 func (r *runner) test(name, pkg string, id int) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), *patience)
+	ctx, cancel := context.WithTimeout(context.Background(), r.limit(pkg))
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.binary(name, pkg), "-test.failfast", "-test.short")
 	cmd.Dir = filepath.Join(r.root, pkg)

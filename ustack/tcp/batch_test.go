@@ -52,3 +52,23 @@ func TestBatchRefillsTheWindowBeforeRecovery(t *testing.T) {
 	require.Contains(t, left[0][len(left[0])-1], " 2921:4381(1460)", "what was lost, last")
 	require.Greater(t, len(left[0]), 5)
 }
+
+// TestRetransmissionBehindNewDataIsTheYounger: what a batch lets leave leaves at one time, new data first. The SACK of the new data says
+// nothing about the retransmission behind it; that of what leaves behind both does.
+func TestRetransmissionBehindNewDataIsTheYounger(t *testing.T) {
+	r := established(t)
+	r.write(58400)
+	r.out = nil
+	r.now += 20 * int64(time.Millisecond)
+	r.batch(". 1:1(0) ack 2921", ". 1:1(0) ack 2921 <sack 4381:5841>", ". 1:1(0) ack 2921 <sack 4381:7301>", ". 1:1(0) ack 2921 <sack 4381:8761>")
+	last := len(r.out) - 1
+	require.Equal(t, ". 2921:4381(1460) ack 1", r.text(&r.out[last], ". 1:1(0) ack 1"))
+	require.Equal(t, ". 21901:23361(1460) ack 1", r.text(&r.out[last-1], ". 1:1(0) ack 1"), "new data, in the same turn")
+	sent := r.c.h.SendStats()
+	r.now += 20 * int64(time.Millisecond)
+	r.batch(". 1:1(0) ack 2921 <sack 4381:23361>")
+	require.Zero(t, sent.LostRetransmit, "SACK of the new data")
+	r.batch(". 1:1(0) ack 23361")
+	require.EqualValues(t, 1, sent.RetransSegs)
+	require.Equal(t, caOpen, r.c.snd.state)
+}

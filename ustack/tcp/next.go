@@ -168,7 +168,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 		s.idleEnds(now)
 	}
 	s.rate.stamp(s, now, r)
-	r.txAt, r.flags = now, r.flags|recSent
+	r.txAt, r.flags = s.q.leaves(now, r), r.flags|recSent
 	s.q.unsent = r.next
 	s.q.stamp(r)
 	s.q.link(r)
@@ -196,7 +196,7 @@ func (s *sender) sentNew(now int64, r *txRec, t *txSeg) {
 
 func (s *sender) sentAgain(now int64, r *txRec) {
 	s.rate.stamp(s, now, r)
-	r.txAt, s.lastSent = now, now
+	r.txAt, s.lastSent = s.q.leaves(now, r), now
 	r.flags |= recEver
 	r.rexmits += min(1, 255-r.rexmits)
 	if !r.has(recRexmit) {

@@ -118,6 +118,20 @@ func (q *sendQueue) insertAfter(at, r *txRec) {
 	}
 }
 
+// leaves is the time at which r is said to leave at now. RACK_sent_after (RFC 8985 §6.2) takes of two segments of one time the one
+// of the higher number for the later: a retransmission that leaves in the same turn behind new data is therefore a moment younger, or the new data's
+// SACK would prove that it is lost again.
+func (q *sendQueue) leaves(now int64, r *txRec) int64 {
+	y := q.young
+	if y == nil || y == r || y.txAt < now {
+		return now
+	}
+	if y.end().GT(r.end()) {
+		return y.txAt + 1
+	}
+	return y.txAt
+}
+
 // stamp makes r the most recently sent record.
 func (q *sendQueue) stamp(r *txRec) {
 	q.unstamp(r)

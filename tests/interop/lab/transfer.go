@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/sluice-net/sluice/broker"
+	"github.com/sluice-net/sluice/observe/ask"
+	"github.com/sluice-net/sluice/observe/counters"
 	"github.com/sluice-net/sluice/testbed"
 )
 
@@ -90,13 +92,18 @@ func (l *Lab) try(t Transfer) (res Result, err error) {
 	return res, err
 }
 
-// ended is what the engines of programs that ended have counted.
+// ended is what the engines of programs that ended have counted, under the names that nstat has for them.
 func (l *Lab) ended() map[string]uint64 {
-	st, err := broker.Query(l.socket(), patience)
+	b, err := ask.Dial(l.socket(), "interop")
 	if err != nil {
 		return nil
 	}
-	return st.Ended
+	defer b.Close()
+	r, err := counters.Gather(b, 0)
+	if err != nil {
+		return nil
+	}
+	return r.Ended.Map(false)
 }
 
 // count is what a host's kernel has counted of TCP.
