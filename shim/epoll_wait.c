@@ -224,20 +224,30 @@ static int wait_call(struct call *c)
     return r;
 }
 
+// theirs: a set that sluice knows nothing of, as all are in a program of which nothing is selected. Asked before the call is written down,
+// which was 19 of the 21 ns that passing it on cost.
+static inline bool theirs(int ep) { return fd_kind(ep) != FD_EPOLL; }
+
 INTERPOSE int epoll_wait(int ep, struct epoll_event *ev, int max, int ms)
 {
+    if (theirs(ep))
+        return real.epoll_wait(ep, ev, max, ms);
     struct call c = { .ep = ep, .ev = ev, .max = max, .ms = ms };
     return wait_call(&c);
 }
 
 INTERPOSE int epoll_pwait(int ep, struct epoll_event *ev, int max, int ms, const sigset_t *mask)
 {
+    if (theirs(ep))
+        return real.epoll_pwait(ep, ev, max, ms, mask);
     struct call c = { .ep = ep, .ev = ev, .max = max, .ms = ms, .mask = mask };
     return wait_call(&c);
 }
 
 INTERPOSE int epoll_pwait2(int ep, struct epoll_event *ev, int max, const struct timespec *t, const sigset_t *mask)
 {
+    if (theirs(ep))
+        return real.epoll_pwait2(ep, ev, max, t, mask);
     struct call c = { .ep = ep, .ev = ev, .max = max, .timed = true, .ts = t, .mask = mask };
     return wait_call(&c);
 }
