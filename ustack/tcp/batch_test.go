@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -71,4 +72,20 @@ func TestRetransmissionBehindNewDataIsTheYounger(t *testing.T) {
 	r.batch(". 1:1(0) ack 23361")
 	require.EqualValues(t, 1, sent.RetransSegs)
 	require.Equal(t, caOpen, r.c.snd.state)
+}
+
+// TestTrainAgainBehindNewData: the end of a train that is sent again ends it with PSH, too, behind new data of the same turn.
+func TestTrainAgainBehindNewData(t *testing.T) {
+	r := established(t)
+	r.write(58400)
+	r.out = nil
+	r.now += 20 * int64(time.Millisecond)
+	r.batch(". 1:1(0) ack 4381", ". 1:1(0) ack 4381 <sack 7301:14601>")
+	var left []string
+	for i := range r.out {
+		left = append(left, r.text(&r.out[i], "P. 1:1(0) ack 1"))
+	}
+	require.Contains(t, left, ". 4381:5841(1460) ack 1")
+	require.Contains(t, left, "P. 5841:7301(1460) ack 1")
+	require.Greater(t, slices.Index(left, "P. 5841:7301(1460) ack 1"), slices.Index(left, "P. 21901:23361(1460) ack 1"), "behind new data")
 }

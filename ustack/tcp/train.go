@@ -54,5 +54,5 @@ func (s *sender) couple(r *txRec) bool {
 // Linux host sends again what it has in one packet.
 func (s *sender) coupleAgain(now int64, r *txRec) bool {
 	p := r.prev
-	return r.has(recTail) && p != nil && p.has(recRexmit) && p.txAt == now && !p.has(recTail)
+	return r.has(recTail) && p != nil && p.has(recRexmit) && p.txAt >= now && !p.has(recTail)
 }
