@@ -228,16 +228,15 @@ func (s *space) adoptVI(c *client, vi *proto.VI, fd int) error {
 }
 
 func (s *space) adoptFlow(c *client, t steer.Tuple) {
-	for _, d := range s.all() {
-		if n, _ := d.owns(c); n > 0 && len(d.on(key{t.Local.Addr(), t.Local.Port()}, nil)) > 0 && d.flows[t] == nil && len(c.flows) < maxFlows {
-			d.join(c)
-			d.note(d.aim(c, filterOf(t)))
-			d.note(d.setConnect(t))
-			d.flows[t], c.flows[t] = c, d
-			c.ports[t.Local] = true
-			return
-		}
+	d := s.outgoingBy(c, t.Local)
+	if d == nil || d.flows[t] != nil || len(c.flows) >= maxFlows {
+		return
 	}
+	d.join(c)
+	d.note(d.aim(c, filterOf(t)))
+	d.note(d.setConnect(t))
+	d.flows[t], c.flows[t] = c, d
+	c.ports[t.Local] = true
 }
 
 // deviceAt is deviceOf by number.

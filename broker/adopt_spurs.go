@@ -52,7 +52,9 @@ func (d *device) leadAdopted(c *client, q *queue, fd int) error {
 	if at, err := d.prog.EndsAt(q.index, fd); err != nil || !at {
 		return errors.Join(refuse("adopt: spur %d of %s ends elsewhere", q.index, d.Name), err)
 	}
-	if d.trunk.isMember(c) {
+	if d.private {
+		d.join(c)
+	} else if d.trunk.isMember(c) {
 		d.trunk.leave(c)
 		d.join(c)
 	}

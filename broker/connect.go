@@ -10,8 +10,8 @@ import (
 	"github.com/sluice-net/sluice/broker/proto"
 )
 
-// opConnect steers one flow to the client. The flow's packets may come by any queue of the device, so the client needs them all, unless a
-// rule of the card's leads them to one of hidden queues (aim.go); else the kernel connects.
+// opConnect steers one flow to the client. The flow's packets may come by any queue of the device, so the client needs them all, or a rule of
+// the card's that leads them to one of hidden queues (aim.go), or a spur of its own (private.go); else the kernel connects.
 func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	var r proto.Connect
 	if err := p.Into(&r); err != nil || len(p.FDs) != 1 || len(r.Devices) > maxDevices {
@@ -42,7 +42,10 @@ func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 // connectPatience is how long a connect waits for queues: the socket of a program that just ended is closed by the kernel in its own time.
 const connectPatience = 500 * time.Millisecond
 
-var errNoQueue = errors.New("no queue can be had now")
+var (
+	errNoQueue = errors.New("no queue can be had now")
+	errTaken   = errors.New("others have its queues")
+)
 
 // steerFlow leads the packets of one flow to the client.
 func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string) (any, []int, error) {
@@ -50,13 +53,13 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 	if err != nil {
 		return nil, nil, err
 	}
-	d := devs[0].bank(c)
+	d := devs[0].outgoing(c)
 	for _, other := range d.banks() {
 		if o := other.flows[t]; o != nil && o != c {
 			return nil, nil, refuse("connect: the flow belongs to %v", o)
 		}
 	}
-	return b.grantFor(c, d, notes, func() error {
+	return b.grantFor(c, d, notes, func(d *device) error {
 		if err := d.aim(c, filterOf(t)); err != nil {
 			return err
 		}
@@ -72,14 +75,24 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 
 // grantFor grants the queues of a device by which answers to what the client connects to may come, and has them steered there; or nothing
 // that the client did not have.
-func (b *Broker) grantFor(c *client, d *device, notes []string, steer func() error) (any, []int, error) {
+func (b *Broker) grantFor(c *client, d *device, notes []string, steer func(*device) error) (any, []int, error) {
+	body, fds, err := b.grantOn(c, d, notes, steer)
+	if errors.Is(err, errTaken) {
+		if own := d.aside(c); own != nil {
+			return b.grantOn(c, own, notes, steer)
+		}
+	}
+	return body, fds, err
+}
+
+func (b *Broker) grantOn(c *client, d *device, notes []string, steer func(*device) error) (any, []int, error) {
 	n, all := d.owns(c)
 	if owners := d.owners(); d.hidden == nil && !all && (n > 0 || len(owners) > 0) {
 		if d.sendAway(c); !d.contested(c) {
 			d.reconcile()
 			return nil, nil, refuse("connect: %s: %w", d.Name, errNoQueue)
 		}
-		return nil, nil, refuse("connect: queues of %s belong to %v too", d.Name, owners[0])
+		return nil, nil, refuse("connect: %s: %w: %v", d.Name, errTaken, owners[0])
 	}
 	sent, had := c.sentMem, d.queuesOf(c)
 	body, fds, err := b.grant(c, 0, notes, func() { d.join(c) }, []*device{d})
@@ -87,7 +100,7 @@ func (b *Broker) grantFor(c *client, d *device, notes []string, steer func() err
 		return nil, nil, err
 	}
 	if err = d.getsAnswers(c); err == nil {
-		if err = steer(); err == nil {
+		if err = steer(d); err == nil {
 			return body, fds, nil
 		}
 	}
@@ -98,8 +111,10 @@ func (b *Broker) grantFor(c *client, d *device, notes []string, steer func() err
 			d.free(q)
 		}
 	}
-	if len(d.keysOf(c)) == 0 && !d.hasFlows(c) {
-		d.leave(c)
+	for _, o := range d.banks() { // where no spur can be made it waits at the device
+		if len(o.keysOf(c)) == 0 && !o.hasFlows(c) {
+			o.leave(c)
+		}
 	}
 	d.reconcile()
 	return nil, nil, err
@@ -121,7 +136,7 @@ func (d *device) getsAnswers(c *client) error {
 	}
 	if owners := d.owners(); d.hidden != nil && len(owners) > 0 && !slices.Contains(d.eligible(), c) {
 		if d.sendAway(c); d.contested(c) {
-			return refuse("connect: queues of %s belong to %v, which listens elsewhere", d.Name, owners[0])
+			return refuse("connect: %s: %w: %v, which has other business", d.Name, errTaken, owners[0])
 		}
 	}
 	return refuse("connect: %s: %w", d.Name, errNoQueue)

@@ -19,6 +19,7 @@ type device struct {
 	trunk   *device   // of spurs: the device that they are of
 	spurs   []*device // each the spurs of programs that listen alike
 	noSpurs error     // why there can be none
+	private bool      // spurs of one process, for the connections it makes
 	prog    program
 	hidden  hider              // nil: the queues are those that everybody's packets arrive on
 	outlets map[*client]*queue // hidden ones, where answers to a client's connections come

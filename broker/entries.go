@@ -60,6 +60,9 @@ func (d *device) setEntries() (news bool) {
 // wantedEntries are those that should be on, each with the number of its VLAN device.
 func (d *device) wantedEntries(owners []*client) map[entry]int {
 	want := map[entry]int{}
+	if d.private {
+		return want
+	}
 	for _, c := range d.members {
 		for _, l := range c.listeners {
 			on := d.on(l.key, l.devices)

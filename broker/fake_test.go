@@ -66,7 +66,7 @@ func (f *fakeKernel) Attach(_, ifindex int, _ string) (program, error) {
 		return nil, f.attach
 	}
 	f.attached++
-	p := &fakeProgram{k: f, listeners: map[entry]bool{}, ways: map[entry]steer.Way{}, flows: map[steer.ConnectEntry]bool{}, queues: map[int]int{}, quiet: map[int]bool{}}
+	p := &fakeProgram{k: f, listeners: map[entry]bool{}, ways: map[entry]steer.Way{}, flows: map[steer.ConnectEntry]bool{}, flowWays: map[steer.Tuple]steer.Way{}, queues: map[int]int{}, quiet: map[int]bool{}}
 	f.progs[ifindex] = p
 	return p, nil
 }
@@ -181,6 +181,7 @@ type fakeProgram struct {
 	ways      map[entry]steer.Way // of listeners
 	share     steer.Flags         // of the listener that was set last
 	flows     map[steer.ConnectEntry]bool
+	flowWays  map[steer.Tuple]steer.Way
 	queues    map[int]int
 	quiet     map[int]bool
 	closed    bool
@@ -202,7 +203,7 @@ func (p *fakeProgram) DelListener(on steer.Link, ip netip.Addr, port uint16) err
 }
 func (p *fakeProgram) SetPorts(on steer.Link, ip netip.Addr, ports []uint16) error {
 	for _, port := range ports {
-		_ = p.SetListener(on, ip, port, 0)
+		_ = p.SetListener(on, ip, port, steer.ListensNot)
 	}
 	return p.err
 }
@@ -213,7 +214,7 @@ func (p *fakeProgram) DelPorts(on steer.Link, ip netip.Addr, ports []uint16) err
 	return p.err
 }
 func (p *fakeProgram) SetConnect(on steer.Link, t steer.Tuple) error {
-	return p.do(func() { p.flows[steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}] = true })
+	return p.do(func() { p.flows[steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}], p.flowWays[t] = true, on.Way })
 }
 func (p *fakeProgram) SetTaken(on steer.Link, t steer.Tuple) error { return p.SetConnect(on, t) }
 func (p *fakeProgram) DelConnect(on steer.Link, t steer.Tuple) error {

@@ -57,8 +57,7 @@ func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed
 	if err != nil {
 		return nil, nil, err
 	}
-	d := devs[0].bank(c)
-	return b.grantFor(c, d, notes, func() error { return d.lease(c, ports) })
+	return b.grantFor(c, devs[0].outgoing(c), notes, func(d *device) error { return d.lease(c, ports) })
 }
 
 // lease sets the entries of all ports, or of none.
@@ -181,11 +180,9 @@ func opKeep(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, d := range s.all() {
-		if n, _ := d.owns(c); n > 0 && len(d.on(key{ports[0].Addr(), ports[0].Port()}, nil)) > 0 && c.mayConnect(d.Name) == nil {
-			d.join(c)
-			return nil, nil, d.lease(c, ports)
-		}
+	if d := s.outgoingBy(c, ports[0]); d != nil && c.mayConnect(d.Name) == nil {
+		d.join(c)
+		return nil, nil, d.lease(c, ports)
 	}
 	return nil, nil, refuse("keep: no queue of a device with %v", ports[0].Addr())
 }

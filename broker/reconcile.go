@@ -146,6 +146,9 @@ func (d *device) holdsAll(c *client, required map[key]bool) bool {
 // keysOf are the entries that c wants here.
 func (d *device) keysOf(c *client) []key {
 	var r []key
+	if d.private {
+		return nil
+	}
 	for _, l := range c.listeners {
 		if !l.left && d.serves(l) {
 			r = append(r, l.key)

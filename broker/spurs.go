@@ -60,7 +60,7 @@ func (p *byWay) Counters() (map[string]uint64, error) { return nil, nil }
 // newSpurs makes a device of spurs: without queues as yet, which are opened like any.
 func (d *device) newSpurs(way steer.Way) *device {
 	s := bareDevice(d.space, d.netDevice, &byWay{d.prog, way})
-	s.trunk = d
+	s.trunk, s.private = d, way.First >= firstPrivate
 	for i := range way.Spurs {
 		s.queues = append(s.queues, &queue{index: way.First + i})
 	}
@@ -77,7 +77,7 @@ func (d *device) freeWay(n int) (way steer.Way, ok bool) {
 			way.First = o.First + o.Spurs
 		}
 	}
-	return way, way.First+n <= steer.FirstSpur+steer.MaxSpurs
+	return way, way.First+n <= firstPrivate
 }
 
 // banks are the device, and the spurs of it.
@@ -104,7 +104,7 @@ func (d *device) bank(c *client) *device {
 		}
 	}
 	for _, o := range d.banks() {
-		if o.isMember(c) {
+		if o.isMember(c) && !o.private {
 			return o
 		}
 	}
@@ -129,7 +129,7 @@ func (d *device) inCommon(a, b *client) bool {
 func (d *device) enroll(c *client) *device {
 	to := d.bank(c)
 	for _, o := range d.banks() {
-		if o != to && o.isMember(c) {
+		if o != to && o.isMember(c) && !o.private {
 			if o.hasFlows(c) {
 				return o
 			}
@@ -138,6 +138,11 @@ func (d *device) enroll(c *client) *device {
 	}
 	to.join(c)
 	return to
+}
+
+// maySpread tells whether the device can have spurs now.
+func (d *device) maySpread() bool {
+	return d.trunk == nil && d.noSpurs == nil && !d.space.b.drains && d.prog.HasSpurs()
 }
 
 // stranger tells of a member that has nothing to share here: others have the queues, and nobody listens where it does.
@@ -152,7 +157,7 @@ func (d *device) stranger(c *client) bool {
 // shunt gives strangers spurs.
 func (d *device) shunt() {
 	b := d.space.b
-	if d.trunk != nil || d.noSpurs != nil || b.drains || !d.prog.HasSpurs() {
+	if !d.maySpread() {
 		return
 	}
 	for _, c := range slices.Clone(d.members) {
@@ -168,7 +173,7 @@ func (d *device) shunt() {
 			d.lookAgain(rest)
 			continue
 		}
-		s := d.idleSpurs()
+		s := d.idleSpurs(false)
 		if s == nil {
 			way, ok := d.freeWay(min(len(d.queues), mostSpurs))
 			if !ok {
@@ -184,9 +189,9 @@ func (d *device) shunt() {
 }
 
 // idleSpurs are some that were kept.
-func (d *device) idleSpurs() *device {
+func (d *device) idleSpurs(private bool) *device {
 	for _, s := range d.spurs {
-		if len(s.members) == 0 && len(s.owners()) == 0 && !s.adopted && len(s.entries) == 0 {
+		if s.private == private && len(s.members) == 0 && len(s.owners()) == 0 && !s.adopted && len(s.entries) == 0 {
 			return s
 		}
 	}
