@@ -132,7 +132,9 @@ func (b *Broker) status(which func(*client) bool, devices bool) Status {
 	}
 	for _, sp := range b.spaces {
 		for _, d := range sp.all() {
-			s.Devices = append(s.Devices, d.status())
+			if d.trunk == nil || len(d.owners())+len(d.entries) > 0 { // else spurs that were kept for the next program
+				s.Devices = append(s.Devices, d.status())
+			}
 		}
 	}
 	return s

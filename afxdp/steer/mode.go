@@ -18,7 +18,7 @@ var attachFlags = map[Mode]link.XDPAttachFlags{Native: link.XDPDriverMode, Gener
 
 // modesFor lists where a device's program is tried, the best first.
 func modesFor(kind string, queues int) []Mode {
-	if afxdp.BestGeneric(kind, queues) && bearsJoined() {
+	if afxdp.BestGeneric(kind, queues, bearsJoined()) {
 		return []Mode{Generic, Native}
 	}
 	return []Mode{Native, Generic}

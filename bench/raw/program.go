@@ -43,7 +43,7 @@ func steer(ifindex int, kind string, queues int) (*steering, error) {
 		return nil, fmt.Errorf("load XDP program: %w", err)
 	}
 	modes := []link.XDPAttachFlags{link.XDPDriverMode, link.XDPGenericMode}
-	if afxdp.BestGeneric(kind, queues) {
+	if afxdp.BestGeneric(kind, queues, afxdp.GenericParts()) {
 		slices.Reverse(modes)
 	}
 	for _, flags := range modes {

@@ -90,7 +90,7 @@ func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
 	}
 	d, held := ours[a.Index]
 	switch {
-	case held && d.Mode != "native" && !afxdp.BestGeneric(l.Type(), queues):
+	case held && d.Mode != "native" && !afxdp.BestGeneric(l.Type(), queues, afxdp.GenericParts()):
 		r.add(Note, about, "a driver with native XDP is faster", "sluice's program runs in %s mode", d.Mode)
 	case held:
 		r.add(Good, about, "", "sluice's program is attached, %s; %d entries", d.Mode, len(d.Entries))
