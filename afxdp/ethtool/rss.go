@@ -10,6 +10,7 @@ const (
 	rxfhIndir   = 8
 	rxfhKey     = 12
 	rxfhHash    = 16
+	rxfhXfrm    = 17
 	sizeRxfh    = 24 // the table follows, then the key
 
 	contextAlloc = 0xffffffff // ETH_RXFH_CONTEXT_ALLOC
@@ -45,9 +46,20 @@ func (n NIC) Spread(context uint32) (Spread, error) {
 	return s, nil
 }
 
-// SetTable sets the table of a context; key and hash function stay as they are. An empty table resets context 0 to the driver's default.
+// SetTable sets the table of a context; key, hash function and what is done to its input (`ethtool -X eth0 xfrm symmetric-xor`) stay as they are. An
+// empty table resets context 0 to the driver's default.
+//
+// Since Linux 6.8 ("net: ethtool: add support for symmetric-xor RSS hash") a nought in the field of the input's transformation says that there is to be
+// none, and an ethtool that does not know the field ends the one that there is. So what is there is said again; kernels before that say nought.
 func (n NIC) SetTable(context uint32, table []uint32) error {
-	return n.do("set RSS table", tableRequest(context, table))
+	now := newRequest(unix.ETHTOOL_GRSSH, sizeRxfh)
+	now.put32(rxfhContext, context)
+	if err := n.do("RSS sizes", now); err != nil {
+		return err
+	}
+	r := tableRequest(context, table)
+	r[rxfhXfrm] = now[rxfhXfrm]
+	return n.do("set RSS table", r)
 }
 
 // AddContext makes an RSS context with this table, and returns its number.

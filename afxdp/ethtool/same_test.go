@@ -66,6 +66,17 @@ var (
 			_, err := n.Insert(ethtool.Rule{Match: tcp4.ToPort(80), Context: 1, Location: ethtool.AnyLocation})
 			return err
 		}},
+		{"-X fake0 context 1 start 1 equal 3", func(n ethtool.NIC) error { return n.SetTable(1, []uint32{1, 2, 3, 1, 2, 3, 1, 2}) }},
+		{"-X fake0 context new start 1 equal 2", func(n ethtool.NIC) error {
+			_, err := n.AddContext([]uint32{1, 2, 1, 2, 1, 2, 1, 2})
+			return err
+		}},
+		{"-N fake0 flow-type tcp6 dst-ip 2001:db8::1 dst-port 443 context 2 loc 9", func(n ethtool.NIC) error {
+			_, err := n.Insert(ethtool.Rule{Match: tcp6.To(at("2001:db8::1")).ToPort(443), Context: 2, Location: 9})
+			return err
+		}},
+		{"-N fake0 delete 9", func(n ethtool.NIC) error { return n.Delete(9) }},
+		{"-X fake0 context 2 delete", func(n ethtool.NIC) error { return n.DeleteContext(2) }},
 		{"-N fake0 delete LAST", nil}, // put in below
 		{"-X fake0 context 1 delete", func(n ethtool.NIC) error { return n.DeleteContext(1) }},
 	}

@@ -12,19 +12,13 @@ import (
 
 var order = binary.NativeEndian
 
-// Offsets in struct ethtool_rxnfc and struct ethtool_rxfh.
+// Offsets in struct ethtool_rxnfc.
 const (
 	rxnfcData     = 8
 	rxnfcCount    = 184
 	rxnfcLocs     = 188
 	rxnfcLocation = 176
-	rxfhContext   = 4
-	rxfhIndir     = 8
-	rxfhKey       = 12
-	rxfhHash      = 16
-	rxfhTable     = 24
 	locSpecial    = 0x80000000
-	noChange      = 0xffffffff
 )
 
 // Length is how long the structure is that starts with these bytes, at least as many as ethtool(8) sends of any kind (192).
@@ -106,6 +100,8 @@ func (n *NIC) takes(r ethtool.Rule) error {
 	switch {
 	case r.Context != 0 && (!known || len(table) == 0):
 		return unix.EINVAL
+	case r.Context != 0 && r.Queue != 0: // added to what the table says, by few drivers (cap_rss_rxnfc_adds); a drop is not spread
+		return unix.EINVAL
 	case r.Queue != ethtool.Discard && r.Queue >= uint64(n.Rings):
 		return unix.EINVAL
 	case n.NoVLAN && r.VLANMask != 0:
@@ -139,80 +135,5 @@ func (n *NIC) remove(req []byte) error {
 		return unix.ENOENT
 	}
 	delete(n.rules, at)
-	return nil
-}
-
-func (n *NIC) spread(req []byte) error {
-	t, ok := n.contexts[order.Uint32(req[rxfhContext:])]
-	entries, key := order.Uint32(req[rxfhIndir:]), order.Uint32(req[rxfhKey:])
-	switch {
-	case n.Table == 0:
-		return unix.EOPNOTSUPP
-	case !ok:
-		return unix.ENOENT
-	}
-	order.PutUint32(req[rxfhIndir:], uint32(n.Table))
-	order.PutUint32(req[rxfhKey:], uint32(n.Key))
-	req[rxfhHash] = 1 // Toeplitz
-	if entries == 0 && key == 0 {
-		return nil
-	}
-	if entries != uint32(n.Table) || key != uint32(n.Key) {
-		return unix.EINVAL
-	}
-	for i, q := range t {
-		order.PutUint32(req[rxfhTable+4*i:], q)
-	}
-	copy(req[rxfhTable+4*len(t):], n.key)
-	return nil
-}
-
-func (n *NIC) setSpread(req []byte) error {
-	id, entries := order.Uint32(req[rxfhContext:]), order.Uint32(req[rxfhIndir:])
-	if n.Table == 0 {
-		return unix.EOPNOTSUPP
-	}
-	if entries == 0 {
-		return n.reset(id)
-	}
-	if entries != uint32(n.Table) {
-		return unix.EINVAL
-	}
-	t := make([]uint32, entries)
-	for i := range t {
-		if t[i] = order.Uint32(req[rxfhTable+4*i:]); t[i] >= uint32(n.Rings) {
-			return unix.EINVAL
-		}
-	}
-	if _, ok := n.contexts[id]; !ok && id != noChange {
-		return unix.ENOENT
-	}
-	if id == noChange {
-		if len(n.contexts) > n.Contexts {
-			return unix.ENOSPC
-		}
-		for id = 1; n.contexts[id] != nil; id++ {
-		}
-		order.PutUint32(req[rxfhContext:], id)
-	}
-	n.contexts[id] = t
-	return nil
-}
-
-// reset brings the first context back to the driver's default, and deletes others.
-func (n *NIC) reset(id uint32) error {
-	if id == 0 {
-		n.contexts[0] = n.usual()
-		return nil
-	}
-	if n.contexts[id] == nil {
-		return unix.ENOENT
-	}
-	for _, r := range n.rules {
-		if r.Context == id {
-			return unix.EBUSY
-		}
-	}
-	delete(n.contexts, id)
 	return nil
 }

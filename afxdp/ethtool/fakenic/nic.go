@@ -20,9 +20,10 @@ type Model struct {
 	OneMask  bool // all rules must look at the same fields, as on ixgbe
 	AllMask  bool // rules must look at addresses and ports of both ends, as on older bnxt
 	NoVLAN   bool
-	Table    int // entries of the RSS table; 0: none
-	Key      int // bytes of the RSS key
-	Contexts int // RSS contexts beside the first
+	Table    int  // entries of the RSS table; 0: none
+	Key      int  // bytes of the RSS key
+	Contexts int  // RSS contexts beside the first; 0: the driver knows none (EOPNOTSUPP), as i40e, ice and ixgbe
+	Before68 bool // the kernel is older than 6.8, and knows no transformation of the hash's input
 }
 
 // NIC is the device. It may be used from many threads at once.
@@ -39,6 +40,7 @@ type NIC struct {
 	rules    map[uint32]ethtool.Rule
 	contexts map[uint32][]uint32
 	key      []byte
+	xfrm     byte // what is done to the input of the hash
 }
 
 // New makes a device with the driver's default spread.
@@ -121,13 +123,14 @@ func (n *NIC) Log() [][]byte {
 type State struct {
 	Rules    map[uint32]ethtool.Rule
 	Contexts map[uint32][]uint32
+	Xfrm     byte
 }
 
 // State copies the device's state.
 func (n *NIC) State() State {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	s := State{map[uint32]ethtool.Rule{}, map[uint32][]uint32{}}
+	s := State{map[uint32]ethtool.Rule{}, map[uint32][]uint32{}, n.xfrm}
 	for at, r := range n.rules {
 		s.Rules[at] = r
 	}
@@ -135,6 +138,13 @@ func (n *NIC) State() State {
 		s.Contexts[id] = slices.Clone(t)
 	}
 	return s
+}
+
+// Transform is `ethtool -X eth0 xfrm`.
+func (n *NIC) Transform(xfrm byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.xfrm = xfrm
 }
 
 // Queue is where a packet goes. p is the packet as a match with all its fields' values; hash picks the entry of a table.
