@@ -4,6 +4,8 @@ package examples
 import (
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -73,6 +75,18 @@ func ask(t *testing.T, c net.Conn) {
 	_, err = c.Read(b[:])
 	require.NoError(t, err)
 	require.Equal(t, "hello", string(b[:]))
+}
+
+// They are to be read in one go.
+func TestExamplesAreSmall(t *testing.T) {
+	found, err := filepath.Glob("*/main.go")
+	require.NoError(t, err)
+	require.Len(t, found, 3)
+	for _, path := range found {
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Less(t, strings.Count(string(text), "\n"), 120, path)
+	}
 }
 
 // Every datagram of the flood is counted and none reaches the kernel, whose own connection goes on beside it.

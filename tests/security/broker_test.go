@@ -3,9 +3,11 @@ package security
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +19,18 @@ import (
 )
 
 // kept are the numbers of the capabilities that cmd/sluice keeps.
-var kept = []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_NET_BIND_SERVICE, unix.CAP_CHOWN, unix.CAP_BPF, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN, unix.CAP_SYS_PTRACE, unix.CAP_SYS_RESOURCE, unix.CAP_IPC_LOCK}
+var kept = map[string]int{
+	"CAP_NET_ADMIN":        unix.CAP_NET_ADMIN,
+	"CAP_NET_RAW":          unix.CAP_NET_RAW,
+	"CAP_NET_BIND_SERVICE": unix.CAP_NET_BIND_SERVICE,
+	"CAP_CHOWN":            unix.CAP_CHOWN,
+	"CAP_BPF":              unix.CAP_BPF,
+	"CAP_PERFMON":          unix.CAP_PERFMON,
+	"CAP_SYS_ADMIN":        unix.CAP_SYS_ADMIN,
+	"CAP_SYS_PTRACE":       unix.CAP_SYS_PTRACE,
+	"CAP_SYS_RESOURCE":     unix.CAP_SYS_RESOURCE,
+	"CAP_IPC_LOCK":         unix.CAP_IPC_LOCK,
+}
 
 func TestTheBrokerKeepsFewCapabilities(t *testing.T) {
 	r := testrig.New(t, testbed.Config{})
@@ -35,6 +48,16 @@ func TestTheBrokerKeepsFewCapabilities(t *testing.T) {
 		require.NoError(t, err)
 		require.Zero(t, have&^want, "%s has %x more than %x", set, have&^want, want)
 	}
+}
+
+// systemd gives it no others.
+func TestTheUnitGrantsTheSameCapabilities(t *testing.T) {
+	unit, err := os.ReadFile("../../packaging/sluice.service")
+	require.NoError(t, err)
+	_, after, found := strings.Cut(string(unit), "\nCapabilityBoundingSet=")
+	require.True(t, found)
+	line, _, _ := strings.Cut(after, "\n")
+	require.ElementsMatch(t, slices.Collect(maps.Keys(kept)), strings.Fields(line))
 }
 
 // The policy is asked for a real program: the port it names is accelerated, the other one works by the kernel and says why.
