@@ -161,7 +161,7 @@ func (r *rig) start(n *testbed.Node) *driver {
 	go func() { defer read.Done(); d.logErrors(r.log, errs) }()
 	go func() { read.Wait(); _ = d.cmd.Wait(); close(d.ended) }()
 	r.t.Cleanup(func() { _ = d.cmd.Process.Kill(); <-d.ended })
-	d.want("start 0")
+	d.wantWithin(4*patience, "start 0") // the first of all reads an engine that was just built
 	return d
 }
 
@@ -190,7 +190,12 @@ func (d *driver) say(format string, args ...any) {
 // want waits for a line that begins so and returns the rest of it; all lines up to it are used up.
 func (d *driver) want(prefix string) string {
 	d.t.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(2 * time.Millisecond) {
+	return d.wantWithin(patience, prefix)
+}
+
+func (d *driver) wantWithin(limit time.Duration, prefix string) string {
+	d.t.Helper()
+	for end := time.Now().Add(limit); ; time.Sleep(2 * time.Millisecond) {
 		d.mu.Lock()
 		for i, l := range d.lines {
 			if rest, ok := strings.CutPrefix(l, prefix); ok {
