@@ -6,6 +6,7 @@
 #include "epoll_set.h"
 #include "nest.h"
 #include "ours.h"
+#include "probe.h"
 #include "real.h"
 #include "wait_run.h"
 
@@ -90,12 +91,26 @@ static bool set_peek(struct wait *wait)
     return atomic_load_explicit(&w->set->nready, memory_order_relaxed) > 0;
 }
 
+// refused: there is no memory for events. If there is one it stays, and the call fails; else it waits on.
+static int refused(struct set_wait *w)
+{
+    ready_lock();
+    bool any = nest_any(w->set);
+    ready_unlock();
+    if (any || real.epoll_wait(set_fd(w->set), w->ev, 1, 0) < 0)
+        return -EFAULT;
+    w->wait.kernel = 0;
+    return 0;
+}
+
 static int set_check(struct wait *wait)
 {
     struct set_wait *w = (struct set_wait *)wait;
     int n = 0, room = 0;
     if (wait->kernel == 0 && !set_peek(wait))
         return 0;
+    if (!probe_there(w->ev, sizeof *w->ev))
+        return refused(w);
     if (wait->kernel != 0) {
         room = kernel_share(w);
         n = from_kernel(w, room);
@@ -205,7 +220,7 @@ static int wait_for(struct call *c, struct ep_set *set, int64_t deadline, int64_
 static int wait_call(struct call *c)
 {
     struct ep_set *set = set_of(c->ep, &c->file);
-    if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev || !c->ev) {
+    if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev) {
         int r = by_kernel(c);
         file_put(c->file);
         return r;

@@ -182,18 +182,24 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
     return got > 0 || n == 0 ? (int)got : -1;
 }
 
+// nth is the header of one of them; the array may be NULL, of which C takes no member's address.
+static struct msghdr *nth(struct mmsghdr *m, unsigned int i)
+{
+    return (struct msghdr *)((uintptr_t)m + i * sizeof *m);
+}
+
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
 {
     if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) {
         struct msghdr own;
         for (unsigned int i = 0; i < n && atomic_load_explicit(&fd_files, memory_order_relaxed) != 0; i++)
-            if (there(&own, &m[i].msg_hdr, true) && own.msg_controllen > 0)
+            if (there(&own, nth(m, i), true) && own.msg_controllen > 0)
                 sent_fds(&own);
         return real.sendmmsg(fd, m, n, flags);
     }
     unsigned int sent = 0;
     while (sent < n) {
-        ssize_t r = sendmsg(fd, &m[sent].msg_hdr, flags);
+        ssize_t r = sendmsg(fd, nth(m, sent), flags);
         if (r < 0)
             break;
         m[sent++].msg_len = (unsigned int)r;

@@ -10,13 +10,18 @@ static bool still(const struct sl_shared *s, const struct ep_item *it)
 }
 
 // Items that are ready no more leave the ready list, as they do when the kernel polls a set.
-void nest_refresh(struct ep_set *set)
+bool nest_any(struct ep_set *set)
 {
     struct sl_shared *s = shared();
-    uint64_t rung;
     while (s && set->rhead && !still(s, set->rhead))
         item_unready(set->rhead);
-    if (set->rhead)
+    return set->rhead != NULL;
+}
+
+void nest_refresh(struct ep_set *set)
+{
+    uint64_t rung;
+    if (nest_any(set))
         set_ring(set);
     else if (atomic_load(&set->bell) >= 0 && atomic_load(&set->plain) == 0) // else it may be rung for those
         (void)!real.read(atomic_load(&set->bell), &rung, sizeof rung);

@@ -53,7 +53,7 @@ func (s *State) setBuffers(fd int) {
 	lock := 0
 	// The room for filling would let both queues grow with each move. What the peer was told that it may send must fit.
 	if s.rcvbuf > 0 {
-		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, max(s.rcvbuf/2, len(s.RecvData)+int(s.RcvWnd)))
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, max(s.rcvbuf/2, s.promised()))
 	}
 	if s.sndbuf > 0 {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, s.sndbuf/2)
@@ -67,6 +67,13 @@ func (s *State) setBuffers(fd int) {
 		lock |= 2 // SOCK_RCVBUF_LOCK
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK, lock)
+}
+
+// promised is how many bytes there may be in the receive queue before the program reads: those that are there, and what is left of the window, which was
+// rounded up to what its scale can tell.
+func (s *State) promised() int {
+	left := int(int32(s.RcvWup + s.RcvWnd - s.RcvNxt))
+	return len(s.RecvData) + max(0, left-(1<<s.RcvWScale-1))
 }
 
 // readOptions is the reverse.

@@ -118,7 +118,7 @@ var calls = []call{
 	{"select", 3, []kind{fd, fd, among(1, 2, 3, 4, 7), wait, among(0, 1, -1)}},
 	{"epoll_create1", 2, []kind{slot, among(0, unix.EPOLL_CLOEXEC, 5)}},
 	{"epoll_ctl", 6, []kind{slot, among(1, 2, 3, 4), fd, epEvents, ptr}},
-	{"epoll_wait", 5, []kind{slot, among(8, 1, 2, 0, -1), wait}},
+	{"epoll_wait", 5, []kind{slot, among(8, 1, 2, 0, -1), wait, ptr}},
 	{"close", 4, []kind{fd}},
 	{"dup", 2, []kind{slot, fd}},
 	{"dup2", 2, []kind{fd, fd}},

@@ -20,12 +20,13 @@ import (
 // attack is begun against an address, and ends with what it returns.
 type attack struct {
 	name  string
+	held  int // slow clients, who stay
 	begin func(h *host, addr string, port int) (end func())
 }
 
 // forged sends packets of a kind.
 func forged(kind string) attack {
-	return attack{kind, func(h *host, _ string, port int) func() {
+	return attack{kind, 0, func(h *host, _ string, port int) func() {
 		mac := net.HardwareAddr(h.rig.Server.MAC[:]).String()
 		p := testrig.Start(h.t, h.rig.Client, nil, h.flood, h.rig.Client.Device, mac, h.rig.Server.IPv4.String(), strconv.Itoa(port), kind, strconv.Itoa(h.rate))
 		return func() { p.Stop(syscall.SIGKILL) }
@@ -33,21 +34,21 @@ func forged(kind string) attack {
 }
 
 // sack tears what was sent to connections of its own.
-var sack = attack{"SACK", func(h *host, _ string, port int) func() {
+var sack = attack{"SACK", 0, func(h *host, _ string, port int) func() {
 	mac := net.HardwareAddr(h.rig.Server.MAC[:]).String()
 	p := testrig.Start(h.t, h.rig.Client, nil, h.sack, h.rig.Client.Device, mac, h.rig.Server.IPv4.String(), strconv.Itoa(port), strconv.Itoa(min(h.rate, 20000)))
 	return func() { p.Stop(syscall.SIGKILL) }
 }}
 
 // nmap scans all ports, which takes it longer than an attack lasts.
-var nmap = attack{"nmap", func(h *host, _ string, _ int) func() {
+var nmap = attack{"nmap", 0, func(h *host, _ string, _ int) func() {
 	p := testrig.Start(h.t, h.rig.Client, nil, "nmap", "-n", "-Pn", "-sS", "-p-", "--min-rate", "5000", h.rig.Server.IPv4.String())
 	return func() { p.Stop(syscall.SIGKILL) }
 }}
 
 // crowd keeps n connections and does something to each of them again and again, 2,000 a second in all. It begins when all have been tried.
 func crowd(name string, n int, first string, more string, prepare func(net.Conn)) attack {
-	return attack{name, func(h *host, addr string, _ int) func() {
+	return attack{name, n, func(h *host, addr string, _ int) func() {
 		stop, round, done := make(chan struct{}), make(chan struct{}, 1), sync.WaitGroup{}
 		done.Go(func() {
 			conns := make([]net.Conn, n)
@@ -102,7 +103,7 @@ const slowly = 10000
 
 // slowloris is begun when each connection was tried once.
 func slowloris(n int) attack {
-	return attack{fmt.Sprintf("slowloris, %d", n), func(h *host, _ string, port int) func() {
+	return attack{fmt.Sprintf("slowloris, %d", n), n, func(h *host, _ string, port int) func() {
 		var all []*testrig.Proc
 		for left := n; left > 0; left -= slowly {
 			all = append(all, testrig.Start(h.t, h.rig.Client, nil, h.slow, h.rig.Server.IPv4.String(), strconv.Itoa(port), strconv.Itoa(min(left, slowly)), "2000"))
@@ -129,7 +130,7 @@ func small(c net.Conn) {
 
 func attacks(slow int) []attack {
 	all := []attack{
-		{"none", func(*host, string, int) func() { return func() {} }},
+		{"none", 0, func(*host, string, int) func() { return func() {} }},
 		forged("syn"), forged("ack"), forged("rst"), forged("fin"), forged("fragment"), forged("scan"), sack,
 		crowd("tiny segments", 50, "GET / HTTP/1.1\r\nX: ", "a", func(net.Conn) {}),
 		slowloris(slow),
@@ -141,16 +142,25 @@ func attacks(slow int) []attack {
 	return all
 }
 
-// rss is the resident memory of processes, in KiB.
-func rss(t *testing.T, pids []int) (kib int) {
+// memory is what processes have in memory, in KiB: of their own, and shared, which is packet memory.
+type memory struct{ anon, shared int }
+
+func (m memory) max(o memory) memory { return memory{max(m.anon, o.anon), max(m.shared, o.shared)} }
+
+func resident(t *testing.T, pids []int) (m memory) {
 	for _, pid := range pids {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 		if err != nil {
 			t.Fatal(err)
 		}
-		var size, resident int
-		fmt.Sscan(string(status), &size, &resident)
-		kib += resident * os.Getpagesize() / 1024
+		for line := range strings.Lines(string(status)) {
+			var n int
+			if _, err := fmt.Sscanf(line, "RssAnon: %d", &n); err == nil {
+				m.anon += n
+			} else if _, err := fmt.Sscanf(line, "RssShmem: %d", &n); err == nil {
+				m.shared += n
+			}
+		}
 	}
-	return kib
+	return m
 }

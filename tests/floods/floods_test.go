@@ -102,12 +102,12 @@ func wanted(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// result is of one attack on one path: pages a second before and during, how long after it the next page came, and the worker's memory.
+// result is of one attack on one path: pages a second before and during, how long after it the next page came, and the workers' memory.
 type result struct {
 	calm, attacked float64
 	recovery       time.Duration
 	failed         int64
-	before, after  int
+	before, most   memory // most: at the end of the attack, or after it
 }
 
 func (h *host) measure(i int, a attack) result {
@@ -116,23 +116,57 @@ func (h *host) measure(i int, a attack) result {
 	pids := h.sites[i].WorkerPids()
 	c := startClients(h.rig.Client, addr, h.page)
 	time.Sleep(200 * time.Millisecond)
-	r := result{before: rss(h.t, pids)}
+	r := result{before: resident(h.t, pids)}
 	r.calm = c.rate(time.Second)
 	end := a.begin(h, addr, port)
 	time.Sleep(500 * time.Millisecond)
 	r.attacked = c.rate(2 * time.Second)
+	r.most = resident(h.t, pids)
 	end()
 	began, served := time.Now(), c.served.Load()
 	testrig.Until(h.t, "clients to be served again", func() bool { return c.served.Load() > served+4 })
 	r.recovery, r.failed = time.Since(began), c.failed.Load()
 	require.NoError(h.t, c.end())
-	r.after = rss(h.t, pids)
+	r.most = r.most.max(resident(h.t, pids))
 	return r
 }
 
+// rounds are the results of one attack by both paths, in turn.
+type rounds [2][]result
+
 func median(v []float64) float64 {
-	slices.Sort(v)
+	v = slices.Sorted(slices.Values(v))
 	return v[len(v)/2]
+}
+
+// of is a figure of every round of a path.
+func (r *rounds) of(path int, figure func(result) float64) (v []float64) {
+	for _, one := range r[path] {
+		v = append(v, figure(one))
+	}
+	return v
+}
+
+// ratios are sluice's to the kernel's, round by round: what disturbs the machine for seconds meets both.
+func (r *rounds) ratios(figure func(result) float64) (v []float64) {
+	for i := range r[0] {
+		v = append(v, figure(r[1][i])/max(figure(r[0][i]), 1))
+	}
+	return v
+}
+
+func calm(r result) float64     { return r.calm }
+func attacked(r result) float64 { return r.attacked }
+func recovery(r result) float64 { return r.recovery.Seconds() * 1000 }
+func own(r result) float64      { return float64(r.most.anon - r.before.anon) }
+func packets(r result) float64  { return float64(r.most.shared - r.before.shared) }
+
+func (r *rounds) row(name string) string {
+	ratio, before := r.ratios(attacked), r.ratios(calm)
+	return fmt.Sprintf("%-18s %7.0f %7.0f %7.0f %7.0f   %5.2f [%.2f … %.2f]   %5.2f [%.2f … %.2f]  %6.0f %6.0f %8.0f %8.0f %8.0f", name,
+		median(r.of(0, calm)), median(r.of(0, attacked)), median(r.of(1, calm)), median(r.of(1, attacked)),
+		median(ratio), slices.Min(ratio), slices.Max(ratio), median(before), slices.Min(before), slices.Max(before),
+		slices.Max(r.of(0, recovery)), slices.Max(r.of(1, recovery)), slices.Max(r.of(0, own)), slices.Max(r.of(1, own)), slices.Max(r.of(1, packets)))
 }
 
 // TestFloods prints, for each attack, what clients got on each path, in turn.
@@ -140,27 +174,32 @@ func TestFloods(t *testing.T) {
 	if os.Getenv("SLT_FLOODS") == "" {
 		t.Skip("make floods")
 	}
-	h, rounds := newHost(t), wanted(t, "SLT_FLOODS", 3)
-	t.Logf("%-18s %28s %28s %7s", "attack", "kernel: calm, attacked (/s)", "sluice: calm, attacked (/s)", "ratio")
+	h, n := newHost(t), wanted(t, "SLT_FLOODS", 3)
+	t.Logf("pages a second, medians of %d rounds; sluice to the kernel, round by round: medians [least … most]; the longest wait for a page afterwards, ms; the workers' growth, KiB: own memory by either path, packet memory", n)
+	t.Logf("%-18s %15s %15s   %-19s   %-19s  %13s %26s", "", "kernel", "sluice", "attacked", "calm", "again after", "growth")
 	for _, a := range attacks(wanted(t, "SLT_FLOOD_SLOW", slow)) {
 		if only := os.Getenv("SLT_FLOOD_ONLY"); only != "" && !slices.ContainsFunc(strings.Split(only, ","), func(o string) bool { return strings.HasPrefix(a.name, o) }) {
 			continue
 		}
-		var calm, attacked [2][]float64
-		var last [2]result
-		for round := range rounds {
+		var all rounds
+		for round := range n {
 			for k := range paths {
 				i := (k + round) % len(paths)
-				last[i] = h.measure(i, a)
-				calm[i], attacked[i] = append(calm[i], last[i].calm), append(attacked[i], last[i].attacked)
-				require.Less(t, last[i].recovery, 10*time.Second, "a busy machine takes its time")
+				all[i] = append(all[i], h.measure(i, a))
+				require.Less(t, all[i][round].recovery, 10*time.Second, "a busy machine takes its time")
 			}
 		}
-		ratio := median(attacked[1]) / max(median(attacked[0]), 1)
-		t.Logf("%-18s %14.0f %13.0f %14.0f %13.0f %7.2f   again after %v, %v; failed %d, %d; worker %d, %d KiB (before: %d, %d)", a.name, median(calm[0]), median(attacked[0]), median(calm[1]), median(attacked[1]), ratio,
-			last[0].recovery.Round(time.Millisecond), last[1].recovery.Round(time.Millisecond), last[0].failed, last[1].failed, last[0].after, last[1].after, last[0].before, last[1].before)
-		// Of a slow client nginx itself holds 10 KiB, and the engine 6, which on the other path are the kernel's.
-		require.Less(t, last[1].after, last[1].before+256<<10+16*wanted(t, "SLT_FLOOD_SLOW", slow), "memory of the accelerated worker under %s", a.name)
+		t.Log(all.row(a.name))
+		workers := len(h.sites[1].WorkerPids())
+		require.Less(t, slices.Max(all.of(1, own)), float64(workers*slack+perClient*a.held), "own memory of the accelerated workers under %s, KiB", a.name)
+		require.LessOrEqual(t, slices.Max(all.of(1, packets)), float64(workers*packetMemory), "packet memory of the accelerated workers under %s, KiB", a.name)
 	}
 	require.True(t, h.accelerated(), "an engine failed")
 }
+
+// What the accelerated workers may grow by under an attack, in KiB.
+const (
+	packetMemory = 64 << 10 // a worker's, of which a page counts from its first use on
+	slack        = 32 << 10 // a worker's: a heap that is not collected yet
+	perClient    = 16       // a client's that stays: nginx itself holds 10, and the engine 4 to 6, which on the other path are the kernel's
+)

@@ -107,9 +107,10 @@ static void settle(int fd)
     nap_us(patience_ms > 20 ? 10000 : 100);
 }
 
+static unsigned char next; // octet that is given
+
 static long give(int fd, long n, int flags)
 {
-    static unsigned char next;
     for (long i = 0; i < n; i++)
         buf[i] = next++;
     if (flags == MSG_OOB)
@@ -194,7 +195,7 @@ static struct answer perform(struct ask q)
     case P_CLOSE: a.r = shutdown(fd, SHUT_WR), settle(fd), keep(q.conn, -1), nap_us(100); break;
     case P_RST: a.r = reset(q.conn); break;
     case P_RESET_ALL: a.r = reset_all(); break;
-    case P_PATIENCE: patience_ms = (int)q.arg; break;
+    case P_PATIENCE: patience_ms = (int)q.arg, next = 0; break;
     }
     a.err = errno;
     return a;

@@ -83,10 +83,10 @@ static void do_epoll_wait(const long *a)
     struct epoll_event e[8];
     uint32_t seen[16] = { 0 };
     bound_begin();
-    int r = epoll_wait(fd_of(a[0]), e, (int)a[1], (int)a[2]);
+    int r = epoll_wait(fd_of(a[0]), at(a[3], e), (int)a[1], (int)a[2]);
     bound_end();
     say_result(r);
-    for (int i = 0; i < r && i < 8; i++)
+    for (int i = 0; i < r && i < 8 && a[3] == 0; i++)
         seen[e[i].data.u64 & 15] = e[i].events; // their order is nobody's promise
     for (int i = 0; i < 16; i++)
         if (seen[i])
