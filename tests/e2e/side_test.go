@@ -42,8 +42,8 @@ while True:
     time.sleep(0.02)
 `
 
-// call starts a caller and waits until it has an accelerated connection.
-func (r *rig) call(t *testing.T, uid int) *caller {
+// echoServer is the port of a server of the client host's kernel that sends back what comes.
+func (r *rig) echoServer(t *testing.T) int {
 	t.Helper()
 	var l net.Listener
 	require.NoError(t, r.Client.Do(func() (err error) {
@@ -63,7 +63,13 @@ func (r *rig) call(t *testing.T, uid int) *caller {
 			}()
 		}
 	}()
-	c := &caller{port: l.Addr().(*net.TCPAddr).Port}
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// call starts a caller and waits until it has an accelerated connection.
+func (r *rig) call(t *testing.T, uid int) *caller {
+	t.Helper()
+	c := &caller{port: r.echoServer(t)}
 	c.proc = testrig.Start(t, r.Server, append(r.Env(), "SLUICE_LISTEN=none", fmt.Sprintf("SLUICE_CONNECT=*:%d", c.port)), "setpriv", "--reuid", fmt.Sprint(uid), "--clear-groups",
 		testrig.Built(t, "sluice"), "run", "--", "/usr/bin/python3", "-c", callerText, r.Client.IPv4.String(), fmt.Sprint(c.port))
 	// For some seconds after a broker's death the next one gives nobody what an owner may still come for.
@@ -125,4 +131,70 @@ func TestUnrelatedProgramsThatConnect(t *testing.T) {
 	s.transfer(t, r)
 	b.goesOn(t, r)
 	c.goesOn(t, r)
+}
+
+// workerText is one of several servers of a port, which says who it is to whoever connects. If it is told an address it connects there first, and goes on
+// talking to it between its clients.
+const workerText = `
+import os, select, socket, sys
+out = socket.create_connection((sys.argv[2], int(sys.argv[3])), 30) if len(sys.argv) > 2 else None
+def talk():
+    if out:
+        out.sendall(b"x" * 100)
+        got = 0
+        while got < 100:
+            n = len(out.recv(100))
+            assert n, "end of stream"
+            got += n
+        print(".", end="", flush=True)
+talk()
+l = socket.socket()
+l.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+l.bind(("0.0.0.0", int(sys.argv[1])))
+l.listen(64)
+l.setblocking(False)
+p = select.poll()
+p.register(l, select.POLLIN)
+while True:
+    for fd, ev in p.poll(50):
+        try:
+            c, _ = l.accept()
+        except BlockingIOError:
+            continue
+        c.sendall(b"%d\n" % os.getpid())
+        c.close()
+    talk()
+`
+
+// A worker that connects before it listens has a spur by then; it gets its share of the server's queues all the same, and its connection goes on.
+func TestAWorkerThatConnectsFirst(t *testing.T) {
+	r := newRig(t, testbed.Config{Queues: 2})
+	far := r.echoServer(t)
+	start := func(args ...string) *testrig.Proc {
+		args = append([]string{"run", "--", "/usr/bin/python3", "-c", workerText, "8000"}, args...)
+		return testrig.Start(t, r.Server, append(r.Env(), "SLUICE_LISTEN=8000", fmt.Sprintf("SLUICE_CONNECT=*:%d", far)), testrig.Built(t, "sluice"), args...)
+	}
+	queues := func(p *testrig.Proc) int { return r.Status().QueuesByPID()[p.Pid()] }
+	first := start()
+	testrig.Until(t, "the first worker to have both queues", func() bool { return queues(first) == 2 })
+	second := start(r.Client.IPv4.String(), fmt.Sprint(far))
+	testrig.Until(t, "the second to have one of them, beside its spur", func() bool { return queues(first) == 1 && queues(second) == 2 })
+	served := map[string]bool{}
+	testrig.Until(t, "both to serve", func() bool {
+		c := r.dial(t, 8000)
+		require.NoError(t, c.SetDeadline(time.Now().Add(testrig.Patience)))
+		who, err := io.ReadAll(c)
+		require.NoError(t, err)
+		served[string(who)] = true
+		return len(served) == 2
+	})
+	turns := strings.Count(second.Output(), ".")
+	testrig.Until(t, "its connection to go on", func() bool { return strings.Count(second.Output(), ".") > turns+5 })
+	require.Empty(t, r.kernelConnections(8000))
+	out, _, _ := testrig.Try(r.Server, nil, "ss", "-Htn", "state", "established", fmt.Sprintf("dport = :%d", far))
+	require.Empty(t, out, "connections of the kernel's")
+	first.Stop(syscall.SIGKILL)
+	testrig.Until(t, "the second to have all", func() bool { return queues(second) == 3 })
+	turns = strings.Count(second.Output(), ".")
+	testrig.Until(t, "its connection to go on", func() bool { return strings.Count(second.Output(), ".") > turns+5 })
 }
