@@ -1,8 +1,10 @@
 package sim
 
 import (
+	"bytes"
 	"container/heap"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sluice-net/sluice/efvi"
 )
@@ -205,11 +207,16 @@ func (n *nic) damage(p *packet) {
 		p.data[r.IntN(len(p.data))] ^= 1 << r.IntN(8)
 		p.seg = n.w.reparse(p)
 	}
+	var whole packet
 	if l.Cut > 0 && r.Float64() < l.Cut {
+		whole = packet{data: slices.Clone(p.data), seg: p.seg}
 		p.data, p.seg = p.data[:r.IntN(len(p.data))], nil
 	}
 	if l.Pad > 0 && r.Float64() < l.Pad {
 		p.data = append(p.data, make([]byte, 1+r.IntN(18))...)
+		if whole.data != nil && bytes.HasPrefix(p.data, whole.data) { // what was cut off were zeros, as an urgent pointer is
+			p.seg = whole.seg
+		}
 	}
 }
 
