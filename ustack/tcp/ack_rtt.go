@@ -6,6 +6,7 @@ package tcp
 func (s *sender) synAcked(now int64) {
 	again := s.sb.total
 	s.tmr.retries = 0
+	s.recovered(now)
 	s.state, s.undo = caOpen, undoState{}
 	s.unmark()
 	s.cwnd, s.ssthresh = s.initCwnd(), infinite

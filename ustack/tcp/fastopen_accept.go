@@ -203,6 +203,7 @@ func (s *sender) onSYNACKTimer(now int64) error {
 	} else if s.tmr.retries == 1 {
 		s.cwnd = 1
 	}
+	s.countTimeout(now)
 	if s.tmr.retries == 0 {
 		s.tmr.since = now
 	}
@@ -217,6 +218,7 @@ func (s *sender) synackAcked(now, sent int64) {
 	if s.tmr.retries == 0 && s.rtt.srtt == 0 {
 		s.rtt.sample(s.p, max(now-sent, 1e3), s.una, s.nxt)
 	}
+	s.recovered(now)
 	s.synackOut, s.tmr.retries = false, 0
 	s.tmr.stop()
 	s.rate.delivered++

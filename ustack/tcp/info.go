@@ -24,6 +24,7 @@ const (
 	infoDSACKDups = 216
 	infoRcvOOO    = 224
 	infoSndWnd    = 228 // also tcpi_rcv_wnd
+	infoTotalRTO  = 240 // two of 16 bits, and one of 32
 )
 
 // info fills struct tcp_info and returns how many bytes of out that took. Where this stack does not count what a field
@@ -111,6 +112,9 @@ func (c *Conn) infoSender(now int64, b []byte) {
 	put64(b, infoBytesSent, c.bytesOut+uint64(s.nxt.Sub(s.una))+s.sb.bytesAgain, s.sb.bytesAgain)
 	put32(b, infoDSACKDups, s.sb.dsacks, s.sb.reorders)
 	put32(b, infoSndWnd, s.wnd, uint32(c.offered()))
+	binary.NativeEndian.PutUint16(b[infoTotalRTO:], s.sb.timeouts)
+	binary.NativeEndian.PutUint16(b[infoTotalRTO+2:], s.sb.recoveries)
+	put32(b, infoTotalRTO+4, s.timeRecovering(now))
 }
 
 func (c *Conn) infoReceiver(now int64, b []byte) {

@@ -96,6 +96,7 @@ func (l *Listener) newConn(now int64, r *halfOpen, s *Segment) *Conn {
 	if r.timeouts == 0 && r.sentAt != 0 {
 		c.snd.rtt.sample(c.snd.p, max(now-r.sentAt, 1e3), c.snd.una, c.snd.nxt)
 	}
+	c.snd.countSYNACKs(now, r.sentAt, r.timeouts)
 	l.h.MIB.PassiveOpens++
 	return c
 }

@@ -45,6 +45,9 @@ func (s *sender) recover(a *ackWork) {
 	default:
 		s.notInRecovery(a)
 	}
+	if s.tmr.recovers && s.state != caLoss {
+		s.recovered(a.now)
+	}
 }
 
 // episodeOver ends a reduction whose last segment is acknowledged. True: nothing more to do.

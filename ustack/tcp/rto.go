@@ -21,6 +21,9 @@ type sendTimer struct {
 	since   int64 // when the first of the timeouts without progress was
 	kind    timerKind
 	retries uint8 // timeouts in a row without progress (Linux' icsk_retransmits)
+
+	recovers bool   // what a timeout began is not over: spent is without the present time
+	spent    uint32 // ms in recoveries: see rtostats.go
 }
 
 // ringRetry is how soon something that waits for a ring or a frame is tried again.
@@ -147,6 +150,9 @@ func (s *sender) onRTO(now int64) (err error, doubt bool) {
 		s.countFailure()
 	}
 	s.enterLoss(now)
+	if !zeroWindow { // a peer that has closed its window is probed
+		s.countTimeout(now)
+	}
 	if s.tmr.retries == 0 {
 		if s.tmr.since = now; s.synOut {
 			s.tmr.since = s.q.head.txAt

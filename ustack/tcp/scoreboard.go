@@ -21,6 +21,8 @@ type scoreboard struct {
 	total      uint32 // retransmissions of this connection
 	dsacks     uint32
 	reorders   uint32
+
+	timeouts, recoveries uint16 // see rtostats.go
 }
 
 type sackRange struct{ lo, hi Seq }
