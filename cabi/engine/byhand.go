@@ -6,7 +6,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
-	"github.com/sluice-net/sluice/ustack/usock"
 )
 
 // wish is somebody's that connections of the kernel come here (`sluice attach`). The C side knows which there are: it is shown the wish,
@@ -15,33 +14,6 @@ type wish struct {
 	event *proto.Packet
 	which proto.Which
 	moved proto.Moves
-}
-
-// detach hands connections to the kernel because somebody wants it (`sluice detach`).
-func (e *Engine) detach(now int64, p *proto.Packet) error {
-	var w proto.Which
-	if err := p.Into(&w); err != nil {
-		return err
-	}
-	var socks []*usock.Socket
-	var m proto.Moves
-	if e.plane != nil {
-		e.plane.stack.Each(func(s *usock.Socket) {
-			if s.Conn() != nil && w.Covers(plain(s.Local()), plain(s.Remote())) && movable(s) {
-				socks = append(socks, s)
-			}
-		})
-	}
-	since := nanotime()
-	if err := e.move(now, socks, func(s *usock.Socket, l *listener, fd int) {
-		m.Moved++
-		e.settle(s, l, fd)
-	}); err != nil {
-		m.Why = err.Error()
-	}
-	m.Left, m.Nanos = len(socks)-m.Moved, nanotime()-since
-	e.answerWith(now, p, m)
-	return nil
 }
 
 // attach shows a wish to the C side, one at a time.

@@ -66,6 +66,7 @@ type Engine struct {
 	refused   bool                // a listener or connection stayed with the kernel, and it was said why
 
 	wishes      []wish // to be shown to the C side, the first is
+	leaving     []*leaving
 	inspections []*inspection
 	taps        []tapped
 

@@ -136,7 +136,7 @@ func (e *Engine) tell(now int64, op proto.Op, body any) {
 // lost notes that the channel ended: what was leased goes on, a new broker is looked for.
 func (e *Engine) lost(now int64, why error) {
 	e.hangUp()
-	e.wishes = nil
+	e.wishes, e.leaving = nil, nil
 	e.forgetInspections()
 	e.untapAll()
 	e.link.lostAt, e.link.retry = now, now+retrySoon

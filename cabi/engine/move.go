@@ -42,8 +42,8 @@ func (p *parcel) add(now int64, s *usock.Socket) error {
 	}
 	q := proto.Queued{State: stateOf(s, snap)}
 	err = errors.Join(
-		p.write(&q.RecvOff, &q.RecvLen, q.State.RecvData),
-		p.write(&q.SendOff, &q.SendLen, q.State.SendData),
+		p.write(&q.RecvOff, &q.RecvLen, snap.Unread),
+		p.write(&q.SendOff, &q.SendLen, snap.Unacked, snap.Unsent),
 	)
 	if err != nil {
 		s.Thaw(now)
@@ -53,8 +53,19 @@ func (p *parcel) add(now int64, s *usock.Socket) error {
 	return nil
 }
 
-func (p *parcel) write(off *int64, n *int, b []byte) error {
-	*off, *n = p.size, len(b)
+// write adds a queue, which may lie in several parts, and tells where it is.
+func (p *parcel) write(off *int64, n *int, parts ...[]byte) error {
+	*off, *n = p.size, 0
+	for _, b := range parts {
+		*n += len(b)
+		if err := p.append(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *parcel) append(b []byte) error {
 	if p.fd < 0 && len(b) > 0 {
 		fd, err := unix.MemfdCreate("sluice-move", unix.MFD_CLOEXEC)
 		if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// stateOf turns what the stack tells of a frozen connection into what the kernel needs. Both number states alike.
+// stateOf turns what the stack tells of a frozen connection into what the kernel needs, but for the queues. Both number states alike.
 func stateOf(s *usock.Socket, n *tcp.Snapshot) repair.State {
 	st := repair.State{
 		Local: plain(n.Flow.Local), Remote: plain(n.Flow.Remote), State: int(n.State),
@@ -18,8 +18,7 @@ func stateOf(s *usock.Socket, n *tcp.Snapshot) repair.State {
 		SACK: n.SACK, Timestamps: n.Timestamps, TSVal: n.TSVal,
 		TSRecent: n.TSRecent, SRTT: int(n.SRTT / 1000),
 		Mapped:   s.V6() && n.Flow.Local.Addr().Unmap().Is4(),
-		SendData: append(append(make([]byte, 0, len(n.Unacked)+len(n.Unsent)), n.Unacked...), n.Unsent...),
-		RecvData: n.Unread, ShutRead: n.ShutRead,
+		ShutRead: n.ShutRead,
 	}
 	optionsInto(&st, s)
 	return st

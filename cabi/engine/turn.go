@@ -47,6 +47,10 @@ func (e *Engine) look(now int64) int {
 	if e.routes.Process() {
 		n++
 	}
+	if len(e.leaving) > 0 {
+		n++
+		e.detachSome(now)
+	}
 	n += e.events(now)
 	e.reconnect(now)
 	e.tellReady(now)

@@ -69,11 +69,17 @@ func TestMovesUnderLoad(t *testing.T) {
 		peers[i].failing = report.failed
 	}
 	var wg sync.WaitGroup
+	done := make(chan struct{})
 	for _, c := range peers {
 		wg.Add(2)
 		go c.send(&wg)
 		go c.receive(&wg)
 	}
+	go watch(peers, done)
+	t.Cleanup(func() {
+		close(done)
+		t.Logf("%s; %s", r.times(), pace(peers))
+	})
 	moved := r.moveUntil(wanted(t), proto.Which{Pid: p.pid()}, func() bool { return !failed(peers) })
 	for _, c := range peers {
 		c.stop()
@@ -87,7 +93,7 @@ func TestMovesUnderLoad(t *testing.T) {
 		require.Contains(t, p.said(), fmt.Sprintf("over %d sent %d got %d\n", i, c.got, c.sent), "%s", c.style)
 	}
 	require.GreaterOrEqual(t, moved, wanted(t))
-	t.Logf("%d moves; seed %d; %s", moved, seed(t), r.times())
+	t.Logf("%d moves; seed %d", moved, seed(t))
 }
 
 // TestTwoWritersAtTheInstantOfAMove: two threads write records into one connection, and a third one reads: each record arrives once, whole

@@ -21,6 +21,7 @@ type peer struct {
 	pausing   atomic.Bool
 	bad       atomic.Bool
 	failing   func() // told before the connection is closed
+	pace      paces
 	mu        sync.Mutex
 	err       error
 }
@@ -59,7 +60,7 @@ func stream(b []byte, at, seed uint64) {
 	}
 }
 
-// patience is how long nothing may come or go.
+// patience is how long nothing may come, or be acknowledged.
 const patience = 60 * time.Second
 
 func (c *peer) send(wg *sync.WaitGroup) {
@@ -68,8 +69,7 @@ func (c *peer) send(wg *sync.WaitGroup) {
 	for !c.stopping.Load() && !c.pausing.Load() {
 		part := b[:1+c.sent%uint64(len(b))]
 		stream(part, c.sent, 1000+uint64(c.number))
-		_ = c.SetWriteDeadline(time.Now().Add(patience))
-		n, err := c.Write(part)
+		n, err := c.write(part)
 		c.sent += uint64(n)
 		time.Sleep(pause)
 		if err != nil {

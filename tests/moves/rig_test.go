@@ -169,6 +169,7 @@ func (r *rig) dial(style string) (c net.Conn) {
 func (r *rig) stream(number int, style string) *peer {
 	r.t.Helper()
 	c := &peer{Conn: r.dial(style), number: number, style: style}
+	c.control()
 	// Accepted in order: the next is dialled when this one is.
 	bedtest.Until(r.t, "the connection to be accepted", func() bool { return r.open() > number })
 	return c

@@ -14,6 +14,9 @@ type sendState struct {
 func (s *sender) snapshot() sendState {
 	st := sendState{ISS: s.iss, Una: s.una, Nxt: s.nxt, End: s.end, Wnd: s.wnd, MaxWnd: s.maxWnd, WL1: s.wl1,
 		MSS: s.mss, FINQueued: s.finQueued, FINSent: s.finSent()}
+	if s.q.head != nil {
+		st.Data = make([]byte, 0, s.end.Sub(s.una)+int(s.mss)) // a record's beginning may be acknowledged already
+	}
 	for r := s.q.head; r != nil; r = r.next {
 		for at := 0; at < int(r.n); {
 			p := r.piece(at)
