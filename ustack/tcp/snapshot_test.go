@@ -141,3 +141,24 @@ func TestThaw(t *testing.T) {
 	r.send(". 1:1(0) ack 11")
 	require.Zero(t, r.c.OutQ())
 }
+
+// TestTheClockNeverGoesBackInAMove: whatever part of a millisecond it happens in, and however long the connection was away.
+func TestTheClockNeverGoesBackInAMove(t *testing.T) {
+	r := established(t, withTS)
+	last := r.c.tsNow(r.now)
+	for i := range 50 {
+		r.advance(time.Duration(i) * 137 * time.Microsecond)
+		s, err := r.c.Freeze(r.now)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, int32(s.TSVal-last), int32(0))
+		require.Equal(t, r.c.tsNow(r.now), s.TSVal)
+		r.c.Forget(r.now)
+		r.advance(time.Duration(i) * 111 * time.Microsecond)
+		s.TSVal += uint32(i) // where it was it went on
+		c, err := Adopt(r.now, r.h, s, Path{r.mtu})
+		require.NoError(t, err)
+		require.Equal(t, s.TSVal, c.tsNow(r.now))
+		r.c, last = c, s.TSVal
+		c.Owner = r
+	}
+}
