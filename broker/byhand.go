@@ -42,6 +42,7 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 		}
 		if w.Pid == o.pid || w.Pid == 0 && has(o, steer.Tuple{Local: w.Local, Remote: w.Remote}) {
 			asked++
+			o.ch.rouse(awakeFor)
 			o.ask(op, w, nil, moveTimeout, func(p *proto.Packet, err error) { answers <- moved(p, err) })
 		}
 	}
@@ -49,7 +50,6 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 	if asked == 0 {
 		return nil, nil, refuse("%s: no program here has it", op)
 	}
-	stayAwake(answers)
 	var sum proto.Moves
 	var first error
 	for range asked {
@@ -65,14 +65,8 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 	return sum, nil, nil
 }
 
-// awakeFor is how long a processor is kept from sleeping for what the programs are about to ask for: to wake one takes longer than to serve a move.
+// awakeFor is how long what the programs are about to ask for is waited for without sleep.
 const awakeFor = 500 * time.Microsecond
-
-func stayAwake(answers chan answer) {
-	for end := time.Now().Add(awakeFor); len(answers) == 0 && time.Now().Before(end); {
-		_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // who has something to do goes first
-	}
-}
 
 type answer struct {
 	proto.Moves

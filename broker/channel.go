@@ -22,6 +22,8 @@ type channel struct {
 	left atomic.Int32 // messages queued and not sent yet
 	once sync.Once
 	done chan struct{}
+
+	roused atomic.Int64 // until when who reads stays awake: ns since the epoch
 }
 
 type outgoing struct {
@@ -49,23 +51,34 @@ func newChannel(fd int) (*channel, error) {
 
 // read waits for a message: for a moment without sleep, if awake says so.
 func (c *channel) read(buf []byte, awake time.Duration) (p *proto.Packet, err error) {
-	end := time.Now().Add(awake)
-	rerr := c.raw.Read(func(fd uintptr) bool {
-		for {
-			p, err = proto.Read(int(fd), buf)
-			if !errors.Is(err, proto.ErrAgain) {
-				return true
+	for end := time.Now().Add(awake); ; end = time.Unix(0, c.roused.Load()) {
+		rerr := c.raw.Read(func(fd uintptr) bool {
+			for {
+				p, err = proto.Read(int(fd), buf)
+				if !errors.Is(err, proto.ErrAgain) {
+					return true
+				}
+				if time.Now().After(end) {
+					return false
+				}
+				_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // who has something to do goes first
 			}
-			if time.Now().After(end) {
-				return false
+		})
+		if !errors.Is(rerr, os.ErrDeadlineExceeded) {
+			if rerr != nil {
+				return nil, proto.ErrClosed
 			}
-			_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+			return p, err
 		}
-	})
-	if rerr != nil {
-		return nil, proto.ErrClosed
+		_ = c.file.SetReadDeadline(time.Time{})
 	}
-	return p, err
+}
+
+// rouse wakes who reads, and keeps it awake for a while: a message is about to come that must not wait for that. To wake a processor takes longer
+// than to serve a move.
+func (c *channel) rouse(d time.Duration) {
+	c.roused.Store(time.Now().Add(d).UnixNano())
+	_ = c.file.SetReadDeadline(time.Unix(0, 1))
 }
 
 // send queues a message; the descriptors stay the caller's.

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"slices"
+	"time"
+
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/ustack/tcp"
 	"github.com/sluice-net/sluice/ustack/usock"
@@ -12,6 +15,26 @@ type leaving struct {
 	event *proto.Packet
 	flows map[tcp.Flow]struct{} // that were not tried yet
 	moves proto.Moves
+}
+
+// settled is how long after its attach a connection goes back at the earliest: before, the broker would wait for what is on its way to the kernel's old
+// socket (2 ms, and until a thread has run on each processor), and the whole stack with it.
+const settled = int64(5 * time.Millisecond)
+
+// newcomer is a connection that came from the kernel.
+type newcomer struct {
+	flow tcp.Flow
+	at   int64
+}
+
+// came notes one, and forgets those that have settled.
+func (e *Engine) came(now int64, f tcp.Flow) {
+	e.newcomers = append(slices.DeleteFunc(e.newcomers, func(n newcomer) bool { return now-n.at >= settled }), newcomer{f, now})
+}
+
+// isNew tells whether a connection has come only just now.
+func (e *Engine) isNew(now int64, f tcp.Flow) bool {
+	return slices.ContainsFunc(e.newcomers, func(n newcomer) bool { return n.flow == f && now-n.at < settled })
 }
 
 // maxPacked is how many octets of queues go with one another. A megabyte takes about two milliseconds.
@@ -41,7 +64,7 @@ func (e *Engine) detach(now int64, p *proto.Packet) error {
 // detachSome moves the next few, and answers when there are no more.
 func (e *Engine) detachSome(now int64) {
 	l := e.leaving[0]
-	socks := e.nextToLeave(l)
+	socks := e.nextToLeave(now, l)
 	since, moved := nanotime(), 0
 	err := e.move(now, socks, func(s *usock.Socket, of *listener, fd int) {
 		moved++
@@ -59,13 +82,14 @@ func (e *Engine) detachSome(now int64) {
 		e.leaving = e.leaving[1:]
 		e.answerWith(now, l.event, l.moves)
 	}
-	if len(e.leaving) > 0 {
-		e.nextLook = now
+	e.leaveAt = now
+	if len(socks) == 0 && len(l.flows) > 0 { // they have only just come
+		e.leaveAt += settled / 5
 	}
 }
 
 // nextToLeave takes some out of those that are wanted. What has ended meanwhile is wanted no more.
-func (e *Engine) nextToLeave(l *leaving) (socks []*usock.Socket) {
+func (e *Engine) nextToLeave(now int64, l *leaving) (socks []*usock.Socket) {
 	there, octets := map[tcp.Flow]struct{}{}, 0
 	if e.plane != nil {
 		e.plane.stack.Each(func(s *usock.Socket) {
@@ -77,7 +101,7 @@ func (e *Engine) nextToLeave(l *leaving) (socks []*usock.Socket) {
 				return
 			}
 			q := s.Ahead() + s.OutQ()
-			if len(socks) == proto.MaxHandover || len(socks) > 0 && octets+q > maxPacked {
+			if len(socks) == proto.MaxHandover || len(socks) > 0 && octets+q > maxPacked || e.isNew(now, f) {
 				there[f] = struct{}{}
 				return
 			}

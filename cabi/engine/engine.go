@@ -67,6 +67,8 @@ type Engine struct {
 
 	wishes      []wish // to be shown to the C side, the first is
 	leaving     []*leaving
+	leaveAt     int64 // when the next of them go
+	newcomers   []newcomer
 	inspections []*inspection
 	taps        []tapped
 

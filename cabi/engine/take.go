@@ -54,6 +54,7 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	if e.tab.objects[h].out = f; f != nil {
 		s.Ref = f
 	}
+	e.came(nanotime(), s.Conn().Flow)
 	e.count(proto.CountTakenOver)
 	e.record(s)
 	return int(h), nil

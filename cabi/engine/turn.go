@@ -47,7 +47,7 @@ func (e *Engine) look(now int64) int {
 	if e.routes.Process() {
 		n++
 	}
-	if len(e.leaving) > 0 {
+	if len(e.leaving) > 0 && now >= e.leaveAt {
 		n++
 		e.detachSome(now)
 	}
@@ -95,6 +95,9 @@ func (e *Engine) leave(now int64) {
 	}
 	if e.link.pending() {
 		d = earlier(d, now)
+	}
+	if len(e.leaving) > 0 {
+		d = earlier(d, e.leaveAt)
 	}
 	if len(e.ended) > 0 || len(e.inspections) > 0 || e.nextLook == now {
 		d = earlier(d, now)

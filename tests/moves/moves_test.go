@@ -165,6 +165,34 @@ func TestOneConnectionByItsAddresses(t *testing.T) {
 	t.Log(r.times())
 }
 
+// TestBackAtOnce: connections go back as soon as they have come, one alone and several, and all of them do.
+func TestBackAtOnce(t *testing.T) {
+	const many = 8
+	r := newRig(t)
+	p := r.serve(many)
+	var conns []net.Conn
+	for range many {
+		conns = append(conns, r.dial("silent"))
+	}
+	one := proto.Which{Local: addrPort(conns[0].RemoteAddr()), Remote: addrPort(conns[0].LocalAddr())}
+	for i := range 10 {
+		for _, w := range []proto.Which{one, {Pid: p.pid()}} {
+			for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+				m, err := broker.Move(r.socket, op, w)
+				require.NoError(t, err)
+				require.Equal(t, map[bool]int{true: many, false: 1}[w.Pid != 0], m.Moved, "%s: %s", op, m.Why)
+			}
+		}
+		for _, c := range conns {
+			echoed(t, c, fmt.Sprint("round ", i))
+		}
+	}
+	for _, c := range conns {
+		require.NoError(t, c.Close())
+	}
+	p.wait()
+}
+
 // TestManyIdleConnections moves all connections of a program at a time, with empty queues.
 func TestManyIdleConnections(t *testing.T) {
 	const many = 32
