@@ -131,7 +131,7 @@ static bool move(struct file *k, int mine)
     atomic_fetch_add(&attach_gen, 1);
     struct leaving l = { c, true };
     each_of(k, leave_sets, &l);
-    int r = l.left ? ENGINE(sl_takeover, mine) : -ENOENT;
+    int r = l.left && !atomic_load(&k->pinned) ? ENGINE(sl_takeover, mine) : -ENOENT;
     bool ok = r >= 0 && !(r & SL_KERNEL_FD);
     if (ok)
         taken(k, c, r);

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "engine.h"
+#include "epoll_set.h"
 #include "file.h"
 #include "hands.h"
 #include "raw.h"
@@ -205,8 +206,11 @@ static void release(uint64_t e, int fd)
     if (e == 0 || entry_kind(e) == FD_OWN)
         return;
     struct file *f = file_at(entry_number(e));
-    if (atomic_fetch_sub(&f->fds, 1) > 1 && atomic_load(&f->fd) == fd)
+    bool others = atomic_fetch_sub(&f->fds, 1) > 1;
+    if (others && atomic_load(&f->fd) == fd)
         fd_each(f, file_note_fd, NULL);
+    if (others && f->kind == FD_KCONN && epoll_saw(fd)) // what was added under fd stays in the kernel's set, and nobody can name it to take it out
+        atomic_store(&f->pinned, true);
     file_put(f);
 }
 

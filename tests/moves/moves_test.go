@@ -193,6 +193,42 @@ func TestBackAtOnce(t *testing.T) {
 	p.wait()
 }
 
+// TestAClosedDescriptorsEntry: an entry of the kernel's epoll set that was added under a descriptor which is closed since cannot be taken out, and
+// would tell of the end of the socket that an attach leaves behind: the connection stays. By the kernel alone nothing is told either.
+func TestAClosedDescriptorsEntry(t *testing.T) {
+	for _, accelerated := range []bool{false, true} {
+		t.Run(fmt.Sprint("accelerated=", accelerated), func(t *testing.T) {
+			r := newRig(t)
+			p := r.serveBy(accelerated, 1)
+			c := r.dial("closing")
+			move := func(op proto.Op, moved int) {
+				if !accelerated {
+					return
+				}
+				m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+				require.NoError(t, err)
+				require.Equal(t, moved, m.Moved, "%s: %s", op, m.Why)
+			}
+			echoed(t, c, "x")
+			for range 3 {
+				move(proto.OpDetach, 1)
+				echoed(t, c, "x")
+				move(proto.OpAttach, 1)
+				echoed(t, c, "x")
+			}
+			move(proto.OpDetach, 1)
+			echoed(t, c, "c")
+			for range 3 {
+				move(proto.OpAttach, 0)
+				echoed(t, c, "x")
+			}
+			require.NoError(t, c.Close())
+			p.wait()
+			require.Contains(t, p.said(), "over 0")
+		})
+	}
+}
+
 // TestManyIdleConnections moves all connections of a program at a time, with empty queues.
 func TestManyIdleConnections(t *testing.T) {
 	const many = 32

@@ -131,13 +131,18 @@ func (p *proc) wait() {
 }
 
 // serve starts duplex.c for n connections under the preload object.
-func (r *rig) serve(n int) *proc {
+func (r *rig) serve(n int) *proc { return r.serveBy(true, n) }
+
+func (r *rig) serveBy(accelerated bool, n int) *proc {
 	r.t.Helper()
 	program := filepath.Join(r.dir, "duplex")
 	out, err := exec.Command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "testdata/duplex.c").CombinedOutput()
 	require.NoError(r.t, err, "%s", out)
 	c := exec.Command(program, r.bed.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(n))
 	c.Env = []string{fmt.Sprint("SLT_PAUSE=", pause.Microseconds()), "SLUICE_LOG=" + cmp.Or(os.Getenv("SLT_LOG"), "error"), "LD_PRELOAD=" + filepath.Join(root, "build/libsluice.so"), "SLUICE_BROKER=" + r.socket}
+	if !accelerated {
+		c.Env = []string{"SLT_PAUSE=0"}
+	}
 	p := r.start(c, true)
 	r.t.Cleanup(func() {
 		p.end(syscall.SIGKILL)
@@ -146,6 +151,9 @@ func (r *rig) serve(n int) *proc {
 		}
 	})
 	bedtest.Until(r.t, "the program to listen", func() bool { return strings.Contains(p.said(), "listening\n") })
+	if !accelerated {
+		return p
+	}
 	bedtest.Until(r.t, "all queues to be the program's", func() bool {
 		st := r.status()
 		return len(st.Leases) == 1 && len(st.Leases[0].Queues) == 4

@@ -221,6 +221,29 @@ static void by_silence(struct conn *c)
             die("echo");
 }
 
+// Echoes by epoll. When a 'c' comes the descriptor that is in the set is closed; a duplicate keeps the connection open, and nothing has ended.
+static void by_duplicate(struct conn *c)
+{
+    int ep = epoll_create1(0), two = dup(c->fd);
+    struct epoll_event ev = { .events = EPOLLIN };
+    char b[64];
+    if (epoll_ctl(ep, EPOLL_CTL_ADD, c->fd, &ev) != 0)
+        die("epoll_ctl");
+    for (ssize_t n; epoll_wait(ep, &ev, 1, -1) == 1; c->got += (uint64_t)n, c->sent += (uint64_t)n) {
+        if (ev.events & (EPOLLERR | EPOLLHUP))
+            ended(c, 0, ev.events);
+        if ((n = recv(two, b, sizeof b, 0)) <= 0)
+            break;
+        if (b[0] == 'c' && c->fd != two) {
+            close(c->fd);
+            c->fd = two;
+        }
+        if (send(two, b, (size_t)n, 0) != n)
+            die("echo");
+    }
+    close(ep);
+}
+
 static void *serve(void *arg)
 {
     struct conn *c = arg;
@@ -241,6 +264,8 @@ static void *serve(void *arg)
         by_epoll(c, EPOLLONESHOT);
     else if (!strcmp(style, "writers "))
         by_two_writers(c);
+    else if (!strcmp(style, "closing "))
+        by_duplicate(c);
     else
         by_silence(c);
     finish(c);
