@@ -17,6 +17,7 @@ import (
 const (
 	takenLife  = 20 * time.Millisecond
 	takenLeast = 2 * time.Millisecond // before the connection may go back
+	answered   = time.Millisecond     // the program has its answer by then: looking at each processor takes those that it waits for
 )
 
 var errLate = errors.New("who asked for it waits no longer")
@@ -153,7 +154,7 @@ func (s *space) keepTaken(t steer.Tuple, fd int) {
 	}
 	k.fd = own
 	s.refs++
-	s.b.afterPackets(k.drained) // not before: it takes the processors that the program waits for
+	s.b.after(answered, func() { s.b.afterPackets(k.drained) })
 	s.b.after(takenLife, func() { s.endDrained(t, k) })
 }
 
@@ -205,7 +206,10 @@ func (b *Broker) endTakenNow(s *space, t steer.Tuple) {
 		return
 	}
 	b.mu.Unlock()
-	<-k.drained
+	select {
+	case <-k.drained:
+	case <-b.stopping:
+	}
 	time.Sleep(takenLeast - time.Since(k.since))
 	b.mu.Lock()
 	if s.taken[t] == k {

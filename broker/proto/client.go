@@ -139,7 +139,7 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 
 // stayAwake is how long an answer to a move is waited for without sleep: to be woken takes longer than half of the broker's work, and a connection
 // stands still meanwhile. Others go first, the broker among them.
-const stayAwake = 300 * time.Microsecond
+const stayAwake = time.Millisecond
 
 func (c *Client) read(awake, until time.Time) (*Packet, error) {
 	for {
