@@ -15,8 +15,10 @@
 #include "own.h"
 #include "raw.h"
 #include "real.h"
+#include "process.h"
 #include "refuse.h"
 #include "signals.h"
+#include "space.h"
 #include "threads.h"
 #include "wait.h"
 #include "usdt.h"
@@ -110,15 +112,18 @@ static int64_t start_pause_ns = 1000000000;
 
 static bool bring_up(void)
 {
+    space_open();
     const char *why = refuse_reason();
     if (why) {
         refused = true;
+        space_keep();
         log_line(LOG_ERROR, why);
         return false;
     }
     signals_wrap();
     if (!life_new() || (!memory && !load())) {
         refused = true;
+        space_keep();
         return false;
     }
     int r = start();
@@ -153,6 +158,12 @@ bool engine_need(void)
     pthread_setcancelstate(cancel, NULL);
     errno = saved;
     return up;
+}
+
+void engine_confined(void)
+{
+    if (shared() && refuse_reason())
+        process_leave();
 }
 
 void engine_forked(void)

@@ -7,6 +7,7 @@
 #include "ours.h"
 #include "process.h"
 #include "raw.h"
+#include "space.h"
 
 extern char **environ;
 
@@ -40,7 +41,10 @@ INTERPOSE int execve(const char *path, char *const argv[], char *const envp[])
 {
     CARRY(env, envp);
     leave(AT_FDCWD, path, 0);
-    return real.execve(path, argv, env);
+    bool left = space_leave(env);
+    int r = real.execve(path, argv, env);
+    space_back(left);
+    return r;
 }
 
 INTERPOSE int execv(const char *path, char *const argv[])
@@ -57,21 +61,30 @@ INTERPOSE int execvpe(const char *file, char *const argv[], char *const envp[])
 {
     CARRY(env, envp);
     leave_search(file);
-    return real.execvpe(file, argv, env);
+    bool left = space_leave(env);
+    int r = real.execvpe(file, argv, env);
+    space_back(left);
+    return r;
 }
 
 INTERPOSE int fexecve(int fd, char *const argv[], char *const envp[])
 {
     CARRY(env, envp);
     leave(fd, "", AT_EMPTY_PATH);
-    return real.fexecve(fd, argv, env);
+    bool left = space_leave(env);
+    int r = real.fexecve(fd, argv, env);
+    space_back(left);
+    return r;
 }
 
 INTERPOSE int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
     CARRY(env, envp);
     leave(dir, path, flags);
-    return real.execveat(dir, path, argv, env, flags);
+    bool left = space_leave(env);
+    int r = real.execveat(dir, path, argv, env, flags);
+    space_back(left);
+    return r;
 }
 
 // count_args counts the list of execl and its kin, with the NULL at its end.

@@ -13,12 +13,15 @@
 #include "process.h"
 #include "raw.h"
 #include "refuse.h"
+#include "space.h"
 #include "threads.h"
 #include "wait.h"
 
 static _Atomic int main_pid; // 0: this process has nothing to do with us
 
 bool process_ours(void) { return atomic_load(&main_pid) != 0; }
+
+bool process_self(void) { return atomic_load(&main_pid) == (int)RAW(SYS_getpid); }
 
 void process_forked(void)
 {
@@ -59,6 +62,7 @@ __attribute__((constructor)) static void start(int argc, char **argv, char **env
         pthread_atfork(process_forking, process_forked_parent, process_forked);
         image_start();
         refuse_start();
+        space_start();
         threads_start();
         listeners_inherited();
     }

@@ -48,11 +48,20 @@ static bool tight(int resource, long used_kb)
     return r.rlim_cur < used || r.rlim_cur - used < need;
 }
 
+// few: a runtime that gets no thread ends its process. The kernel does not count root's.
+static bool few(void)
+{
+    struct rlimit r;
+    return RAW(SYS_getuid) != 0 && RAW(SYS_prlimit64, 0, RLIMIT_NPROC, 0, &r) == 0 && r.rlim_cur < 64;
+}
+
 const char *refuse_reason(void)
 {
     long filters = seccomp_filters();
     if (filters != filters_at_start)
         return "the program confined itself with seccomp: the kernel serves its listeners";
+    if (few())
+        return "the limit on processes (RLIMIT_NPROC) leaves the engine no threads: the kernel serves";
     if (tight(RLIMIT_AS, status_field("\nVmSize")))
         return "the limit on address space (RLIMIT_AS) is too tight for the engine: the kernel serves";
     if (tight(RLIMIT_DATA, status_field("\nVmData")))

@@ -154,9 +154,9 @@ void sleeper_release(void)
     unlist_asleep();
     if (keeper == &me) {
         atomic_store(&keeper_until, 0);
-        keeper = NULL;
+        keeper = asleep; // the office is its own from here on: it may be about to leave, and has to pass it on then
         if (asleep)
-            sleeper_notify(asleep); // it wakes, finds the office free and takes it
+            sleeper_notify(asleep);
         else
             helper_unpark();
     }

@@ -2,12 +2,28 @@
 #include <errno.h>
 #include <sys/sendfile.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 
 #include "fdmap.h"
 #include "fresh.h"
+#include "probe.h"
 #include "process.h"
 #include "raw.h"
 #include "real.h"
+
+// pselect6's sixth argument is the address of the mask's address and its size.
+static long pselect_by_number(const long *a)
+{
+    struct {
+        const sigset_t *mask;
+        size_t size;
+    } sig = { NULL, 8 };
+    if (a[5] && !probe_copy(&sig, (void *)a[5], sizeof sig))
+        return raw_result(-EFAULT);
+    if (sig.mask && sig.size != 8)
+        return raw_result(-EINVAL);
+    return pselect((int)a[0], (void *)a[1], (void *)a[2], (void *)a[3], (void *)a[4], sig.mask);
+}
 
 // by_name serves the numbers that have an interposed name. False: all others.
 static bool by_name(long nr, const long *a, long *ret)
@@ -52,6 +68,11 @@ static bool by_name(long nr, const long *a, long *ret)
     CALL(SYS_epoll_pwait, epoll_pwait(I(0), P(1), I(2), I(3), P(4)));
     CALL(SYS_epoll_pwait2, epoll_pwait2(I(0), P(1), I(2), P(3), P(4)));
     CALL(SYS_ppoll, ppoll(P(0), (nfds_t)a[1], P(2), P(3)));
+    CALL(SYS_getrlimit, getrlimit(I(0), P(1)));
+    CALL(SYS_setrlimit, setrlimit(I(0), P(1)));
+    CALL(SYS_prlimit64, prlimit(I(0), I(1), P(2), P(3)));
+    CALL(SYS_copy_file_range, copy_file_range(I(0), P(1), I(2), P(3), (size_t)a[4], (unsigned)a[5]));
+    CALL(SYS_pselect6, pselect_by_number(a));
     CALL(SYS_execve, execve(P(0), P(1), P(2)));
     CALL(SYS_execveat, execveat(I(0), P(1), P(2), P(3), I(4)));
 #ifdef SYS_poll // the older numbers that new architectures lack
@@ -72,12 +93,18 @@ static bool by_name(long nr, const long *a, long *ret)
 // matters: may this number concern us at all? If nothing is ours, only calls that could change that or name a hidden descriptor.
 static bool matters(long nr)
 {
-    bool forks = nr == SYS_clone || nr == SYS_clone3;
+    if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || atomic_load_explicit(&fresh_some, memory_order_relaxed))
+        return true;
+    switch (nr) {
 #ifdef SYS_fork
-    forks = forks || nr == SYS_fork;
+    case SYS_fork:
 #endif
-    return forks || atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || nr == SYS_listen || nr == SYS_connect || nr == SYS_close
-        || nr == SYS_close_range || nr == SYS_dup3 || atomic_load_explicit(&fresh_some, memory_order_relaxed);
+    case SYS_clone: case SYS_clone3: case SYS_execve: case SYS_execveat: case SYS_getrlimit: case SYS_setrlimit: case SYS_prlimit64:
+    case SYS_listen: case SYS_connect: case SYS_close: case SYS_close_range: case SYS_dup3:
+        return true;
+    default:
+        return false;
+    }
 }
 
 INTERPOSE long syscall(long nr, ...)

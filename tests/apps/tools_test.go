@@ -41,21 +41,21 @@ func TestPipes(t *testing.T) {
 			at := s.addr()
 			s.start("/usr/bin/socat", "-t", "20", "TCP4-LISTEN:7001,bind="+at+",fork,reuseaddr", "EXEC:cat")
 			s.start("/usr/bin/socat", "-t", "20", "TCP4-LISTEN:7002,bind="+at+",fork,reuseaddr", "SYSTEM:sha256sum")
-			s.start("/bin/sh", "-c", "exec nc -N -q 20 -l "+at+" 7006 < "+s.file("page", strings.Repeat("0123456789abcdef", 1<<16))+" > "+s.Dir+"/heard")
+			s.start("/bin/sh", "-c", "exec nc -N -l "+at+" 7006 < "+s.file("page", strings.Repeat("0123456789abcdef", 1<<16))+" > "+s.Dir+"/heard")
 			s.listens("7001", "7002", "7006")
 		},
 		client: func(c *end) {
 			up := c.file("up", strings.Repeat("fedcba9876543210", 1<<16))
 			at := c.addr()
 			for _, cmd := range []string{
-				"nc -N -q 20 AT 7001 <UP | sha256sum", "nc -N -q 20 AT 7002 <UP",
+				"nc -N AT 7001 <UP | sha256sum", "nc -N AT 7002 <UP",
 				"socat -t 10 - TCP:AT:7001 <UP | sha256sum", "socat -t 10 - TCP:AT:7002 <UP", "socat -t 10 OPEN:UP TCP:AT:7002", "ncat AT 7001 <UP | sha256sum",
 				"bash -c 'exec 3<>/dev/tcp/AT/7001; echo one >&3; read -r line <&3; echo $line; (echo two >&3); head -1 <&3'",
 				"/usr/bin/python3 -c 'import socket,sys; s=socket.create_connection((\"AT\",7001)); f=s.makefile(\"rw\"); f.write(\"x\\n\"*9); f.flush(); s.shutdown(1); print(f.read())'",
 				"perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(\"AT:7001\") or die; if (!fork) { print $s \"line\\n\" x 1000; $s->flush; shutdown $s,1; exit } wait; @l=<$s>; print scalar(@l), \"\\n\"'",
-				"nc -N -q 20 AT 7006 <UP | sha256sum", "sha256sum < DIR/heard",
-				"tar -C DIR -c up | nc -N -q 20 AT 7001 | tar -t", "seq 1 100000 | nc -N -q 20 AT 7001 | tail -1",
-				"for i in 1 2 3 4 5 6 7 8; do nc -N -q 20 AT 7001 <UP | sha256sum & done; wait",
+				"nc -N AT 7006 <UP | sha256sum", "sha256sum < DIR/heard",
+				"tar -C DIR -c up | nc -N AT 7001 | tar -t", "seq 1 100000 | nc -N AT 7001 | tail -1",
+				"for i in 1 2 3 4 5 6 7 8; do nc -N AT 7001 <UP | sha256sum & done; wait",
 			} {
 				c.sh(strings.NewReplacer("AT", at, "UP", up, "DIR", c.Dir).Replace(cmd))
 			}
