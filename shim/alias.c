@@ -10,6 +10,9 @@ INTERPOSE int __select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t
 INTERPOSE ssize_t __send(int fd, const void *b, size_t n, int flags) { return send(fd, b, n, flags); }
 INTERPOSE ssize_t __write(int fd, const void *b, size_t n) { return write(fd, b, n); }
 
+INTERPOSE FILE *_IO_fdopen(int fd, const char *mode) { return fdopen(fd, mode); }
+INTERPOSE FILE *_IO_popen(const char *line, const char *mode) { return popen(line, mode); }
+
 INTERPOSE int __fcntl(int fd, int cmd, ...)
 {
     va_list ap;

@@ -61,6 +61,8 @@ INTERPOSE int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
     return pid;
 }
 
+INTERPOSE int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...) __attribute__((alias("clone"), copy(clone)));
+
 // forks tells whether the system call makes a process with its own memory, which goes on here.
 static bool forks(long nr, const long *a)
 {

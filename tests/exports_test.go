@@ -28,6 +28,35 @@ func TestExports(t *testing.T) {
 	}
 }
 
+// Whatever other public name libc has for a function that is interposed is interposed, too.
+func TestSecondNames(t *testing.T) {
+	data, err := os.ReadFile("testdata/exports_shim.txt")
+	require.NoError(t, err)
+	ours := strings.Fields(string(data))
+	libc, err := exec.Command("gcc", "-print-file-name=libc.so.6").Output()
+	require.NoError(t, err)
+	out, err := exec.Command("nm", "-D", "--defined-only", strings.TrimSpace(string(libc))).Output()
+	require.NoError(t, err)
+	at := map[string][]string{} // by address
+	for line := range strings.Lines(string(out)) {
+		f := strings.Fields(line)
+		if name, version, _ := strings.Cut(f[2], "@"); f[1] != "A" && !strings.HasSuffix(version, "GLIBC_PRIVATE") {
+			at[f[0]] = append(at[f[0]], name)
+		}
+	}
+	found := 0
+	for _, names := range at {
+		if !slices.ContainsFunc(names, func(n string) bool { return slices.Contains(ours, n) }) {
+			continue
+		}
+		found++
+		for _, n := range names {
+			require.Contains(t, ours, n, "%v are one function", names)
+		}
+	}
+	require.Greater(t, found, 80)
+}
+
 func exported(t *testing.T, object string) []string {
 	t.Helper()
 	out, err := exec.Command("nm", "-D", "--defined-only", object).Output()

@@ -3,6 +3,7 @@ package apps
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,7 +20,8 @@ func TestNginx(t *testing.T) {
 			s.start(python, script(s.T, "websocket.py"), "serve", "127.0.0.1", "8083")
 			s.listens("8081", "8083")
 			dir := s.dir("nginx")
-			s.start("/usr/sbin/nginx", "-c", s.file("nginx.conf", fmt.Sprintf(nginxConf, module, dir, dir, dir, dir, dir, dir, dir, key, cert)), "-e", dir+"/error.log")
+			conf := strings.NewReplacer("MODULE", module, "DIR", dir, "KEY", key, "CERT", cert).Replace(nginxConf)
+			s.start("/usr/sbin/nginx", "-c", s.file("nginx.conf", conf), "-e", dir+"/error.log")
 			s.listens("8080", "8443", "8082")
 		},
 		client: func(c *end) {
@@ -38,29 +40,14 @@ func TestNginx(t *testing.T) {
 	}.run(t)
 }
 
-const nginxConf = `
-load_module %s;
-daemon off;
-user www-data;
-worker_processes 2;
-pid %s/pid;
-error_log %s/error.log notice;
-events {}
-http {
-	access_log off;
-	client_body_temp_path %s/body;
-	proxy_temp_path %s/proxy;
-	fastcgi_temp_path %s/f;
-	uwsgi_temp_path %s/u;
-	scgi_temp_path %s/s;
-	client_max_body_size 100m;
+const nginxConf = "load_module MODULE;\nuser www-data;\nworker_processes 2;" + nginxAlways + "http {" + nginxHTTP + `
 	map $http_upgrade $connection_upgrade { default upgrade; '' close; }
 	server {
 		listen 8080;
 		listen 8443 ssl http2;
 		ssl_session_cache shared:tls:1m;
-		ssl_certificate_key %s;
-		ssl_certificate %s;
+		ssl_certificate_key KEY;
+		ssl_certificate CERT;
 		location / { proxy_pass http://127.0.0.1:8081; proxy_http_version 1.1; }
 		location /ws {
 			proxy_pass http://127.0.0.1:8083;

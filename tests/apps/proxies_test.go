@@ -79,21 +79,7 @@ func (e *end) load(url string) {
 }
 
 var proxies = map[string]proxy{
-	"nginx": {"/usr/sbin/nginx -c CONF -e DIR/error.log", `
-daemon off;
-user root;
-worker_processes 1;
-pid DIR/pid;
-error_log DIR/error.log notice;
-events {}
-http {
-	access_log off;
-	client_max_body_size 100m;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/f;
-	uwsgi_temp_path DIR/u;
-	scgi_temp_path DIR/s;
+	"nginx": {"/usr/sbin/nginx -c CONF -e DIR/error.log", "user root;\nworker_processes 1;" + nginxAlways + "http {" + nginxHTTP + `
 	upstream other { server TO:8081; keepalive 8; }
 	server {
 		listen AT:8080;
@@ -101,15 +87,7 @@ http {
 	}
 }
 `},
-	"haproxy": {"/usr/sbin/haproxy -f CONF -db", `
-global
-	nbthread 2
-defaults
-	mode http
-	timeout connect 10s
-	timeout client 30s
-	timeout server 30s
-	option splice-auto
+	"haproxy": {"/usr/sbin/haproxy -f CONF -db", haproxyAlways + `
 	http-reuse always
 frontend f
 	bind AT:8080

@@ -35,15 +35,7 @@ func TestHAProxy(t *testing.T) {
 		serve: func(s *end) {
 			s.start(python, script(s.T, "serve.py"), "threads", "127.0.0.1", "8081")
 			s.listens("8081")
-			conf := s.file("haproxy.cfg", `
-global
-	nbthread 2
-defaults
-	mode http
-	timeout connect 10s
-	timeout client 30s
-	timeout server 30s
-	option splice-auto
+			conf := s.file("haproxy.cfg", haproxyAlways+`
 frontend f
 	bind :8080
 	default_backend b

@@ -129,21 +129,7 @@ echo substr(str_repeat('0123456789abcdef', intdiv((int)$_GET['n'], 16) + 1), 0, 
 	}.run(t)
 }
 
-const phpNginx = `
-daemon off;
-user root;
-worker_processes 1;
-pid DIR/pid;
-error_log DIR/error.log notice;
-events {}
-http {
-	access_log off;
-	client_max_body_size 100m;
-	client_body_temp_path DIR/body;
-	proxy_temp_path DIR/proxy;
-	fastcgi_temp_path DIR/f;
-	uwsgi_temp_path DIR/u;
-	scgi_temp_path DIR/s;
+const phpNginx = "user root;\nworker_processes 1;" + nginxAlways + "http {" + nginxHTTP + `
 	upstream php { server TO:9000; keepalive 2; }
 	server {
 		listen 127.0.0.1:8080;

@@ -32,6 +32,16 @@ int main(void)
     result("send", write(peer, "x", 1));
     result("epoll_wait", syscall(SYS_epoll_pwait, ep, &ev, 1, -1, NULL, 8));
     show("event", "%x %u", ev.events, ev.data.u32);
+    fd_set readable;
+    FD_ZERO(&readable);
+    FD_SET(d, &readable);
+    sigset_t none;
+    sigemptyset(&none);
+    struct { const sigset_t *mask; size_t size; } mask = { &none, 8 };
+    result("pselect6", syscall(SYS_pselect6, d + 1, &readable, NULL, NULL, NULL, &mask));
+    show("readable", "%d", FD_ISSET(d, &readable) != 0);
+    mask.size = 4;
+    result("pselect6, another size", syscall(SYS_pselect6, d + 1, &readable, NULL, NULL, NULL, &mask));
     result("shutdown", syscall(SYS_shutdown, d, SHUT_WR));
     result("end", read(peer, b, 16));
     result("unknown", syscall(9999));
