@@ -41,8 +41,10 @@ func TestPipes(t *testing.T) {
 			at := s.addr()
 			s.start("/usr/bin/socat", "-t", "20", "TCP4-LISTEN:7001,bind="+at+",fork,reuseaddr", "EXEC:cat")
 			s.start("/usr/bin/socat", "-t", "20", "TCP4-LISTEN:7002,bind="+at+",fork,reuseaddr", "SYSTEM:sha256sum")
-			s.start("/bin/sh", "-c", "exec nc -N -l "+at+" 7006 < "+s.file("page", strings.Repeat("0123456789abcdef", 1<<16))+" > "+s.Dir+"/heard")
-			s.listens("7001", "7002", "7006")
+			// nc ends with its peer's data, whatever it has still to send: so each has something to say in one direction only.
+			s.start("/bin/sh", "-c", "exec nc -N -l "+at+" 7006 < "+s.file("page", strings.Repeat("0123456789abcdef", 1<<16)))
+			s.start("/bin/sh", "-c", "exec nc -d -l "+at+" 7007 > "+s.Dir+"/heard")
+			s.listens("7001", "7002", "7006", "7007")
 		},
 		client: func(c *end) {
 			up := c.file("up", strings.Repeat("fedcba9876543210", 1<<16))
@@ -53,7 +55,7 @@ func TestPipes(t *testing.T) {
 				"bash -c 'exec 3<>/dev/tcp/AT/7001; echo one >&3; read -r line <&3; echo $line; (echo two >&3); head -1 <&3'",
 				"/usr/bin/python3 -c 'import socket,sys; s=socket.create_connection((\"AT\",7001)); f=s.makefile(\"rw\"); f.write(\"x\\n\"*9); f.flush(); s.shutdown(1); print(f.read())'",
 				"perl -MIO::Socket::INET -e '$s=IO::Socket::INET->new(\"AT:7001\") or die; if (!fork) { print $s \"line\\n\" x 1000; $s->flush; shutdown $s,1; exit } wait; @l=<$s>; print scalar(@l), \"\\n\"'",
-				"nc -N AT 7006 <UP | sha256sum", "sha256sum < DIR/heard",
+				"nc -d AT 7006 | sha256sum", "nc -N AT 7007 <UP", "sha256sum < DIR/heard",
 				"tar -C DIR -c up | nc -N AT 7001 | tar -t", "seq 1 100000 | nc -N AT 7001 | tail -1",
 				"for i in 1 2 3 4 5 6 7 8; do nc -N AT 7001 <UP | sha256sum & done; wait",
 			} {

@@ -92,7 +92,7 @@ func (r *Rig) checkNothingLeft() {
 			return
 		}
 		if time.Now().After(end) {
-			r.T.Errorf("left behind after %v: %q", Patience, left)
+			r.T.Errorf("left behind after %v: %q; the broker had said:\n%s", Patience, left, r.Broker.Output())
 			return
 		}
 	}
