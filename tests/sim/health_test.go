@@ -108,7 +108,7 @@ func (o *health) field(at int) uint32 { return binary.NativeEndian.Uint32(o.buf[
 func (o *health) mostOut(was, is *vitals) uint32 {
 	most := max(was.cwnd, is.cwnd)
 	if is.in-was.in > 1 {
-		if is.free {
+		if is.free || is.mss > was.mss { // a probe of the MTU came through: cwnd is told in larger segments then (found by seed 191385)
 			most = max(most, is.peak)
 		}
 		if o.buf[5]&infoSACK == 0 {
