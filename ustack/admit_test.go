@@ -35,8 +35,8 @@ func TestUnreadDataLeavesFrames(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k := newCrowd(t, 101, 101)
 			all := k.pool.Len()
-			for i := range 100 {
-				for n := range uint32(30) {
+			for n := range uint32(30) {
+				for i := range 100 {
 					k.segment(&k.active[i], c.gap+n*1000, 1000)
 				}
 			}
@@ -45,6 +45,14 @@ func TestUnreadDataLeavesFrames(t *testing.T) {
 			require.Greater(t, k.pool.Received(), all*(c.most-1)/8, "and they do take as much")
 			require.Greater(t, k.pool.Available(), all/4)
 			last := &k.active[100]
+			for range 3 { // its program reads
+				k.segment(last, 0, 1000)
+				last.seq += 1000
+				k.iov[0] = make([]byte, 2000)
+				n, _, err := last.s.Recv(k.now, k.iov[:], 0)
+				require.NoError(t, err)
+				require.Equal(t, 1000, n)
+			}
 			k.iov[0] = k.buf[:]
 			n, err := last.s.Send(k.now, k.iov[:], 0)
 			require.NoError(t, err)

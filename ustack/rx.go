@@ -144,24 +144,29 @@ func (s *Stack) payload(seg *tcp.Segment, b *pbuf.Buf) {
 // admit drops a segment's payload, as if the network had lost it, when too many frames hold data that nobody reads. Its
 // ACK still counts: that is what frees the frames of our own data.
 //
-//	0            3/8           1/2                  1 of all frames
-//	| all payload | in order    | in order, for what  |
-//	|             | only        | was out of order    |
+//	0            3/8         1/2                 5/8                 1 of all frames
+//	| all payload | in order  | in order, where    | in order, for what |
+//	|             | only      | little is unread   | was out of order   |
 //
-// Data out of order may wait for ever (its peer is gone), so it must leave room for what can be read.
+// Data out of order may wait for ever (its peer is gone), so it must leave room for what can be read; and who does not read, for those who do: "guarantee
+// minimum buffer size under pressure", tcp_rmem[0] bytes (Linux, __sk_mem_raise_allocated).
 func (s *Stack) admit(c *tcp.Conn, seg *tcp.Segment) {
 	held, all := s.pool.Received(), s.pool.Len()
 	if seg.Buf == nil || held <= all*3/8 {
 		return
 	}
 	if c != nil && c.InOrder(seg) {
-		if held > all/2 {
+		most := all / 2
+		if c.Ahead() < s.host.Params.Rmem[0] {
+			most = all * 5 / 8
+		}
+		if held > most {
 			s.host.MIB.PruneCalled++
 		}
-		for held > all/2 && c.Prune() {
+		for held > most && c.Prune() {
 			held = s.pool.Received()
 		}
-		if held <= all/2 {
+		if held <= most {
 			return
 		}
 		s.host.MIB.RcvPruned++
