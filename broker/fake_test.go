@@ -214,7 +214,9 @@ func (p *fakeProgram) DelPorts(on steer.Link, ip netip.Addr, ports []uint16) err
 	return p.err
 }
 func (p *fakeProgram) SetConnect(on steer.Link, t steer.Tuple) error {
-	return p.do(func() { p.flows[steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}], p.flowWays[t] = true, on.Way })
+	return p.do(func() {
+		p.flows[steer.ConnectEntry{On: steer.Link{VLAN: on.VLAN}, Tuple: t}], p.flowWays[t] = true, on.Way
+	})
 }
 func (p *fakeProgram) SetTaken(on steer.Link, t steer.Tuple) error { return p.SetConnect(on, t) }
 func (p *fakeProgram) DelConnect(on steer.Link, t steer.Tuple) error {
