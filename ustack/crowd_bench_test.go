@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/cabi/hugepages"
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack/pbuf"
 	"github.com/sluice-net/sluice/ustack/tcp"
@@ -60,6 +61,7 @@ func newCrowd(t testing.TB, conns, active int) *crowd {
 		Rand: func() uint64 { n = n*6364136223846793005 + 1442695040888963407; return n }})
 	k.AddVI(&k.crowdNIC)
 	all := make([]crowdConn, conns)
+	var huge hugepages.Heap // as the engine has it
 	for i := range all {
 		f := tcp.Flow{Local: netip.AddrPortFrom(crowdLocal, 80),
 			Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 1, byte(i >> 16), byte(i >> 8)}), uint16(1024+i&255))}
@@ -69,6 +71,9 @@ func newCrowd(t testing.TB, conns, active int) *crowd {
 			SndWnd: 1 << 20, MaxWnd: 1 << 20, RcvWnd: 65536, SndWL1: tcp.Seq(seq), Options: tcp.DefaultOptions()}, false)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if conns >= 4096 {
+			hugepages.Below(&huge, s)
 		}
 		all[i] = crowdConn{s, seq, ack, f.Remote.Addr().As4(), f.Remote.Port()}
 	}

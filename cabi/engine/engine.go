@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/cabi/hugepages"
 	"github.com/sluice-net/sluice/fallback/routes"
 )
 
@@ -79,6 +80,7 @@ type Engine struct {
 
 	plain  plainCase
 	strays strays
+	huge   hugepages.Heap
 	ticked atomic.Int64 // when tick last did its work
 }
 

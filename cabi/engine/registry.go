@@ -2,6 +2,7 @@ package engine
 
 import (
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/cabi/hugepages"
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
@@ -16,6 +17,21 @@ func (r registry) Opened(s *usock.Socket) {
 		State: int(s.State()), Local: plain(s.Local()), Remote: plain(s.Remote()),
 		Handle: s.Tag, Ifindex: int32(i), Queue: int32(q),
 	})
+	r.e.crowded(s)
+}
+
+// crowd is how many connections make huge pages below them worth while: they take 6 MB then, and their pages more places of a TLB than there are.
+const crowd = 4096
+
+// crowded asks for huge pages below a new connection, the first time below all.
+func (e *Engine) crowded(s *usock.Socket) {
+	switch {
+	case e.plane.stack.Conns() < crowd:
+		return
+	case e.huge.Empty():
+		e.plane.stack.Each(func(s *usock.Socket) { hugepages.Below(&e.huge, s) })
+	}
+	hugepages.Below(&e.huge, s)
 }
 
 func (r registry) Gone(s *usock.Socket) {
