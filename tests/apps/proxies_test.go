@@ -138,5 +138,5 @@ visible_hostname here
 	// A process for each connection; two for each; and one that is given the listener by its parent, and splices.
 	"socat":   {"/usr/bin/socat TCP4-LISTEN:8080,bind=AT,fork,reuseaddr,backlog=100 TCP4:TO:8081", ""},
 	"ncat":    {"/usr/bin/ncat -l AT 8080 -k -m 100 --exec CONF", "#!/bin/sh\nexec ncat TO 8081\n"},
-	"systemd": {"/usr/bin/systemd-socket-activate -l AT:8080 /lib/systemd/systemd-socket-proxyd TO:8081", ""},
+	"systemd": {"/usr/bin/systemd-socket-activate -E LD_PRELOAD -E SLUICE_LISTEN -E SLUICE_CONNECT -E SLUICE_BROKER -l AT:8080 /lib/systemd/systemd-socket-proxyd TO:8081", ""},
 }

@@ -24,7 +24,7 @@ func TestRedis(t *testing.T) {
 			c.say(cli("GET", "greeting")...)
 			var fill strings.Builder
 			for i := range 20000 {
-				fmt.Fprintf(&fill, "SET key:%d %s\n", i, strings.Repeat(fmt.Sprint(i%10), i%400))
+				fmt.Fprintf(&fill, "SET key:%d %s\n", i, strings.Repeat(fmt.Sprint(i%10), 1+i%400))
 			}
 			c.sh("redis-cli -h " + c.addr() + " --pipe < " + c.file("fill", fill.String()) + " | tail -1")
 			c.replica()
