@@ -27,6 +27,7 @@ type program interface {
 	DelConnect(on steer.Link, t steer.Tuple) error
 	SetQueue(queue, xskFD int) error
 	HasSpurs() bool
+	SetMAC(mac [6]byte) error
 	SetSpur(queue, ns, ifindex, xskFD int) error
 	EndsAt(queue, xskFD int) (bool, error)
 	DelQueue(queue int) error
@@ -62,6 +63,8 @@ type backend interface {
 	Loop(ns int, packet []byte, to netip.Addr) error
 	// Listening tells whether the kernel listens at a connection's local end.
 	Listening(ns int, local netip.AddrPort) bool
+	// Has tells whether the kernel has a connection, also half open or in TIME-WAIT; a socket may be bound to one of the devices.
+	Has(ns int, t steer.Tuple, devices []int) (bool, error)
 	// Listeners lists the cookies of the TCP sockets that listen.
 	Listeners(ns int) (map[uint64]bool, error)
 	// Hide takes receive queues away from the kernel, with a journal at path, or goes on with those that path tells of.

@@ -47,6 +47,7 @@ type client struct {
 	syns       int // given to the kernel since synsSince
 	synsSince  time.Time
 	looks      bool                // is a tool's: asked for a mirror
+	tells      bool                // answers "whose"
 	refused    map[proto.Op]string // why, of the last request of a kind
 }
 

@@ -88,7 +88,7 @@ func (kernel) Listeners(ns int) (map[uint64]bool, error) {
 	err := netns.Do(ns, func() error {
 		for _, every := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
 			req := nl.NewNetlinkRequest(nl.SOCK_DIAG_BY_FAMILY, unix.NLM_F_DUMP)
-			req.AddData(diagRequest{netip.AddrPortFrom(every, 0)}) // a dump looks at family, state and port; 0 is every port
+			req.AddData(diagRequest{local: netip.AddrPortFrom(every, 0)}) // a dump looks at family, state and port; 0 is every port
 			msgs, err := req.Execute(unix.NETLINK_INET_DIAG, 0)
 			if err != nil {
 				return fmt.Errorf("list listeners: %w", err)

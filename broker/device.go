@@ -80,6 +80,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 		if d.adopted {
 			d.foundSpurs()
 		}
+		d.note(prog.SetMAC(n.MAC)) // it may have got another one while there was no broker
 		s.b.log.Infof("broker: %s (netns %d): XDP program adopted, %s mode", n.Name, s.inode, prog.Mode())
 		return d, nil
 	}

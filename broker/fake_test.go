@@ -39,6 +39,7 @@ type fakeKernel struct {
 	syns     []steer.Tuple
 	looped   []string // packets
 	attached int
+	has      bool         // every connection that is asked for
 	nic      *fakenic.NIC // what answers ethtool requests, for Hide
 	lo, hi   int
 	look     chan struct{} // if there is one, a look at the listeners is told to looks, and waits for this
@@ -114,6 +115,11 @@ func (f *fakeKernel) PortRange(int) (lo, hi int, err error) { return f.lo, f.hi,
 
 func (f *fakeKernel) Listening(int, netip.AddrPort) bool { return true }
 
+func (f *fakeKernel) Has(int, steer.Tuple, []int) (has bool, err error) {
+	f.set(func() { has = f.has })
+	return has, nil
+}
+
 func (f *fakeKernel) SendSYN(_ int, t []steer.Tuple) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -185,6 +191,7 @@ type fakeProgram struct {
 	queues    map[int]int
 	quiet     map[int]bool
 	closed    bool
+	mac       [6]byte // the last that was set
 	err       error
 }
 
@@ -224,6 +231,7 @@ func (p *fakeProgram) DelConnect(on steer.Link, t steer.Tuple) error {
 }
 func (p *fakeProgram) SetQueue(q, fd int) error      { return p.do(func() { p.queues[q] = fd }) }
 func (p *fakeProgram) HasSpurs() bool                { return true }
+func (p *fakeProgram) SetMAC(mac [6]byte) error      { return p.do(func() { p.mac = mac }) }
 func (p *fakeProgram) SetSpur(q, _, _, fd int) error { return p.SetQueue(q, fd) }
 func (p *fakeProgram) EndsAt(q, _ int) (bool, error) { return p.queues[q] != 0, nil }
 func (p *fakeProgram) DelQueue(q int) error          { return p.do(func() { delete(p.queues, q) }) }
@@ -272,11 +280,15 @@ type engine struct {
 func (h *fakeHost) engine() *engine { return newEngine(h.t, h.b.cfg.Socket) }
 
 func newEngine(t *testing.T, socket string) *engine {
+	return newEngineWith(t, socket, proto.Hello{Program: "test"})
+}
+
+func newEngineWith(t *testing.T, socket string, hello proto.Hello) *engine {
 	t.Helper()
 	door, err := proto.Dial(socket)
 	require.NoError(t, err)
 	defer unix.Close(door)
-	c, w, err := proto.Open(door, proto.Hello{Program: "test"}, patience)
+	c, w, err := proto.Open(door, hello, patience)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return &engine{t: t, c: c, w: w, vis: map[proto.QueueRef]bool{}}

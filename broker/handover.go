@@ -58,7 +58,16 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late 
 	if st.SendData, err = readQueue(mem, q.SendOff, q.SendLen); err != nil {
 		return -1, err
 	}
-	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
+	t := steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)}
+	b.mu.Lock()
+	s.beginMove(t)
+	b.mu.Unlock()
+	defer func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		s.endMove(t)
+	}()
+	b.endTakenNow(s, t)
 	fd, via := s.takeBlank(&st)
 	if fd >= 0 {
 		err = st.Fill(fd, via)

@@ -103,7 +103,7 @@ func (m *metrics) gather(all []prometheus.Metric) []prometheus.Metric {
 		}
 	}
 	n := &m.b.count
-	for what, v := range map[string]uint64{"handed_over": n.HandedOver, "taken_over": n.TakenOver, "orphans": n.Orphans, "resets": n.Resets, "strays": n.Strays} {
+	for what, v := range map[string]uint64{"handed_over": n.HandedOver, "taken_over": n.TakenOver, "orphans": n.Orphans, "resets": n.Resets, "strays": n.Strays, "nobodys": n.Nobodys} {
 		all = append(all, counter(m.moves, v, what))
 	}
 	for _, o := range m.b.mirrors {

@@ -19,12 +19,18 @@ type space struct {
 	inode     uint64
 	file      *os.File
 	cookie    atomic.Uint64 // the namespace's (SO_NETNS_COOKIE), once a socket of it was seen
-	refs      int           // clients and held orphans
+	refs      int           // clients, held orphans, inquiries
 	devices   map[int]*device
-	leased    int                  // ports on lease
-	dead      map[steer.Tuple]bool // connections of programs that died lately, the last at deadAt
-	deadAt    time.Time
+	leased    int                       // ports on lease
+	dead      map[steer.Tuple]time.Time // connections of programs that died lately, and of nobody: until when that is remembered
+	deadSweep time.Time
+	inquiries map[steer.Tuple]*inquiry
+	inquired  int                 // since inquiredSince
+	moves     map[steer.Tuple]int // to the kernel, under way
 	taken     map[steer.Tuple]*takenConn
+
+	inquiredSince time.Time
+
 	done      chan struct{}
 	closed    bool
 	via       *repair.Injector // made when the first connection is handed over

@@ -18,6 +18,7 @@ type Counters struct {
 	Orphans    uint64 `json:"orphans"`     // connections passed on before they were accepted
 	Resets     uint64 `json:"resets"`      // connections of dead programs whose peers were told
 	Strays     uint64 `json:"strays"`      // connections rescued after their packets changed the queue
+	Nobodys    uint64 `json:"nobodys"`     // whose peers were told that nobody has them
 }
 
 // Status is a broker's, for people and programs.

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -37,7 +38,11 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 			return proto.Owned{Owned: true}, nil, nil
 		}
 	}
-	return proto.Owned{Free: c.space.died(t) || !c.space.awaited() && !b.shared(c, t)}, nil, nil
+	free := c.space.died(t) || !c.space.awaited() && !b.shared(c, t)
+	if !free {
+		b.inquire(c.space, t)
+	}
+	return proto.Owned{Free: free}, nil, nil
 }
 
 // awaited: programs that an earlier broker served may still show what they have.
@@ -65,22 +70,25 @@ func (b *Broker) shared(c *client, t steer.Tuple) bool {
 	return false
 }
 
-// remember keeps the connections of a dead program for a while: what their peers send may reach another's queue.
+// remember keeps the connections of a dead program, and those of nobody, for a while: what their peers send may reach another's queue.
 func (s *space) remember(tuples []steer.Tuple) {
 	now := time.Now()
-	if now.Sub(s.deadAt) > deadLife || s.dead == nil {
-		s.dead = map[steer.Tuple]bool{}
+	if now.After(s.deadSweep) {
+		maps.DeleteFunc(s.dead, func(_ steer.Tuple, until time.Time) bool { return now.After(until) })
+		s.deadSweep = now.Add(deadLife)
 	}
-	s.deadAt = now
+	if s.dead == nil {
+		s.dead = map[steer.Tuple]time.Time{}
+	}
 	for _, t := range tuples {
-		s.dead[t] = true
+		s.dead[t] = now.Add(deadLife)
 	}
 }
 
 // deadLife is longer than the resets take.
 const deadLife = 10 * time.Second
 
-func (s *space) died(t steer.Tuple) bool { return s.dead[t] && time.Since(s.deadAt) < deadLife }
+func (s *space) died(t steer.Tuple) bool { return time.Now().Before(s.dead[t]) }
 
 // covered: a program may only ask about ports that are its own too.
 func (b *Broker) covered(c *client, t steer.Tuple) bool {

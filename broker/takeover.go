@@ -122,6 +122,7 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	if s.taken == nil {
 		s.taken = map[steer.Tuple]*takenConn{}
 	}
+	s.stir(t)
 	s.taken[t] = &takenConn{fd: -1, since: time.Now(), drained: make(chan struct{})}
 	return nil
 }

@@ -127,6 +127,10 @@ func (n *netDevice) addrs() []netip.Addr {
 
 // update takes in what became of a device that is in use.
 func (d *device) update(n netDevice) {
+	if d.trunk == nil && n.MAC != d.MAC {
+		d.space.b.log.Infof("broker: %s has another link address: %x", d.Name, n.MAC)
+		d.note(d.prog.SetMAC(n.MAC))
+	}
 	d.netDevice = n
 	for _, v := range n.VLANs {
 		if !slices.Contains(d.vlans, v.VLAN) {

@@ -62,6 +62,11 @@ func (s *space) rescan() {
 	if err != nil {
 		return
 	}
+	for _, n := range all {
+		if d := s.devices[n.Ifindex]; d != nil && !d.dead {
+			d.update(n)
+		}
+	}
 	for c := range s.b.clients {
 		if c.space != s || c.umem == nil {
 			continue

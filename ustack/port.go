@@ -69,6 +69,15 @@ func (s *Stack) SwapVI(ifindex, queue int, vi efvi.VI) {
 	}
 }
 
+// SetMAC tells that a device has another link address. What is sent to the one before, by who does not know yet, is not for us any more.
+func (s *Stack) SetMAC(ifindex int, mac [6]byte) {
+	for _, p := range s.ports {
+		if p != nil && p.info.Ifindex == ifindex {
+			p.info.MAC = mac
+		}
+	}
+}
+
 // RemoveVI stops using the virtual interface of a queue. The frames in its rings stay out of use until Reclaim is told of its place, which is
 // returned (-1: no such interface): as long as another process holds the socket the device may still write to them.
 func (s *Stack) RemoveVI(ifindex, queue int) (place int) {

@@ -12,6 +12,7 @@ package ustack
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/sluice-net/sluice/efvi"
 	"github.com/sluice-net/sluice/ustack/eth"
@@ -183,6 +184,13 @@ func (s *Stack) Each(f func(*usock.Socket)) {
 		f(&l.e.Socket)
 	}
 	s.table.each(func(e *endpoint) { f(&e.Socket) })
+}
+
+// Has tells whether there is a connection, or one half open or in TIME-WAIT.
+func (s *Stack) Has(f tcp.Flow) bool {
+	k := keyOf(f)
+	return s.table.find(&k) != nil || s.host.Waits.State(f) != tcp.Closed ||
+		slices.ContainsFunc(s.lists.all, func(l listener) bool { return l.e.Listener().Opening(f) })
 }
 
 // Waiting calls f for the established connections in a listener's accept queue, oldest first.

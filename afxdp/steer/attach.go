@@ -119,6 +119,22 @@ func (p *Program) describe(attrs *netlink.LinkAttrs) error {
 	return nil
 }
 
+// SetMAC tells the program that the device has another link address.
+func (p *Program) SetMAC(mac [6]byte) error {
+	var d steerDevice
+	if err := p.maps.Devices.Lookup(uint32(0), &d); err != nil {
+		return fmt.Errorf("read device: %w", err)
+	}
+	if d.Mac == mac {
+		return nil
+	}
+	d.Mac = mac
+	if err := p.maps.Devices.Put(uint32(0), d); err != nil {
+		return fmt.Errorf("describe device: %w", err)
+	}
+	return nil
+}
+
 // persist pins the maps and, last, the link: where there is a link pin, all is there.
 func (p *Program) persist() error {
 	if err := os.MkdirAll(p.dir, 0o700); err != nil {

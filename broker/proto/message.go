@@ -13,6 +13,7 @@ type Hello struct {
 	Program string `json:"program,omitempty"` // for people: argv[0]
 	Frames  int    `json:"frames,omitempty"`  // umem frames wished for; 0: the broker's default
 	Tool    bool   `json:"tool,omitempty"`    // looks at others; has no engine
+	Tells   bool   `json:"tells,omitempty"`   // answers "whose"; who does not is not asked
 }
 
 // Welcome answers hello.
@@ -146,7 +147,7 @@ type Stray struct {
 	Remote netip.AddrPort `json:"remote"`
 }
 
-// Owned answers stray.
+// Owned answers stray, and "whose": there Owned says that the process asked has the flow, open, half open or in TIME-WAIT.
 type Owned struct {
 	Owned bool `json:"owned"`
 	// Free: nobody else can have it, now or half open. A reset is right at once.

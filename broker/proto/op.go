@@ -60,6 +60,7 @@ const (
 	OpVIs      Op = "vis"      // VIs, XSKs: queues added to the lease
 	OpAccepted Op = "accepted" // Accepted, a kernel socket -> answer with nothing once it is in the accept queue
 	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
+	OpWhose    Op = "whose"    // Stray -> answer with Owned. To those who said in hello that they tell
 	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer -> answer with nothing if asked
 	OpRing     Op = "ring"     // Ring, a ring: to who asked for a mirror: a program's packets come there
 	OpClosed   Op = "closed"   // Closed: what was posted to queues that were given up is the program's again

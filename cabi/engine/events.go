@@ -72,6 +72,8 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		err = e.detach(now, p)
 	case proto.OpAttach:
 		err = e.attach(p)
+	case proto.OpWhose:
+		err = e.whose(now, p)
 	case proto.OpInspect:
 		err = e.inspect(now, p)
 	case proto.OpTap:

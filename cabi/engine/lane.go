@@ -75,6 +75,7 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 	e.takeBursts(l, info)
 	e.plane.stack.AddVI(l.vi)
 	e.plane.lanes = append(e.plane.lanes, l)
+	e.relink()
 	if len(e.taps) > 0 {
 		e.tapLane(l)
 	}
@@ -82,6 +83,18 @@ func (e *Engine) addLane(told proto.VI, fd int) error {
 	l.vi.LeaveKicks(e.boot.Kicks)
 	e.debug("queue %d of %s: native XDP %v, zero copy %v", info.Queue, info.Device, info.Native, l.vi.Info().ZeroCopy)
 	return nil
+}
+
+// relink follows the link addresses of the devices: they may be given another one.
+func (e *Engine) relink() {
+	if e.plane == nil {
+		return
+	}
+	for _, l := range e.plane.lanes {
+		if link, err := e.routes.Link(l.ref.Ifindex); err == nil && link.MAC != [6]byte{} {
+			e.plane.stack.SetMAC(l.ref.Ifindex, link.MAC)
+		}
+	}
 }
 
 // mapLane maps the rings of a queue, and tells whether it is bound only now.

@@ -79,3 +79,13 @@ func (r registry) Stray(f *tcp.Flow) bool {
 	}
 	return (err != nil || !o.Free) && now-first < strayPatience
 }
+
+// whose tells the broker whether a flow is ours: another process gets its segments.
+func (e *Engine) whose(now int64, p *proto.Packet) error {
+	var r proto.Stray
+	if err := p.Into(&r); err != nil {
+		return err
+	}
+	e.answerWith(now, p, proto.Owned{Owned: e.plane != nil && e.plane.stack.Has(tcp.Flow{Local: r.Local, Remote: r.Remote})})
+	return nil
+}

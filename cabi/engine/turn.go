@@ -46,6 +46,7 @@ func (e *Engine) look(now int64) int {
 	n := 0
 	if e.routes.Process() {
 		n++
+		e.relink()
 	}
 	if len(e.leaving) > 0 && now >= e.leaveAt {
 		n++

@@ -43,26 +43,70 @@ func (s *stand) note() {
 	if s.diary == nil {
 		s.diary = diary{}
 	}
+	at := s.rig.Broker.Pid()
+	if s.diary[at] == nil {
+		s.warm()
+	}
 	st, err := testrig.QueryStatus(s.rig.Socket())
 	require.NoError(s.t, err)
 	b, err := ask.Dial(s.rig.Socket(), "chaos")
 	require.NoError(s.t, err)
 	defer b.Close()
-	at := s.rig.Broker.Pid()
-	s.diary[at] = append(s.diary[at], s.sample(at, st.Goroutines, 0))
+	s.diary[at] = append(s.diary[at], s.sample(at, st.Goroutines, 0, s.histories(len(st.Leases))))
+	ports := map[int]int{}
+	for _, l := range st.Leases {
+		ports[l.Pid] = l.Ports
+	}
 	for _, pid := range s.pids() {
 		// One that was stopped, or ends just now, may not answer in time.
 		if in, err := b.Counters(pid); err == nil && !in.Stale && alive(pid) {
-			s.diary[pid] = append(s.diary[pid], s.sample(pid, in.Engine.Goroutines, in.Engine.Heap))
+			s.diary[pid] = append(s.diary[pid], s.sample(pid, in.Engine.Goroutines, in.Engine.Heap, keeperFDs(ports[pid])))
 		}
 	}
 }
 
-func (s *stand) sample(pid, goroutines int, heap uint64) sample {
+// keepersHold is how many leased ports one descriptor keeps: while their connections are in TIME-WAIT a program that connects has ever more.
+const keepersHold = 64
+
+func keeperFDs(ports int) int { return (ports + keepersHold - 1) / keepersHold }
+
+// crowded begins the samples of processes anew that had a hundred connections for the first time: for each thread that was in the engine at once Go's
+// runtime keeps a goroutine, which later threads use.
+func (s *stand) crowded() {
+	if s.crowds == nil {
+		s.crowds = map[int]bool{}
+	}
+	for _, pid := range s.pids() {
+		if !s.crowds[pid] {
+			s.crowds[pid] = true
+			delete(s.diary, pid)
+		}
+	}
+}
+
+// histories is how many descriptors of those that ended with connections open a broker has: up to eight.
+func (s *stand) histories(leases int) int {
+	const state = "/memfd:sluice-state"
+	v := vitals{kinds: map[string]int{}}.plus(s, s.rig.Broker.Pid())
+	return max(0, min(v.kinds[state]-leases, kept[state]))
+}
+
+// warm has a new broker make what it keeps for moves, from the first one on: its own namespace, and sockets in each of the programs'. Whether there is
+// something to move does not matter.
+func (s *stand) warm() {
+	for _, pid := range s.pids() {
+		for _, way := range []string{"detach", "attach"} {
+			_, _, _ = testrig.Try(nil, s.rig.Env(), testrig.Built(s.t, "sluice"), way, fmt.Sprint(pid))
+		}
+	}
+}
+
+// sample looks at a process; fewer are the descriptors that do not count.
+func (s *stand) sample(pid, goroutines int, heap uint64, fewer int) sample {
 	v := vitals{}.plus(s, pid)
 	var own float64
 	fmt.Sscan(s.proc(pid, "status", "RssAnon:")[0], &own)
-	return sample{float64(v.descriptors), float64(v.threads), float64(goroutines), float64(heap >> 10), own}
+	return sample{float64(v.descriptors - fewer), float64(v.threads), float64(goroutines), float64(heap >> 10), own}
 }
 
 // growing says what grew over the life of a process.

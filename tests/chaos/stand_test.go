@@ -27,9 +27,10 @@ type stand struct {
 	link *path.Path
 	log  string // a full disk's file, which everything logs to
 
-	clock *clock
-	diary diary
-	least float64 // the smallest share of the packets' memory that was free
+	clock  *clock
+	diary  diary
+	crowds map[int]bool // processes that the deaf were connected to
+	least  float64      // the smallest share of the packets' memory that was free
 
 	port, queues int
 	much         []byte       // what makes the program send a lot to whoever asks

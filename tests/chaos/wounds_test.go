@@ -85,7 +85,7 @@ var wounds = []wound{
 		s.rig.Broker.Signal(syscall.SIGCONT)
 	}},
 	{"the clock jumps", outOfTime, (*stand).jump},
-	{"another link address and back", unreachable, (*stand).relink}, // programs keep the one they began with: docs/limits.md
+	{"another link address and back", openConns, (*stand).relink}, // before the broker has told the XDP program, the kernel may answer: docs/limits.md
 }
 
 // route gives the client a route of its own for a while.
@@ -161,6 +161,7 @@ func (s *stand) deaf(rnd *rand.Rand) {
 		_ = c.(*net.TCPConn).SetLinger(0)
 		c.Close()
 	}
+	s.crowded()
 }
 
 // spin keeps all processors busy with something else.

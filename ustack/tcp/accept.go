@@ -105,6 +105,12 @@ func (l *Listener) HalfOpen(ifindex, queue int) int {
 	return n
 }
 
+// Opening tells whether a connection waits for the handshake's last ACK.
+func (l *Listener) Opening(f Flow) bool {
+	_, r := l.half.find(&f)
+	return r != nil
+}
+
 // HalfOpens is how many connections wait for the handshake's last ACK in all.
 func (l *Listener) HalfOpens() int { return l.half.n }
 
