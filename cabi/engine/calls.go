@@ -207,6 +207,9 @@ func (e *Engine) SLRecv(h int32, iov [][]byte, hollow bool, flags int, info *uso
 			return e.unreceived(now, h, s, flags)
 		}
 		if hollow && len(iov) == 0 && flags&unix.MSG_TRUNC == 0 { // there is nothing, and what it is called is told
+			if flags&(unix.MSG_PEEK|unix.MSG_OOB) == 0 {
+				s.PassMark()
+			}
 			iov, flags = [][]byte{e.scrap[:]}, flags|unix.MSG_PEEK
 		}
 		n, i, err := s.Recv(now, iov, flags)

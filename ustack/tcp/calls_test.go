@@ -33,6 +33,15 @@ func TestBehindTheUrgentByte(t *testing.T) {
 	r.read(2, 1)
 }
 
+func TestTheUrgentByteAlone(t *testing.T) {
+	r := established(t)
+	r.send("PU. 1:2(1) ack 1 urg 1")
+	require.True(t, r.c.AtMark())
+	r.c.PassMark()
+	require.False(t, r.c.AtMark(), "tcp_recvmsg: \"++*seq; urg_hole++\" before it looks whether anything is left to copy")
+	require.Zero(t, r.c.Ahead())
+}
+
 func TestNoUrgentByteOfAFailedConnection(t *testing.T) {
 	r := established(t)
 	r.send("PU. 1:2(1) ack 1 urg 1")

@@ -85,9 +85,9 @@ func (c *Conn) urgentUnread() bool {
 // AtMark is SIOCATMARK: the next byte to read is the urgent one.
 func (c *Conn) AtMark() bool { return c.urg.have != urgNone && c.urg.seq == c.copied }
 
-// PassMark skips the urgent byte if it is next, and other bytes are there.
+// PassMark skips the urgent byte if it is next.
 func (c *Conn) PassMark() {
-	if c.AtMark() && !c.opt.OOBInline && c.rq.bytes > 1 {
+	if c.AtMark() && !c.opt.OOBInline && c.rq.bytes > 0 {
 		c.rq.skip(1)
 		c.copied = c.copied.Add(1)
 		c.urg.have = urgNone
