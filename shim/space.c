@@ -21,6 +21,7 @@
 #define PAGE  4096UL
 
 static _Atomic(void *) kept; // the mapping
+static bool ours;            // this program's limits are ours to tell. A sanitizer's runtime asks for limits before anything of it, or of us, is ready
 
 static const int limits[] = { RLIMIT_AS, RLIMIT_DATA };
 
@@ -66,6 +67,7 @@ static bool raise_to(int resource, const struct rlimit *want)
 
 void space_start(void)
 {
+    ours = true;
     for (int i = 0; i < 2; i++) {
         struct rlimit r;
         if (limit(0, limits[i], NULL, &r) == 0 && r.rlim_cur != RLIM_INFINITY && !marked(r.rlim_cur))
@@ -96,7 +98,7 @@ static long change(pid_t pid, int resource, const struct rlimit *want, struct rl
 {
     struct rlimit was;
     bool self = pid == 0 || pid == (pid_t)RAW(SYS_getpid);
-    if (!process_ours() || !self || (resource != RLIMIT_AS && resource != RLIMIT_DATA))
+    if (!ours || !self || (resource != RLIMIT_AS && resource != RLIMIT_DATA))
         return limit(pid, resource, want, old);
     if (want && limit(0, RLIM_NLIMITS, want, NULL) == -EFAULT) // there is no such limit
         return -EFAULT;

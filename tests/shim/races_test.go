@@ -57,10 +57,9 @@ func TestDataRaces(t *testing.T) {
 	})
 }
 
-var tsan = []string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-pthread", "-fPIE", "-fsanitize=thread"}
-
 func gcc(args ...string) error {
-	if out, err := exec.Command("gcc", append(args, tsan...)...).CombinedOutput(); err != nil {
+	args = append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-pthread", "-fPIE", "-fsanitize=thread"}, args...)
+	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("gcc %v: %w: %s", args, err, out)
 	}
 	return nil
@@ -76,7 +75,11 @@ func withTSan(t *testing.T, dir string) map[string]string {
 	for i := range failed {
 		compilers.Go(func() {
 			for s := range todo {
-				failed[i] = errors.Join(failed[i], gcc("-c", s, "-o", objectOf(dir, s)))
+				args := []string{"-c", s, "-o", objectOf(dir, s)}
+				if filepath.Base(s) == "space.c" { // getrlimit: TSan's runtime calls it before it is ready
+					args = append(args, "-fno-sanitize=thread")
+				}
+				failed[i] = errors.Join(failed[i], gcc(args...))
 			}
 		})
 	}
