@@ -161,13 +161,14 @@ type listeners struct {
 }
 
 type listener struct {
-	e    *endpoint
-	addr netip.Addr
-	port uint16
+	e       *endpoint
+	addr    netip.Addr
+	port    uint16
+	retired bool // see Stack.Retire
 }
 
 func (l *listeners) add(e *endpoint, local netip.AddrPort) {
-	x := listener{e, local.Addr().Unmap(), local.Port()}
+	x := listener{e: e, addr: local.Addr().Unmap(), port: local.Port()}
 	l.all = append(l.all, x)
 	if l.byPort == nil {
 		l.byPort = map[uint16][]listener{}
@@ -188,35 +189,54 @@ func (l *listeners) remove(e *endpoint) {
 	}
 }
 
-// find is the listener for a destination: the specific address, then the wildcard of the version, then "::". Among
-// several of the same rank (SO_REUSEPORT) the remote address and port choose, as in the kernel.
-func (l *listeners) find(dst netip.Addr, port uint16, remote netip.AddrPort) *endpoint {
+func (l *listeners) retire(e *endpoint, port uint16) {
+	for i, x := range l.byPort[port] {
+		l.byPort[port][i].retired = x.retired || x.e == e
+	}
+}
+
+// find is the listener for a flow: the specific address, then the wildcard of the version, then "::". Among several of the same rank
+// (SO_REUSEPORT) the remote address and port choose, as in the kernel. A retired one is found where there is no other. A handshake
+// is its listener's, whoever listens meanwhile.
+func (l *listeners) find(f *tcp.Flow) *endpoint {
 	var best *endpoint
 	rank, same := 0, uint32(0)
-	here := l.byPort[port]
+	here := l.byPort[f.Local.Port()]
 	for i := range here {
-		r := here[i].rank(dst, port)
-		if r == 0 || r < rank {
+		r := here[i].rank(f.Local.Addr(), f.Local.Port())
+		if r == 0 {
 			continue
 		}
-		if r > rank {
+		if len(here) > 1 && here[i].e.Listener().Opening(*f) {
+			return here[i].e
+		}
+		if !here[i].retired {
+			r += specific
+		}
+		switch {
+		case r < rank:
+			continue
+		case r > rank:
 			best, rank, same = here[i].e, r, 1
 			continue
 		}
 		same++
-		if pick(remote)%same == 0 {
+		if pick(f.Remote)%same == 0 {
 			best = here[i].e
 		}
 	}
 	return best
 }
 
+// specific is the highest rank.
+const specific = 3
+
 func (l *listener) rank(dst netip.Addr, port uint16) int {
 	switch {
 	case l.port != port:
 		return 0
 	case l.addr == dst:
-		return 3
+		return specific
 	case !l.addr.IsUnspecified():
 		return 0
 	case l.addr.Is4() == dst.Is4():

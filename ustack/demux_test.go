@@ -1,6 +1,7 @@
 package ustack
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"testing"
@@ -76,45 +77,66 @@ func TestFindDoesNotAllocate(t *testing.T) {
 	}))
 }
 
+// listening is a listener at an address.
+func listening(at string) *endpoint {
+	e := &endpoint{}
+	local := netip.MustParseAddrPort(at)
+	h := tcp.NewHost(tcp.DefaultParams(), nil, rand.Uint64)
+	e.InitListener(e, tcp.Listen(h, tcp.Flow{Local: local}, 8), local.Addr().Is6())
+	return e
+}
+
+func (l *listeners) addNew(at string) *endpoint {
+	e := listening(at)
+	l.add(e, netip.MustParseAddrPort(at))
+	return e
+}
+
+func (l *listeners) at(local, remote string) *endpoint {
+	f := flow(local, remote)
+	return l.find(&f)
+}
+
 // "the specific address, then the wildcard": what the kernel's __inet_lookup_listener scores.
 func TestListenerOfTheMostSpecificAddress(t *testing.T) {
 	var l listeners
-	any6, any4, one, only6 := &endpoint{}, &endpoint{}, &endpoint{}, &endpoint{}
+	const remote = "192.0.2.9:1024"
+
+	only6 := l.addNew("[::]:81")
 	only6.IP().V6Only = true
-	remote := netip.MustParseAddrPort("192.0.2.9:1024")
-	v4, v6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	require.Nil(t, l.at("192.0.2.1:81", remote), "IPV6_V6ONLY")
+	require.Same(t, only6, l.at("[2001:db8::1]:81", remote))
 
-	l.add(only6, netip.MustParseAddrPort("[::]:81"))
-	require.Nil(t, l.find(v4, 81, remote), "IPV6_V6ONLY")
-	require.Same(t, only6, l.find(v6, 81, remote))
+	any6 := l.addNew("[::]:80")
+	require.Same(t, any6, l.at("192.0.2.1:80", remote), ":: takes version 4 too")
+	any4 := l.addNew("0.0.0.0:80")
+	require.Same(t, any4, l.at("192.0.2.1:80", remote))
+	one := l.addNew("192.0.2.1:80")
+	require.Same(t, one, l.at("192.0.2.1:80", remote))
+	require.Same(t, any6, l.at("[2001:db8::1]:80", remote))
+	require.Nil(t, l.at("192.0.2.1:82", remote))
 
-	l.add(any6, netip.MustParseAddrPort("[::]:80"))
-	require.Same(t, any6, l.find(v4, 80, remote), ":: takes version 4 too")
-	l.add(any4, netip.MustParseAddrPort("0.0.0.0:80"))
-	require.Same(t, any4, l.find(v4, 80, remote))
-	l.add(one, netip.MustParseAddrPort("192.0.2.1:80"))
-	require.Same(t, one, l.find(v4, 80, remote))
-	require.Same(t, any6, l.find(v6, 80, remote))
-	require.Nil(t, l.find(v4, 82, remote))
+	l.retire(one, 80)
+	require.Same(t, any4, l.at("192.0.2.1:80", remote), "another comes before one that is retired")
+	l.retire(any4, 80)
+	l.retire(any6, 80)
+	require.Same(t, one, l.at("192.0.2.1:80", remote), "which is better than none")
 	l.remove(one)
-	require.Same(t, any4, l.find(v4, 80, remote))
+	require.Same(t, any4, l.at("192.0.2.1:80", remote))
 }
 
 func TestListenersOfOneAddressShare(t *testing.T) {
 	var l listeners
-	all := []*endpoint{{}, {}}
-	for _, e := range all {
-		l.add(e, netip.MustParseAddrPort("0.0.0.0:80"))
-	}
+	one, two := l.addNew("0.0.0.0:80"), l.addNew("0.0.0.0:80")
 	got := map[*endpoint]int{}
 	for port := range 1000 {
-		r := netip.AddrPortFrom(netip.MustParseAddr("192.0.2.9"), uint16(1024+port))
-		e := l.find(netip.MustParseAddr("192.0.2.1"), 80, r)
-		require.Same(t, e, l.find(netip.MustParseAddr("192.0.2.1"), 80, r), "the same flow goes to the same one")
+		r := fmt.Sprintf("192.0.2.9:%d", 1024+port)
+		e := l.at("192.0.2.1:80", r)
+		require.Same(t, e, l.at("192.0.2.1:80", r), "the same flow goes to the same one")
 		got[e]++
 	}
-	require.Greater(t, got[all[0]], 300)
-	require.Greater(t, got[all[1]], 300)
+	require.Greater(t, got[one], 300)
+	require.Greater(t, got[two], 300)
 }
 
 // TestEndpointFitsItsSizeClass: the heap gives objects with pointers 8 bytes less than 1,280, then at once 1,400.

@@ -217,7 +217,7 @@ func (s *Stack) deliver(p *port, seg *tcp.Segment, pkt *ip.Packet, t wire.TCP) {
 		}
 		s.gone.drop(k) // the peer uses its port again, and the kernel has nothing there any more: what follows is the new connection's
 	}
-	l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote)
+	l := s.lists.find(f)
 	if s.rx.vlan != 0 && l == nil && !s.answersBy(s.rx.vlan) {
 		return
 	}
@@ -275,7 +275,7 @@ func (s *Stack) unreach(pkt *ip.Packet) {
 	k := keyOf(f)
 	e := s.table.find(&k)
 	if e == nil {
-		if l := s.lists.find(u.Local.Addr(), u.Local.Port(), u.Remote); l != nil && u.Forget {
+		if l := s.lists.find(&f); l != nil && u.Forget {
 			l.Listener().Forget(&f, tcp.Seq(u.Seq))
 		}
 		return

@@ -153,6 +153,12 @@ func (s *Stack) Listen(now int64, local netip.AddrPort, backlog int) (*usock.Soc
 	return &e.Socket, nil
 }
 
+// Retire is for a listener that its program has closed, and that goes on for others who have it: what it has begun it brings to an
+// end, and new connections are another listener's, if there is one.
+func (s *Stack) Retire(l *usock.Socket) {
+	s.lists.retire(l.Host().(*endpoint), l.Listener().Local.Local.Port())
+}
+
 // Bury tells that a flow is the kernel's though packets of it may lie in the rings: they are dropped, not answered with a reset.
 func (s *Stack) Bury(now int64, f tcp.Flow) { s.gone.add(keyOf(f), now) }
 

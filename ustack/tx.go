@@ -88,7 +88,7 @@ func (s *Stack) Reply(f *tcp.Flow, h *tcp.Header) bool {
 		return true
 	}
 	o := packetOut{flow: f, head: h, ip: &plainIP, hop: &hop, port: p, leave: p.sums != nil && hop.Resolved}
-	if l := s.lists.find(f.Local.Addr(), f.Local.Port(), f.Remote); l != nil {
+	if l := s.lists.find(f); l != nil {
 		o.ip = l.IP()
 	}
 	if !s.frameFor(&o) {

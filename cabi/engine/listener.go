@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +22,8 @@ type listener struct {
 	cookie  uint64 // the broker's name for it
 	queue   []int  // kernel sockets for its accept queue: hand-overs, other processes' orphans
 	arrived uint32 // how many ever came into queue
+
+	doomed int // connections that waited when the program closed it: nobody of this process may accept them
 
 	stalled, patience int64 // since when connections wait, with no accept (0: none do), and how long until they are passed on
 }
@@ -147,6 +150,10 @@ func (e *Engine) closeListener(now int64, l *listener) {
 		e.unbind(l.h)
 		l.h = -1
 	}
+	if l.sock != nil && l.kfd >= 0 {
+		l.doomed = l.sock.Listener().Waiting()
+		e.plane.stack.Retire(l.sock)
+	}
 	e.left(now, l)
 	e.nextLook = now
 }
@@ -180,10 +187,37 @@ func (e *Engine) passOn(now int64) {
 		if l.sock == nil || l.sock.Listener().Waiting() == 0 {
 			continue
 		}
-		for _, s := range e.waiting(l) {
-			e.orphan(now, l, s)
+		for i, s := range e.waiting(l) {
+			if i < l.doomed || !e.succeeds(l, s) {
+				e.orphan(now, l, s)
+			}
 		}
+		l.doomed = 0
 	}
+}
+
+// succeeds gives a connection that came when its listener was closed already, and the broker had not said so to everybody yet, to
+// the one that the program has at its place by now. In the kernel no time passes between these two.
+func (e *Engine) succeeds(l *listener, s *usock.Socket) bool {
+	i := slices.IndexFunc(e.listeners, func(o *listener) bool { return o.h >= 0 && o.local == l.local })
+	if i < 0 || e.listeners[i].sock.Listener().Full() {
+		return false
+	}
+	return l.sock.Listener().Take(s.Conn()) && e.listeners[i].sock.Listener().Push(s.Conn())
+}
+
+// forgetClosed ends closed listeners of which nothing is left and whose place another has taken: release ends those whose place is empty.
+func (e *Engine) forgetClosed(now int64) {
+	e.listeners = slices.DeleteFunc(e.listeners, func(l *listener) bool {
+		if l.h >= 0 || l.kfd >= 0 || len(l.queue) > 0 || l.sock == nil || !e.listensAt(plain(l.local)) {
+			return false
+		}
+		if q := l.sock.Listener(); q.Waiting()+q.HalfOpens() > 0 {
+			return false
+		}
+		l.sock.Close(now)
+		return true
+	})
 }
 
 // waiting are the established connections of l that were not accepted.

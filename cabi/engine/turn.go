@@ -70,6 +70,7 @@ func (e *Engine) look(now int64) int {
 	}
 	if e.plane != nil {
 		e.passOn(now)
+		e.forgetClosed(now)
 		e.share(now)
 		e.giveUp(now)
 		e.release(now)

@@ -63,6 +63,9 @@ func (l *Listener) Accept(now int64) *Conn {
 // Take takes a connection out of the accept queue that is to be given away instead; false when it is not there.
 func (l *Listener) Take(c *Conn) bool { return l.done.remove(c) }
 
+// Full says that the accept queue takes no more.
+func (l *Listener) Full() bool { return l.acceptFull() }
+
 // Push puts an adopted connection into the accept queue; false when it is full.
 func (l *Listener) Push(c *Conn) bool {
 	if l.acceptFull() {
