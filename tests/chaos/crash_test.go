@@ -32,6 +32,12 @@ func TestCrashMatrix(t *testing.T) {
 	require.NoError(t, err)
 	aside := startBystander(t, h.rig)
 	l := startLoad(h.stand, page, 8)
+	t.Cleanup(func() {
+		if t.Failed() {
+			h.look()
+			t.Log(h.scene)
+		}
+	})
 	held := h.holdings()
 	t.Logf("the broker holds, while all is well: %v", held)
 	for i := range n {

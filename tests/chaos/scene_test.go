@@ -27,8 +27,10 @@ func (s *stand) sight() string {
 		show("ss, "+n.Name, out+errs, err)
 	}
 	sluice := testrig.Built(s.t, "sluice")
-	out, errs, err := testrig.Try(nil, s.rig.Env(), sluice, "ss", "-tanip")
-	show("sluice ss", out+errs, err)
+	for _, n := range []*testbed.Node{s.rig.Server, s.rig.Client} {
+		out, errs, err := testrig.Try(n, s.rig.Env(), sluice, "ss", "-tanip")
+		show("sluice ss, "+n.Name, out+errs, err)
+	}
 	for _, pid := range s.pids() {
 		out, errs, err := testrig.Try(nil, s.rig.Env(), sluice, "trace", fmt.Sprint(pid))
 		show(fmt.Sprint("sluice trace ", pid), out+errs, err)
