@@ -191,6 +191,24 @@ func (c *Client) Next() (*Packet, error) {
 	return nil, c.err
 }
 
+// Rest are the events that came before the channel ended and that nobody has seen: some bring what exists nowhere else. The error is told first if
+// the broker ended with something unread (unix_release_sock sets ECONNRESET then), and is gone once it was told.
+func (c *Client) Rest() []*Packet {
+	all := c.events
+	c.events = nil
+	for errs := 0; errs < 2; {
+		switch p, err := readAbove(c.fd, c.buf, c.low); {
+		case err != nil:
+			errs++
+		case p.Op == OpReply:
+			p.CloseFDs()
+		default:
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // Answer replies to an event. An empty reason means yes.
 func (c *Client) Answer(p *Packet, reason string, body any, fds ...int) error {
 	msg, err := Encode(Envelope{ID: p.ID, Op: OpReply, Error: reason}, body)

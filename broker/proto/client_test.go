@@ -88,6 +88,37 @@ func TestEventsDuringACallAreKept(t *testing.T) {
 	require.Nil(t, ev)
 }
 
+// TestWhatCameBeforeTheEnd: a broker that is killed with requests unread leaves an error in front of the events that it had sent, and with these
+// connections that nobody else has.
+func TestWhatCameBeforeTheEnd(t *testing.T) {
+	door, ch := fakeBroker(t)
+	c, _, err := Open(door, Hello{}, 15*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	far := <-ch
+	gift, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(gift)
+	for id := range uint64(2) {
+		ev, _ := Encode(Envelope{ID: 7 + id, Op: OpAccepted}, Accepted{Cookie: id})
+		require.NoError(t, Write(far, ev, []int{gift}))
+	}
+	require.NoError(t, c.Tell(OpReady, Ready{}))
+	unix.Close(far)
+
+	_, err = c.Next()
+	require.ErrorIs(t, err, ErrClosed, "the error comes first")
+	rest := c.Rest()
+	require.Len(t, rest, 2)
+	for i, p := range rest {
+		require.Equal(t, OpAccepted, p.Op)
+		require.EqualValues(t, 7+i, p.ID)
+		require.Len(t, p.FDs, 1)
+		p.CloseFDs()
+	}
+	require.Empty(t, c.Rest())
+}
+
 func TestOversizedIsRefusedBothWays(t *testing.T) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
 	require.NoError(t, err)

@@ -135,12 +135,29 @@ func (e *Engine) tell(now int64, op proto.Op, body any) {
 
 // lost notes that the channel ended: what was leased goes on, a new broker is looked for.
 func (e *Engine) lost(now int64, why error) {
+	var rest []*proto.Packet
+	if c := e.link.client; c != nil {
+		rest = c.Rest()
+	}
 	e.hangUp()
+	e.inherit(rest)
 	e.wishes, e.leaving = nil, nil
 	e.forgetInspections()
 	e.untapAll()
 	e.link.lostAt, e.link.retry = now, now+retrySoon
 	e.info("broker went away (%v): connections go on, looking for a new one", why)
+}
+
+// inherit takes the connections that a broker had sent before it ended: whoever gave them has them no more.
+func (e *Engine) inherit(rest []*proto.Packet) {
+	for _, p := range rest {
+		if p.Op == proto.OpAccepted {
+			if err := e.accepted(p); err != nil {
+				e.debug("%v", err)
+			}
+		}
+		p.CloseFDs()
+	}
 }
 
 // reconnect looks for a new broker when it is time, and presents what this process holds.

@@ -199,17 +199,23 @@ func (e *Engine) passOn(now int64) {
 // succeeds gives a connection that came when its listener was closed already, and the broker had not said so to everybody yet, to
 // the one that the program has at its place by now. In the kernel no time passes between these two.
 func (e *Engine) succeeds(l *listener, s *usock.Socket) bool {
-	i := slices.IndexFunc(e.listeners, func(o *listener) bool { return o.h >= 0 && o.local == l.local })
-	if i < 0 || e.listeners[i].sock.Listener().Full() {
-		return false
+	o := e.successor(l)
+	return o != nil && !o.sock.Listener().Full() && l.sock.Listener().Take(s.Conn()) && o.sock.Listener().Push(s.Conn())
+}
+
+// successor is the open listener at the very place of a closed one; nil: there is none.
+func (e *Engine) successor(l *listener) *listener {
+	i := slices.IndexFunc(e.listeners, func(o *listener) bool { return o.h >= 0 && o.local == l.local && o.six == l.six })
+	if i < 0 {
+		return nil
 	}
-	return l.sock.Listener().Take(s.Conn()) && e.listeners[i].sock.Listener().Push(s.Conn())
+	return e.listeners[i]
 }
 
 // forgetClosed ends closed listeners of which nothing is left and whose place another has taken: release ends those whose place is empty.
 func (e *Engine) forgetClosed(now int64) {
 	e.listeners = slices.DeleteFunc(e.listeners, func(l *listener) bool {
-		if l.h >= 0 || l.kfd >= 0 || len(l.queue) > 0 || l.sock == nil || !e.listensAt(plain(l.local)) {
+		if l.h >= 0 || l.kfd >= 0 || len(l.queue) > 0 || l.sock == nil || e.successor(l) == nil {
 			return false
 		}
 		if q := l.sock.Listener(); q.Waiting()+q.HalfOpens() > 0 {
