@@ -24,6 +24,7 @@ const (
 	harmless    harm = iota
 	outOfTime        // a server that times its clients by the wall clock may say that their time is over
 	openConns        // connections that were open may be reset or closed
+	unheard          // or never hear that their process has ended, as there was no broker to say so: docs/limits.md
 	allConns         // and new ones refused
 	unreachable      // and there is no way to the host
 	refused     = allConns
@@ -40,7 +41,7 @@ var faults = []fault{
 		h.end(all...)
 		h.startNginx()
 	}},
-	{"kill the broker and a worker", openConns, func(h *host, rnd *rand.Rand) {
+	{"kill the broker and a worker", unheard, func(h *host, rnd *rand.Rand) {
 		h.rig.Broker.Stop(syscall.SIGKILL)
 		h.end(h.worker(rnd))
 		time.Sleep(time.Duration(rnd.IntN(300)) * time.Millisecond)

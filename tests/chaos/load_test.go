@@ -34,6 +34,7 @@ type load struct {
 	wrong             []error // what nothing explains
 	worst             harm    // of the last fault, which lasted
 	until             time.Time
+	mute              time.Time // the end of the last fault that was unheard
 }
 
 // startLoad starts clients; every second one closes its connection after each page.
@@ -71,7 +72,7 @@ func (l *load) client(keep bool) {
 		}
 		before, began := harm(l.now.Load()), time.Now()
 		if err := c.request(); err != nil {
-			l.judge(err, max(before, harm(l.now.Load()), l.since(began)))
+			l.judge(err, max(before, harm(l.now.Load()), l.since(began)), began)
 			c.drop()
 			continue
 		}
@@ -86,6 +87,9 @@ func (l *load) explain(h harm) {
 	defer l.mu.Unlock()
 	if was := harm(l.now.Swap(int32(h))); was > h {
 		l.worst, l.until = was, time.Now()
+		if was == unheard {
+			l.mute = l.until
+		}
 	}
 }
 
@@ -99,10 +103,18 @@ func (l *load) since(began time.Time) harm {
 	return harmless
 }
 
+// unheard tells whether a request was under way when a process may have died with nobody to tell its peers.
+func (l *load) unheard(began time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mute.After(began)
+}
+
 // judge excuses an error that the faults since the request's begin explain.
-func (l *load) judge(err error, h harm) {
+func (l *load) judge(err error, h harm, began time.Time) {
 	switch {
 	case errors.Is(err, errIdle): // RFC 9112 §9.5: a kept connection may be closed between requests at any time
+	case isTimeout(err) && !errors.Is(err, errConnect) && l.unheard(began):
 	case l.wall && h >= outOfTime && errors.Is(err, errTimedOut):
 	case h >= openConns && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
 	case h >= allConns && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errStatus)):
@@ -121,6 +133,7 @@ var errIdle = errors.New("a kept connection was closed before a byte of the answ
 
 // errStatus is what a server says that lacks something; errTimedOut, that it waited too long for its client or for whom it asked.
 var (
+	errConnect  = errors.New("connect")
 	errStatus   = errors.New("status")
 	errTimedOut = errors.New("no time left")
 )
@@ -146,7 +159,7 @@ func (c *client) request() error {
 			c.conn, err = net.DialTimeout("tcp", c.addr, testrig.Patience)
 			return err
 		}); err != nil {
-			return fmt.Errorf("connect: %w", err)
+			return fmt.Errorf("%w: %w", errConnect, err)
 		}
 		c.in, c.used = bufio.NewReader(c.conn), false
 	}
