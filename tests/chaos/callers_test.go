@@ -2,9 +2,7 @@ package chaos
 
 import (
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/bedtest"
 	"github.com/sluice-net/sluice/tests/testrig"
 )
 
@@ -45,7 +43,7 @@ func TestCrashMatrixOfCallers(t *testing.T) {
 	aside := startBystander(t, h.rig)
 	l := startLoad(h.stand, page, 4)
 	held := h.holdings()
-	port, spurs := echoes(t, h.rig.Client), 0
+	port, spurs := bedtest.Echo(t, h.rig.Client), 0
 	for i := range n {
 		where := fmt.Sprintf("seed %d, moment %d", seed, i)
 		p := testrig.Start(t, h.rig.Server, append(h.rig.Env(), "SLUICE_LISTEN=none", fmt.Sprintf("SLUICE_CONNECT=*:%d", port)),
@@ -73,28 +71,4 @@ func TestCrashMatrixOfCallers(t *testing.T) {
 	require.Empty(t, l.end())
 	require.NoError(t, aside.end(), "a connection of the kernel's was disturbed")
 	t.Logf("%d moments, %d with a spur; %d pages; the bystander made %d ways, the longest %v, %d segments sent again", n, spurs, l.answered.Load(), aside.count, aside.slowly, resent)
-}
-
-// echoes is the port of a server that sends back what comes.
-func echoes(t *testing.T, node *testbed.Node) int {
-	t.Helper()
-	var l net.Listener
-	require.NoError(t, node.Do(func() (err error) {
-		l, err = net.Listen("tcp4", node.IPv4.String()+":0")
-		return err
-	}))
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(c, c)
-				_ = c.Close()
-			}()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
 }

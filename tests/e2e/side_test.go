@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/bedtest"
 	"github.com/sluice-net/sluice/tests/testrig"
 )
 
@@ -42,34 +42,10 @@ while True:
     time.sleep(0.02)
 `
 
-// echoServer is the port of a server of the client host's kernel that sends back what comes.
-func (r *rig) echoServer(t *testing.T) int {
-	t.Helper()
-	var l net.Listener
-	require.NoError(t, r.Client.Do(func() (err error) {
-		l, err = net.Listen("tcp4", r.Client.IPv4.String()+":0")
-		return err
-	}))
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(c, c)
-				_ = c.Close()
-			}()
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // call starts a caller and waits until it has an accelerated connection.
 func (r *rig) call(t *testing.T, uid int) *caller {
 	t.Helper()
-	c := &caller{port: r.echoServer(t)}
+	c := &caller{port: bedtest.Echo(t, r.Client)}
 	c.proc = testrig.Start(t, r.Server, append(r.Env(), "SLUICE_LISTEN=none", fmt.Sprintf("SLUICE_CONNECT=*:%d", c.port)), "setpriv", "--reuid", fmt.Sprint(uid), "--clear-groups",
 		testrig.Built(t, "sluice"), "run", "--", "/usr/bin/python3", "-c", callerText, r.Client.IPv4.String(), fmt.Sprint(c.port))
 	// For some seconds after a broker's death the next one gives nobody what an owner may still come for.
@@ -169,7 +145,7 @@ while True:
 // A worker that connects before it listens has a spur by then; it gets its share of the server's queues all the same, and its connection goes on.
 func TestAWorkerThatConnectsFirst(t *testing.T) {
 	r := newRig(t, testbed.Config{Queues: 2})
-	far := r.echoServer(t)
+	far := bedtest.Echo(t, r.Client)
 	start := func(args ...string) *testrig.Proc {
 		args = append([]string{"run", "--", "/usr/bin/python3", "-c", workerText, "8000"}, args...)
 		return testrig.Start(t, r.Server, append(r.Env(), "SLUICE_LISTEN=8000", fmt.Sprintf("SLUICE_CONNECT=*:%d", far)), testrig.Built(t, "sluice"), args...)

@@ -1,0 +1,35 @@
+package bedtest
+
+import (
+	"io"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/testbed"
+)
+
+// Echo starts a server at the node's IPv4 address that sends back what comes until the other side has had enough, and returns its port.
+func Echo(t *testing.T, node *testbed.Node) int {
+	t.Helper()
+	var l net.Listener
+	require.NoError(t, node.Do(func() (err error) {
+		l, err = net.Listen("tcp4", node.IPv4.String()+":0")
+		return err
+	}))
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(c, c)
+				_ = c.Close()
+			}()
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).Port
+}
