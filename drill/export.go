@@ -21,6 +21,7 @@ import (
 
 	"github.com/sluice-net/sluice/cabi/engine"
 	"github.com/sluice-net/sluice/drill/machine"
+	"github.com/sluice-net/sluice/ustack/tcp"
 )
 
 func main() {}
@@ -32,7 +33,7 @@ func drill_start(flags *C.char) {
 		fmt.Fprintln(os.Stderr, "libsluice_packetdrill:", err)
 		os.Exit(1)
 	}
-	conf.Settings = engine.ReadParams
+	conf.Settings = settings
 	conf.Refuses = refuses
 	conf.Clock = func(now int64) { C.drill_clock(C.longlong(now)) }
 	conf.FD = func() int { return int(C.drill_fd()) }
@@ -42,6 +43,13 @@ func drill_start(flags *C.char) {
 			serve(m, C.drill_next())
 		}
 	}()
+}
+
+// settings are those of the script's namespace. A key of zeros is one that it set, not none as on a host: without one no cookie of a script could be foretold.
+func settings() *tcp.Params {
+	p := engine.ReadParams()
+	p.FastOpenKeys.N = max(p.FastOpenKeys.N, 1)
+	return p
 }
 
 // serve has the machine do a call; a call that waits is replied to later.

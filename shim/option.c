@@ -64,7 +64,11 @@ static int conn_set(int fd, struct file *f, int level, int name, const void *val
         int low = *(const int *)val;
         atomic_store(&f->rcv_lowat, low < 0 ? INT32_MAX : low ? low : 1);
     }
-    int r = ENGINE(sl_setsockopt, atomic_load(&f->handle), level, name, val, len);
+    int r = 0;
+    if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE))
+        r = behind_judged(fd, level, name, val, len); // whether the program may
+    if (r == 0)
+        r = ENGINE(sl_setsockopt, atomic_load(&f->handle), level, name, val, len);
     if (r == 0 && level == IPPROTO_TCP && name == TCP_INQ)
         f->inq = *(const int *)val != 0;
     return r;

@@ -65,6 +65,7 @@ var sysctls = []struct {
 	{"ipv4/tcp_rto_max_ms", func(p *tcp.Params, v []string) { scaled(&p.RTOMax, v, time.Millisecond) }},
 	{"core/rmem_max", func(p *tcp.Params, v []string) { number(&p.RmemMax, v) }},
 	{"core/wmem_max", func(p *tcp.Params, v []string) { number(&p.WmemMax, v) }},
+	{"ipv4/tcp_shrink_window", func(p *tcp.Params, v []string) { flag(&p.ShrinkWindow, v) }},
 	{"ipv4/tcp_moderate_rcvbuf", func(p *tcp.Params, v []string) { flag(&p.ModerateRcvbuf, v) }},
 	{"ipv4/tcp_fastopen", func(p *tcp.Params, v []string) { number(&p.FastOpen, v) }},
 	{"ipv4/tcp_fastopen_key", func(p *tcp.Params, v []string) { // readable by root only

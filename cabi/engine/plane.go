@@ -23,6 +23,7 @@ type plane struct {
 	mem            efvi.Memory
 	state          *proto.StateMap
 	stack          *ustack.Stack
+	random         func() uint64
 	lanes          []*lane
 	txMetadata     bool // the memory's first registration allows for metadata
 	parts          bool // and its packets may lie in several frames
@@ -83,13 +84,12 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 	if p.state, err = proto.MapState(p.stateFD); err != nil {
 		return fail(err)
 	}
-	random, err := newRandom()
-	if err != nil {
+	if p.random, err = newRandom(); err != nil {
 		return fail(err)
 	}
 	p.stack = ustack.New(ustack.Config{
 		Pool:   pbuf.New(p.mem.Bytes, efvi.FrameSize),
-		Rand:   random,
+		Rand:   p.random,
 		Secret: secretOf(g),
 		Params: e.boot.params(),
 		Routes: router{e.routes},

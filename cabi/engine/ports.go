@@ -13,7 +13,9 @@ import (
 // the keeper that the broker gave for them: one descriptor a block.
 //
 //	free ──► in use ──► free at the end of the list, which is in order of the time that the last connection ended
-//	            └─────► spent: its connection is the kernel's now
+//
+// Which one is next should be hard to foretell (RFC 6056 section 3.1): the kernel chose them at random, and of those that rested longest one
+// is taken at random.
 const (
 	// firstBlock is how many ports the first lease has; each one is twice the last, up to what fits in one message.
 	firstBlock = 8
@@ -91,10 +93,10 @@ func (p *pool) pushFresh(q *port) {
 	p.free++
 }
 
-// take takes the port that rested longest among those that usable allows, looking at no more than n; nil: there is none.
-func (p *pool) take(n int, usable func(*port) bool) *port {
+// take takes the first port from the list that usable allows, behind the first skip ones and among no more than n; nil: there is none.
+func (p *pool) take(skip, n int, usable func(*port) bool) *port {
 	for at, before := p.first, (*port)(nil); at != nil && n > 0; at, before, n = at.next, at, n-1 {
-		if at.block.closed || !usable(at) {
+		if skip--; skip >= 0 || at.block.closed || !usable(at) {
 			continue
 		}
 		if before == nil {
@@ -124,15 +126,18 @@ func (e *Engine) lease(now int64, local netip.Addr, remote netip.AddrPort) (*flo
 	rested := func(q *port) bool {
 		return (q.ended == 0 || now-q.ended >= portRest || p.leased >= fewPorts) && usable(q)
 	}
-	q := p.take(firstLook, rested)
+	q := p.take(int(e.plane.random()%firstLook), firstLook, rested)
+	if q == nil {
+		q = p.take(0, firstLook, rested)
+	}
 	if q == nil && now >= p.barren {
 		if p.why = e.grow(now, p); p.why != nil {
 			p.barren = now + leasePause
-			q = p.take(p.free, usable)
+			q = p.take(0, p.free, usable)
 		}
 	}
 	if q == nil {
-		q = p.take(firstLook, usable)
+		q = p.take(0, firstLook, usable)
 	}
 	if q == nil {
 		return nil, fmt.Errorf("no port of %v can be had for another connection to that peer: %w", local, p.why)

@@ -148,6 +148,7 @@ var options = []option{
 	{unix.SOL_SOCKET, unix.SO_PROTOCOL, flag}, {unix.SOL_SOCKET, unix.SO_ACCEPTCONN, flag}, {unix.SOL_SOCKET, unix.SO_REUSEADDR, flag},
 	{unix.SOL_SOCKET, unix.SO_REUSEPORT, flag}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE, flag}, {unix.SOL_SOCKET, unix.SO_OOBINLINE, flag},
 	{unix.SOL_SOCKET, unix.SO_RCVBUF, among(65536, 200000)}, {unix.SOL_SOCKET, unix.SO_SNDBUF, among(65536, 200000)},
+	{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, among(65536, 64<<20)}, {unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, among(65536, 64<<20, -1)},
 	{unix.SOL_SOCKET, unix.SO_RCVLOWAT, among(1, 0, 5, 100, -1)}, {unix.SOL_SOCKET, unix.SO_SNDLOWAT, flag}, {unix.SOL_SOCKET, unix.SO_LINGER, flag},
 	{unix.SOL_SOCKET, unix.SO_PRIORITY, among(0, 1, 6)}, {unix.SOL_SOCKET, unix.SO_MARK, among(0, 1)}, {unix.SOL_SOCKET, unix.SO_BROADCAST, flag},
 	{unix.SOL_SOCKET, unix.SO_DONTROUTE, flag}, {unix.SOL_SOCKET, unix.SO_NO_CHECK, flag}, {unix.SOL_SOCKET, unix.SO_TIMESTAMP, flag},

@@ -13,6 +13,7 @@ func (q *acceptQueue) push(c *Conn) {
 	}
 	q.ring[(q.at+q.n)%len(q.ring)] = c
 	q.n++
+	c.set(flagQueued)
 }
 
 func (q *acceptQueue) grow() {
@@ -31,6 +32,7 @@ func (q *acceptQueue) pop() *Conn {
 	q.ring[q.at] = nil
 	q.at = (q.at + 1) % len(q.ring)
 	q.n--
+	c.clear(flagQueued)
 	return c
 }
 
@@ -45,6 +47,7 @@ func (q *acceptQueue) remove(c *Conn) bool {
 		}
 		q.n--
 		q.ring[(q.at+q.n)%len(q.ring)] = nil
+		c.clear(flagQueued)
 		return true
 	}
 	return false

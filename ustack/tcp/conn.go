@@ -82,6 +82,7 @@ const (
 	flagSYNACK                        // a SYN-ACK must go out (simultaneous open)
 	flagOwnOpt                        // opt is ours alone
 	flagSYNData                       // data on the SYN or SYN-ACK was taken: TCPI_OPT_SYN_DATA
+	flagQueued                        // waits in an accept queue
 )
 
 func (c *Conn) is(f connFlags) bool { return c.flags&f != 0 }

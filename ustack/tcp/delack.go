@@ -35,6 +35,7 @@ const (
 	ackPushed                         // a short segment came
 	ackPushed2                        // another one came before it was acknowledged
 	ackHeld                           // data is ready to carry the ACK: it waits for the timer, or for something to acknowledge
+	ackNoMem                          // what came had no room: the window is closed until the program reads
 )
 
 // initRcvMSS guesses the peer's segment size, as tcp_initialize_rcv_mss.
@@ -61,13 +62,21 @@ func (c *Conn) received(now int64, s *Segment) {
 	}
 	a.lastData = now
 	if s.Size() >= 128 {
-		c.growWindow()
+		c.growWindow(s.Size())
 	}
 }
 
-// measureMSS follows the size of the peer's segments, as tcp_measure_rcv_mss.
+// measureMSS follows the size of the peer's segments, as tcp_measure_rcv_mss. Of segments that came as one packet nobody tells how long they
+// were (the kernel has gso_size): as long as those seen before, or as the peer takes itself.
 func (c *Conn) measureMSS(s *Segment) {
 	a, n := &c.ack, uint16(s.Size())
+	if n > c.advMSS && c.peerMSS > 0 {
+		n = min(c.advMSS, c.peerMSS)
+		if c.is(flagTS) {
+			n -= 12
+		}
+		n = max(n, a.rcvMSS)
+	}
 	if n >= a.rcvMSS {
 		a.rcvMSS = min(n, max(c.advMSS, a.rcvMSS))
 		if s.Flags.Any(pshFlag) {

@@ -113,11 +113,44 @@ func TestTracesFromPacketdrill(t *testing.T) {
 			< . 57081:58541(1460) ack 1
 			> . 1:1(0) ack 1 win 70 <sack 57081:58541 57081:61461>`, params: scaled},
 		{name: "as long as no program has accepted it the buffer stays", script: handshake + `
-			alone
 			< . 60001:61461(1460) ack 1
 			> . 1:1(0) ack 1 win 64 <sack 60001:61461>
 			< . 58541:60001(1460) ack 1
 			> . 1:1(0) ack 1 win 64 <sack 58541:61461>`, params: scaled},
+		{name: "what came as one packet opens the window by twice as much", script: handshake + `
+			accept
+			< . 60001:61461(1460) ack 1
+			> . 1:1(0) ack 1 win 64 <sack 60001:61461>
+			< . 40001:50001(10000) ack 1
+			> . 1:1(0) ack 1 win 84 <sack 40001:50001 60001:61461>`, params: scaled},
+		{name: "tcp_shrink_window: the window is what there is room for", script: handshake + `
+			accept
+			setsockopt SO_RCVBUF 1000
+			< P. 1:1001(1000) ack 1
+			> . 1:1(0) ack 1001 win 0
+			< P. 1001:2001(1000) ack 1
+			> . 1:1(0) ack 1001 win 0
+			inq 1000`, params: func(p *Params) { scaled(p); p.ShrinkWindow = true }},
+		{name: "without it the edge that was told stays", script: handshake + `
+			accept
+			setsockopt SO_RCVBUF 1000
+			< P. 1:1001(1000) ack 1
+			> . 1:1(0) ack 1001 win 62`, params: scaled},
+		{name: "nor without a shift: what is taken back could not be told exactly", script: `
+			< S 0:0(0) win 65535 <mss 1460,sackOK>
+			> S. 0:0(0) ack 1 <mss 1460,sackOK>
+			+.1 < . 1:1(0) ack 1
+			accept
+			setsockopt SO_RCVBUF 1000
+			< P. 1:1001(1000) ack 1
+			> . 1:1(0) ack 1001 win 63240`, params: func(p *Params) { scaled(p); p.ShrinkWindow = true }},
+		{name: "segments that came as one packet are as long as the peer takes: the window is a multiple of that", script: `
+			< S 0:0(0) win 65535 <mss 1000>
+			> S. 0:0(0) ack 1 win 8760 <mss 1460>
+			+.1 < . 1:1(0) ack 1
+			accept
+			< P. 1:4001(4000) ack 1
+			> . 1:1(0) ack 4001 win 6000`, params: func(p *Params) { p.Rmem[1] = 20000 }},
 		{name: "without SACK the window stays: the ACKs have to be duplicates", script: strings.ReplaceAll(handshake, "sackOK,", "") + `
 			accept
 			< . 60001:61461(1460) ack 1

@@ -56,6 +56,7 @@ type Params struct {
 	ProbeThreshold int    // probe_threshold: the search ends when less is unknown
 	ModerateRcvbuf bool   // moderate_rcvbuf
 	AdvWinScale    int    // adv_win_scale
+	ShrinkWindow   bool   // shrink_window
 
 	TWReuseDelay time.Duration // tw_reuse_delay
 

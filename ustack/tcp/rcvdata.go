@@ -39,6 +39,9 @@ func (c *Conn) rcvInOrder(now int64, s *Segment) {
 		if c.starved() && c.rq.bytes > 0 || !c.enqueueFrom(s, old) {
 			c.h.MIB.TCPRcvQDrop++ // as if lost; what is queued must be read first
 			c.ack.pending |= ackScheduled | ackNow
+			if c.rq.bytes > 0 {
+				c.ack.pending |= ackNoMem
+			}
 			if c.readable() {
 				c.wake(true, false)
 			}
@@ -77,9 +80,9 @@ func (c *Conn) rcvAhead(now int64, s *Segment) {
 	if s.Size() > 0 {
 		c.measureMSS(s)
 		if c.queueAhead(s) && c.is(flagSACK) { // who doesn't SACK needs duplicate ACKs: the same window
-			c.growWindow()
+			c.growWindow(s.Size())
 		}
-		if c.Owner != nil { // a program has it
+		if !c.is(flagQueued) { // a program has it
 			c.growBuffer(c.win.space)
 		}
 	}

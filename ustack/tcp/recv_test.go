@@ -219,6 +219,31 @@ func TestWindowCloses(t *testing.T) {
 	require.GreaterOrEqual(t, int(r.c.rcvWnd), 1460)
 }
 
+// TestNoRoomClosesTheWindow: tcp_data_queue drops what there is no memory for and tells a window of zero, so that the sender probes and does not
+// repeat it over and over; reading opens it again.
+func TestNoRoomClosesTheWindow(t *testing.T) {
+	r := established(t)
+	r.send("P. 1:1001(1000) ack 1")
+	r.want(". 1:1(0) ack 1001")
+	var held []*pbuf.Buf
+	for !r.c.starved() {
+		held = append(held, r.pool.Get())
+	}
+	r.send("P. 1001:2001(1000) ack 1")
+	r.want(". 1:1(0) ack 1001 win 0")
+	require.EqualValues(t, 1, r.h.MIB.TCPRcvQDrop)
+	require.Zero(t, r.c.offered())
+	for _, b := range held {
+		b.Release()
+	}
+	r.send(". 1001:1002(1) ack 1") // the sender probes, and there is room again
+	r.want(fmt.Sprintf(". 1:1(0) ack 1001 win %d", r.c.rcvWnd))
+	require.Greater(t, r.c.offered(), 60000)
+	r.send("P. 1001:2001(1000) ack 1")
+	r.want(". 1:1(0) ack 2001")
+	r.read(1, 2000)
+}
+
 func TestWindowFollowsTheProgram(t *testing.T) {
 	// A program that reads all it gets, and a sender that fills the window each round trip of 10 ms: the window grows.
 	r := established(t, withTS, func(p *Params) { p.WindowScaling = true })

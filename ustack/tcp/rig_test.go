@@ -144,6 +144,9 @@ func (r *rig) input(s *Segment) {
 		if s.Buf != nil {
 			s.Buf.Release()
 		}
+		for _, b := range s.Rest {
+			b.Release()
+		}
 	}()
 	if r.c != nil && !r.c.Closed() {
 		r.c.Input(r.now, s, r)
@@ -204,12 +207,23 @@ func (r *rig) parse(text string) *Segment {
 	return s
 }
 
+// payload lies in several frames if it is longer than one holds: it came as one packet.
 func (r *rig) payload(s *Segment, n int) {
-	b := r.pool.GetReserved()
-	require.NotNil(r.t, b)
-	b.Start = 256 + 54
-	b.End = b.Start + uint16(copy(b.Frame()[b.Start:], pattern(s.Seq-r.irs, n)))
-	s.Buf, s.Payload = b, b.Bytes()
+	data := pattern(s.Seq-r.irs, n)
+	frame := func(at uint16) *pbuf.Buf {
+		b := r.pool.GetReserved()
+		require.NotNil(r.t, b)
+		b.Start = at
+		n := copy(b.Frame()[at:], data)
+		b.End, data = at+uint16(n), data[n:]
+		return b
+	}
+	s.Buf = frame(256 + 54)
+	s.Payload = s.Buf.Bytes()
+	for len(data) > 0 {
+		b := frame(256)
+		s.Rest, s.More = append(s.Rest, b), s.More+b.Len()
+	}
 }
 
 func (r *rig) option(o *wire.TCPOptions, f []string) {

@@ -89,10 +89,14 @@ func (o *Options) set(p *Params, level, name int, val []byte) error {
 
 func (o *Options) setSocket(p *Params, name, v int) error {
 	switch name {
-	case soSndBuf, soSndBufForce: // "doubled, to allow space for bookkeeping overhead" socket(7)
+	case soSndBuf: // "doubled, to allow space for bookkeeping overhead" socket(7)
 		o.SndBuf = max(2*min(uint32OrMax(v), p.WmemMax), minSendBuffer)
-	case soRcvBuf, soRcvBufForce:
+	case soRcvBuf:
 		o.RcvBuf = max(2*min(uint32OrMax(v), p.RmemMax), minRecvBuffer)
+	case soSndBufForce: // "the wmem_max limit can be overridden" by a privileged process, which the caller has made sure of
+		o.SndBuf = max(2*min(v, maxBuffer), minSendBuffer)
+	case soRcvBufForce:
+		o.RcvBuf = max(2*min(v, maxBuffer), minRecvBuffer)
 	case soKeepAlive:
 		o.KeepAlive = v != 0
 	case soOOBInline:
@@ -112,8 +116,11 @@ func (o *Options) setSocket(p *Params, name, v int) error {
 	return nil
 }
 
-// minRecvBuffer is the kernel's SOCK_MIN_RCVBUF.
-const minRecvBuffer = 2304
+// minRecvBuffer is the kernel's SOCK_MIN_RCVBUF; maxBuffer is the largest of a buffer that is asked for.
+const (
+	minRecvBuffer = 2304
+	maxBuffer     = (1<<31 - 1) / 2
+)
 
 // uint32OrMax is how the kernel compares a negative size: as a very large one.
 func uint32OrMax(v int) int {

@@ -41,6 +41,13 @@ func TestOptionsRoundTrip(t *testing.T) {
 		r.setopt(o.level, o.name, o.set)
 		require.Equal(t, o.get, r.getopt(o.level, o.name), fmt.Sprintf("level %d option %d set to %d", o.level, o.name, o.set))
 	}
+	for _, o := range []struct{ force, plain, set, get int }{ // beyond rmem_max and wmem_max, and never negative
+		{soRcvBufForce, soRcvBuf, 100 << 20, 200 << 20}, {soSndBufForce, soSndBuf, 100 << 20, 200 << 20},
+		{soRcvBufForce, soRcvBuf, -1, 2304}, {soSndBufForce, soSndBuf, -1, 4608}, {soRcvBufForce, soRcvBuf, 1<<31 - 1, 1<<31 - 2},
+	} {
+		r.setopt(solSocket, o.force, o.set)
+		require.Equal(t, o.get, r.getopt(solSocket, o.plain), "option %d set to %d", o.force, o.set)
+	}
 	require.ErrorIs(t, r.c.SetOption(r.now, solTCP, tcpKeepIdle, optInt(0)), ErrInval)
 	require.ErrorIs(t, r.c.SetOption(r.now, solTCP, tcpKeepCnt, optInt(128)), ErrInval)
 	require.ErrorIs(t, r.c.SetOption(r.now, solTCP, tcpMaxSeg, optInt(10)), ErrInval)

@@ -141,7 +141,6 @@ var traceCalls = map[string]func(r *rig, arg []string){
 	"listen":   func(r *rig, arg []string) { r.listen(num(arg[0])) },
 	"connect":  func(r *rig, arg []string) { r.dial(nil) },
 	"accept":   func(r *rig, arg []string) { require.Equal(r.t, r.c, r.l.Accept(r.now), r.line) },
-	"alone":    func(r *rig, arg []string) { r.c.Owner = nil }, // as before accept(2)
 	"write":    (*rig).traceWrite,
 	"read":     (*rig).traceRead,
 	"peek":     (*rig).tracePeek,

@@ -100,19 +100,22 @@ func (c *Conn) windowToOffer() int {
 	if mss <= 0 {
 		return 0
 	}
+	unit := 1 << c.rcvScale
+	if c.mayShrink() {
+		free &^= unit - 1
+	}
 	if free < full/2 {
 		c.ack.quick = 0
 		if c.pressed() {
 			c.win.ssthresh = min(c.win.ssthresh, 4*int(c.advMSS))
 		}
-		free = free >> c.rcvScale << c.rcvScale
+		free &^= unit - 1
 		if free < full/16 || free < mss {
 			return 0
 		}
 	}
 	free = min(free, c.win.ssthresh)
 	if c.rcvScale > 0 {
-		unit := 1 << c.rcvScale
 		return (free + unit - 1) &^ (unit - 1)
 	}
 	wnd := int(c.rcvWnd)
@@ -125,13 +128,20 @@ func (c *Conn) windowToOffer() int {
 	return wnd
 }
 
+// mayShrink is tcp_shrink_window: the window that is offered is what there is room for, even if the peer was told of more. It may send that all
+// the same: "a sending TCP peer MUST be robust against window shrinking" RFC 9293 §3.8.6.
+func (c *Conn) mayShrink() bool { return c.h.Params.ShrinkWindow && c.rcvScale > 0 }
+
 // selectWindow decides about the window of a segment that leaves now and returns the header's field.
 func (c *Conn) selectWindow() uint16 {
 	before := c.rcvWnd
 	wnd := c.windowToOffer()
-	// "A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left" RFC 9293 §3.8.6,
-	// SHLD-14.
-	if cur := c.offered(); wnd < cur {
+	switch cur := c.offered(); {
+	case c.ack.pending&ackNoMem != 0: // "Make the window 0 if we failed to queue the data because we are out of memory": the sender would repeat it in vain
+		wnd = 0
+	case wnd < cur && !c.mayShrink():
+		// "A TCP receiver SHOULD NOT shrink the window, i.e., move the right window edge to the left" RFC 9293 §3.8.6,
+		// SHLD-14.
 		unit := 1 << c.rcvScale
 		if wnd == 0 {
 			c.h.MIB.TCPWantZeroWindowAdv++
@@ -148,10 +158,11 @@ func (c *Conn) selectWindow() uint16 {
 	return uint16(wnd >> c.rcvScale)
 }
 
-// growWindow lets the window follow the sender's slow start, as tcp_grow_window.
-func (c *Conn) growWindow() {
+// growWindow lets the window follow the sender's slow start, as tcp_grow_window: by two segments for one of n bytes, or by twice what came
+// as one packet.
+func (c *Conn) growWindow(n int) {
 	if room := min(c.win.clamp, c.freeSpace()) - c.win.ssthresh; room > 0 && !c.pressed() {
-		c.win.ssthresh += min(room, 2*int(c.advMSS))
+		c.win.ssthresh += min(room, 2*max(int(c.advMSS), n))
 		c.ack.quick |= 1
 	}
 }

@@ -1,0 +1,68 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Which port is next cannot be foretold, but it is always one of those that rested longest.
+func TestPortsAreTakenAtRandom(t *testing.T) {
+	const ports = 2 * fewPorts // so many that none needs to rest
+	r := newPairRig(t)
+	r.e.plane.random = rand.New(rand.NewPCG(1, 2)).Uint64
+	p := &pool{local: ourAddr, leased: ports}
+	b := &block{pool: p, ports: make([]port, ports)}
+	for i := range b.ports {
+		b.ports[i] = port{number: uint16(20000 + i), block: b, ended: 1}
+		p.push(&b.ports[i])
+	}
+	r.e.ports.pools = map[netip.Addr]*pool{ourAddr: p}
+	places := map[int]int{}
+	for i := range 500 {
+		var oldest []uint16
+		for q := p.first; len(oldest) < firstLook; q = q.next {
+			oldest = append(oldest, q.number)
+		}
+		f, err := r.e.lease(int64(i), ourAddr, netip.AddrPortFrom(theirAddr, 80))
+		require.NoError(t, err)
+		at := -1
+		for j, number := range oldest {
+			if number == f.port.number {
+				at = j
+			}
+		}
+		require.NotEqual(t, -1, at, "port %d is not among %v", f.port.number, oldest)
+		places[at]++
+		r.e.unused(int64(i), f.port)
+	}
+	require.Len(t, places, firstLook, "each place has its turn: %v", places)
+}
+
+// One that has not rested is not taken for being chosen at random while another has.
+func TestPortsRest(t *testing.T) {
+	r := newPairRig(t)
+	p := &pool{local: ourAddr, leased: 8}
+	b := &block{pool: p, ports: make([]port, 8)}
+	for i := range b.ports {
+		b.ports[i] = port{number: uint16(20000 + i), block: b, ended: 2 * portRest}
+		p.push(&b.ports[i])
+	}
+	b.ports[0].ended = 1
+	r.e.ports.pools = map[netip.Addr]*pool{ourAddr: p}
+	for i := range uint64(firstLook) {
+		r.e.plane.random = func() uint64 { return i }
+		f, err := r.e.lease(2*portRest, ourAddr, netip.AddrPortFrom(theirAddr, 80))
+		require.NoError(t, err)
+		require.EqualValues(t, 20000, f.port.number)
+		r.e.unused(0, f.port)
+		for p.first.number != 20000 { // the others wait behind it again
+			q := p.first
+			p.first, p.free = q.next, p.free-1
+			p.push(q)
+		}
+		b.ports[0].ended = 1
+	}
+}
