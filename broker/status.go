@@ -81,6 +81,7 @@ type DeviceStatus struct {
 	Mode     string            `json:"mode"`           // native or generic
 	Spur     int               `json:"spur,omitempty"` // of spurs: the number of the first; they stand for themselves, with the device's name
 	Owners   []int             `json:"owners"`         // pid for each queue, 0: the kernel
+	ZeroCopy int               `json:"zero_copy"`      // of these queues: how many whose packets the device itself reads and writes
 	Entries  []string          `json:"entries"`
 	Counters map[string]uint64 `json:"counters"`
 }
@@ -176,6 +177,9 @@ func (d *device) status() DeviceStatus {
 		pid := 0
 		if q.owner != nil && q.active {
 			pid = q.owner.pid
+			if q.xsk.Layout().ZeroCopy {
+				s.ZeroCopy++
+			}
 		}
 		if !q.absent {
 			s.Owners = append(s.Owners, pid)

@@ -98,6 +98,6 @@ func device(r *Report, l netlink.Link, ours map[int]broker.DeviceStatus) {
 		r.add(Bad, about, "ip link set dev "+a.Name+" xdp off, if nobody needs it", "XDP program %d of somebody else is attached: nothing is accelerated there", a.Xdp.ProgId)
 	}
 	if len(d.Owners) > 0 && os.Geteuid() == 0 {
-		r.add(Good, about, "", "queues belong to processes %v (0: the kernel)", d.Owners)
+		r.add(Good, about, "", "queues belong to processes %v (0: the kernel), %d of them zero-copy", d.Owners, d.ZeroCopy)
 	}
 }

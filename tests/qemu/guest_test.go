@@ -88,7 +88,7 @@ func boot(t *testing.T, k kernel, m machine) *guest {
 		"-kernel", k.image(t), "-initrd", initrd, "-append", "console=ttyS0 quiet panic=-1 mitigations=off "+m.append,
 		"-serial", "file:"+g.console, "-serial", "unix:"+port+",server=on,wait=off",
 		"-netdev", "tap,id=n,vhost=off,fds="+fdList(3, len(taps)),
-		"-device", fmt.Sprintf("virtio-net-pci,netdev=n,mq=on,vectors=%d,romfile=", 2*queues+2),
+		"-device", fmt.Sprintf("virtio-net-pci,netdev=n,mq=on,vectors=%d,romfile=", 2*queues+2)+k.dma(t),
 	)
 	cmd.ExtraFiles = taps
 	g.start(cmd)

@@ -27,18 +27,42 @@ type kernel struct{ dir, name string }
 
 // image is the file that Linux boots from.
 func (k kernel) image(t *testing.T) string {
-	found, err := filepath.Glob(filepath.Join(k.dir, "boot", "vmlinuz-*"))
-	require.NoError(t, err)
+	var found []string
+	for _, at := range []string{"boot/vmlinuz-*", "usr/lib/modules/*/vmlinuz"} { // the latter in newer packages
+		some, err := filepath.Glob(filepath.Join(k.dir, at))
+		require.NoError(t, err)
+		found = append(found, some...)
+	}
 	require.Len(t, found, 1, "kernels below %s", k.dir)
 	return found[0]
 }
 
-// before64 tells whether it is older than Linux 6.4.
-func (k kernel) before64(t *testing.T) bool {
-	var major, minor int
-	_, err := fmt.Sscanf(filepath.Base(k.image(t)), "vmlinuz-%d.%d", &major, &minor)
+// version is the name of its package.
+func (k kernel) version(t *testing.T) string {
+	name, err := os.ReadFile(filepath.Join(k.dir, "version"))
 	require.NoError(t, err)
-	return major < 6 || major == 6 && minor < 4
+	return string(name)
+}
+
+// since tells whether it is that Linux or a later one.
+func (k kernel) since(t *testing.T, major, minor int) bool {
+	var is, sub int
+	_, err := fmt.Sscanf(k.version(t), "linux-image-%d.%d", &is, &sub)
+	require.NoError(t, err)
+	return is > major || is == major && sub >= minor
+}
+
+func (k kernel) before64(t *testing.T) bool { return !k.since(t, 6, 4) }
+
+// zeroCopy: virtio_net reads programs' memory since 6.11, and writes there since 6.13; sockets ask for both.
+func (k kernel) zeroCopy(t *testing.T) bool { return k.since(t, 6, 13) }
+
+// dma has the device ask for addresses by the kernel's DMA interface, for which alone virtio_net has zero-copy.
+func (k kernel) dma(t *testing.T) string {
+	if k.zeroCopy(t) {
+		return ",iommu_platform=on,disable-legacy=on"
+	}
+	return ""
 }
 
 // insmods are the paths of the modules and of what they need, in the order in which they can be loaded.

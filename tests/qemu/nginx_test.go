@@ -111,6 +111,16 @@ func (g *guest) accepted() (n uint64) {
 	return n + s.Ended["accepted"]
 }
 
+// zeroCopy looks whether the programs' queues are such that the driver reads and writes their memory itself.
+func (g *guest) zeroCopy(want bool) {
+	g.t.Helper()
+	n := 0
+	if want {
+		n = queues
+	}
+	require.Equal(g.t, n, g.status().Devices[0].ZeroCopy, "queues with zero-copy")
+}
+
 // fetchAll gets the page by that many connections, one after the other.
 func (g *guest) fetchAll(n int, want []byte) {
 	g.t.Helper()
@@ -161,6 +171,7 @@ func TestNginxInAGuest(t *testing.T) {
 		want := g.page("page", 20000)
 		const each = 20
 		g.accelerated(queues)
+		g.zeroCopy(k.zeroCopy(t))
 		g.fetchAll(each, want)
 		require.EqualValues(t, each, g.accepted())
 
@@ -179,6 +190,7 @@ func TestNginxInAGuest(t *testing.T) {
 		g.accelerated(queues)
 		g.fetchAll(each, want)
 		require.EqualValues(t, 3*each+1, g.accepted())
+		g.zeroCopy(k.zeroCopy(t))
 		t.Log(g.run("sluice doctor || true; ls /sys/fs/bpf"))
 	})
 }
