@@ -106,7 +106,7 @@ apps: all ## Run real programs on the kernel path and accelerated, and compare (
 	@scripts/install-deps $(APPS)
 	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))
 
-test-qemu: all ## Boot Debian 12's kernel in an emulator, and run nginx there (RUN=name; BACKPORTS=1: a newer kernel, too)
+test-qemu: all ## Boot Debian 12's kernel in an emulator, and run nginx there (RUN=name; BACKPORTS=1: two newer kernels, too)
 	@BACKPORTS=$(BACKPORTS) scripts/qemu
 	SLT_QEMU=$(CURDIR)/$(BUILD)/qemu go test -count=1 -v -timeout 1h ./tests/qemu $(if $(RUN),-run $(RUN))
 

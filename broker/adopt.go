@@ -37,18 +37,15 @@ func (b *Broker) startGrace() {
 	}
 	if len(b.grace) > 0 {
 		b.after(b.cfg.Grace, b.endGrace)
+		b.after(lookForOwners, b.lookAgainForOwners)
 	}
 }
 
 // endGrace removes what nobody adopted.
 func (b *Broker) endGrace() {
 	for _, s := range b.spaces {
-		for _, d := range s.all() {
-			if d.adopted {
-				d.adopted = false
-				d.prune()
-				d.reconcile()
-			}
+		for _, d := range s.devices {
+			d.divideAgain()
 		}
 	}
 	for pin := range b.grace {
@@ -146,6 +143,7 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		s.adoptFlow(c, steer.Tuple{Local: unmap(f.Local), Remote: unmap(f.Remote)})
 	}
 	s.reconcileAdopted()
+	c.blocks = r.Blocks
 	b.log.Infof("broker: %v: lease %d adopted, %d queues", c, c.lease, len(g.VIs))
 	return g, nil, nil
 }

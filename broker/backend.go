@@ -31,6 +31,7 @@ type program interface {
 	SetSpur(queue, ns, ifindex, xskFD int) error
 	EndsAt(queue, xskFD int) (bool, error)
 	DelQueue(queue int) error
+	Leads(queues []int) ([]bool, error)
 	SetQuiet(queue int, on bool) error
 	Counters() (map[string]uint64, error)
 	Close() error

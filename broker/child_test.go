@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -153,6 +154,12 @@ func (p *player) obey(what string, args []string) (string, error) {
 		return "", unix.Close(p.lis)
 	case "lease":
 		return p.lease()
+	case "gets":
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return "", err
+		}
+		return p.gets(n)
 	case "bound":
 		return fmt.Sprint(p.bound), nil
 	case "received":
@@ -241,6 +248,43 @@ func (p *player) lease() (string, error) {
 		r.Queues = append(r.Queues, proto.QueueRef{Ifindex: v.Ifindex, Queue: v.Queue})
 	}
 	_, err = p.c.Call(proto.OpReady, r, nil, nil, patience)
+	return fmt.Sprint(len(p.vis)), err
+}
+
+// gets waits for that many queues, and says ready for them.
+func (p *player) gets(n int) (string, error) {
+	var r proto.Ready
+	end := time.Now().Add(patience)
+	for len(r.Queues) < n {
+		e, err := p.c.Next()
+		if err != nil {
+			return "", err
+		}
+		if e == nil {
+			if time.Now().After(end) {
+				return "", fmt.Errorf("%d queues came", len(r.Queues))
+			}
+			unix.Poll([]unix.PollFd{{Fd: int32(p.c.FD()), Events: unix.POLLIN}}, 100)
+			continue
+		}
+		var vis proto.VIs
+		if e.Op != proto.OpVIs {
+			return "", fmt.Errorf("%s came", e.Op)
+		}
+		if err := e.Into(&vis); err != nil {
+			return "", err
+		}
+		p.xsks = append(p.xsks, e.FDs...)
+		for _, v := range vis.VIs {
+			p.grant.VIs = append(p.grant.VIs, v)
+			if err := p.mapVI(len(p.grant.VIs)-1, v); err != nil {
+				return "", err
+			}
+			r.Queues = append(r.Queues, proto.QueueRef{Ifindex: v.Ifindex, Queue: v.Queue})
+		}
+		e.FDs = nil
+	}
+	_, err := p.c.Call(proto.OpReady, r, nil, nil, patience)
 	return fmt.Sprint(len(p.vis)), err
 }
 

@@ -39,6 +39,7 @@ type client struct {
 	ports      map[netip.AddrPort]bool
 	flows      map[steer.Tuple]*device
 	leased     map[netip.AddrPort]*device // ports of connections to come
+	blocks     int                        // of ports that an earlier broker leased, and that it has yet to show
 	asks       map[uint64]*ask
 	collect    *[]offer  // where offers go while a grant is being made
 	orphans    int       // waiting for it to take

@@ -15,29 +15,32 @@ import (
 // device is one that programs are served on: its XDP program and who has which queue.
 type device struct {
 	netDevice
-	space   *space
-	trunk   *device   // of spurs: the device that they are of
-	spurs   []*device // each the spurs of programs that listen alike
-	noSpurs error     // why there can be none
-	private bool      // spurs of one process, for the connections it makes
-	prog    program
-	hidden  hider              // nil: the queues are those that everybody's packets arrive on
-	outlets map[*client]*queue // hidden ones, where answers to a client's connections come
-	queues  []*queue
-	members []*client      // in order of joining
-	entries map[entry]mark // the listener entries that are set
-	vlans   []uint16       // the tags of what is, or once was, on top of it
-	share   uint8          // the kernel's, of 256 new connections: for members without a queue
-	flows   map[steer.Tuple]*client
-	leased  map[netip.AddrPort]*client
-	adopted bool // found after a restart; its owners may still come back
-	dead    bool // vanished
-	retry   *time.Timer
-	looks   *time.Timer   // until strangers are looked at
-	kept    *time.Timer   // until the XDP program is taken off an unused device
-	delay   time.Duration // before the next retry
-	unfit   string        // why nobody gets a queue of it
-	closed  bool          // detached: nobody needs it any more
+	space     *space
+	trunk     *device   // of spurs: the device that they are of
+	spurs     []*device // each the spurs of programs that listen alike
+	noSpurs   error     // why there can be none now
+	private   bool      // spurs of one process, for the connections it makes
+	prog      program
+	hidden    hider              // nil: the queues are those that everybody's packets arrive on
+	outlets   map[*client]*queue // hidden ones, where answers to a client's connections come
+	queues    []*queue
+	members   []*client      // in order of joining
+	entries   map[entry]mark // the listener entries that are set
+	vlans     []uint16       // the tags of what is, or once was, on top of it
+	share     uint8          // the kernel's, of 256 new connections: for members without a queue
+	flows     map[steer.Tuple]*client
+	leased    map[netip.AddrPort]*client
+	found     bool // an earlier broker attached it, or made it
+	adopted   bool // and its owners may still come back
+	dead      bool // vanished
+	retry     *time.Timer
+	looks     *time.Timer // until strangers are looked at
+	spurRetry *time.Timer // until spurs are tried again
+	spurDelay time.Duration
+	kept      *time.Timer   // until the XDP program is taken off an unused device
+	delay     time.Duration // before the next retry
+	unfit     string        // why nobody gets a queue of it
+	closed    bool          // detached: nobody needs it any more
 }
 
 // queue is one receive queue.
@@ -76,6 +79,7 @@ func (s *space) deviceOf(n netDevice) (*device, error) {
 	s.devices[n.Ifindex] = d
 	if pin := (steer.Pin{NetNS: s.inode, Ifindex: n.Ifindex}); adopted {
 		d.adopted = s.b.grace[pin]
+		d.found = d.adopted
 		delete(s.b.grace, pin)
 		if d.adopted {
 			d.foundSpurs()
@@ -115,7 +119,7 @@ func (d *device) close() {
 		s.closed = true
 		s.close()
 	}
-	for _, t := range []*time.Timer{d.retry, d.looks, d.kept} {
+	for _, t := range []*time.Timer{d.retry, d.looks, d.spurRetry, d.kept} {
 		if t != nil {
 			t.Stop()
 		}

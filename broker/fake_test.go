@@ -26,24 +26,25 @@ const patience = 15 * time.Second
 
 // fakeKernel keeps what the broker did, and does what a test says.
 type fakeKernel struct {
-	mu       sync.Mutex
-	devices  []netDevice
-	progs    map[int]*fakeProgram
-	open     map[string]int // "ifindex/queue" -> sockets open on it
-	openErr  map[string]error
-	spurs    int // made so far
-	spurErr  error
-	unbound  bool             // as a kernel before 6.4: queues are bound when their program has mapped them
-	bindErr  map[string]error // of that
-	attach   error
-	syns     []steer.Tuple
-	looped   []string // packets
-	attached int
-	has      bool         // every connection that is asked for
-	nic      *fakenic.NIC // what answers ethtool requests, for Hide
-	lo, hi   int
-	look     chan struct{} // if there is one, a look at the listeners is told to looks, and waits for this
-	looks    chan struct{}
+	mu        sync.Mutex
+	devices   []netDevice
+	progs     map[int]*fakeProgram
+	open      map[string]int // "ifindex/queue" -> sockets open on it
+	openErr   map[string]error
+	spurs     int // made so far
+	spurErr   error
+	spurTries int
+	unbound   bool             // as a kernel before 6.4: queues are bound when their program has mapped them
+	bindErr   map[string]error // of that
+	attach    error
+	syns      []steer.Tuple
+	looped    []string // packets
+	attached  int
+	has       bool         // every connection that is asked for
+	nic       *fakenic.NIC // what answers ethtool requests, for Hide
+	lo, hi    int
+	look      chan struct{} // if there is one, a look at the listeners is told to looks, and waits for this
+	looks     chan struct{}
 }
 
 func newFakeKernel(queues int) *fakeKernel {
@@ -92,6 +93,7 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ afxdp.Ring
 func (f *fakeKernel) OpenSpur(_, ifindex, _ int, _ *os.File, _ afxdp.RingConfig) (xsk, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.spurTries++
 	if err := f.spurErr; err != nil {
 		return nil, err
 	}
@@ -234,6 +236,12 @@ func (p *fakeProgram) HasSpurs() bool                { return true }
 func (p *fakeProgram) SetMAC(mac [6]byte) error      { return p.do(func() { p.mac = mac }) }
 func (p *fakeProgram) SetSpur(q, _, _, fd int) error { return p.SetQueue(q, fd) }
 func (p *fakeProgram) EndsAt(q, _ int) (bool, error) { return p.queues[q] != 0, nil }
+func (p *fakeProgram) Leads(queues []int) (out []bool, err error) {
+	for _, q := range queues {
+		out = append(out, p.queues[q] != 0)
+	}
+	return out, p.err
+}
 func (p *fakeProgram) DelQueue(q int) error          { return p.do(func() { delete(p.queues, q) }) }
 func (p *fakeProgram) SetQuiet(q int, on bool) error { return p.do(func() { p.quiet[q] = on }) }
 func (p *fakeProgram) Counters() (map[string]uint64, error) {

@@ -176,6 +176,7 @@ func opKeep(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	c.blocks--
 	ports, err := b.inspectPorts(c, s, socks)
 	if err != nil {
 		return nil, nil, err

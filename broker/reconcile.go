@@ -237,6 +237,9 @@ func (d *device) opened(q *queue, c *client, x xsk, err error) {
 		d.delay = 0
 		q.owner, q.xsk = c, x
 		c.offer(d, q)
+		if d.trunk != nil {
+			d.spursWork()
+		}
 	case d.trunk != nil:
 		d.spurless(err)
 	case errors.Is(err, unix.EINVAL) && q.index > 0 && !errors.Is(err, unix.EBUSY):

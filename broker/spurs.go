@@ -211,11 +211,10 @@ func (d *device) lookAgain(after time.Duration) {
 	})
 }
 
-// spurless is for a host that can't make spurs: its programs wait at the device again.
+// spurless is for a host that can't make spurs now: its programs wait at the device again, until they are tried again.
 func (d *device) spurless(err error) {
 	t := d.trunk
-	t.noSpurs = err
-	d.space.b.log.Infof("broker: %s: %v; of unrelated programs one is accelerated", d.Name, err)
+	t.spursLater(err)
 	for _, c := range slices.Clone(d.members) {
 		d.leave(c)
 		t.join(c)

@@ -3,8 +3,10 @@ package broker
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
@@ -126,6 +128,47 @@ func TestWithoutSpursStrangersWait(t *testing.T) {
 	a.c.Close()
 	b.gets(1)
 	require.True(t, b.vis[proto.QueueRef{Ifindex: 7, Queue: 0}])
+}
+
+// What a host can't make now it may be able to make later: spurs are tried again, ever later, and both kinds of programs get theirs.
+func TestSpursAreTriedAgain(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	h.k.spurErr = unix.ENOMEM
+	one, other := kernelListener(t, "127.0.0.1:0"), kernelListener(t, "127.0.0.1:0")
+	a, b, c := h.engine(), h.engine(), h.engine()
+	a.ready(a.listen(one))
+	b.ready(b.listen(other))
+	tried := func() (n int) { h.k.set(func() { n = h.k.spurTries }); return n }
+	began := time.Now()
+	until(t, "three attempts, of two spurs each", func() bool { return tried() >= 6 })
+	require.Greater(t, time.Since(began), 3*shortestSpurPause, "a pause, and one that is twice as long")
+	_, _, err := c.connect(t)
+	require.ErrorContains(t, err, "others have its queues")
+	h.k.set(func() { h.k.spurErr = nil })
+	b.gets(2)
+	way, _ := h.led(portOf(other))
+	until(t, "its listener is on", func() bool { way, _ = h.led(portOf(other)); return way == firstSpur(2) })
+	_, _, err = c.connect(t)
+	require.NoError(t, err)
+	require.True(t, c.has(firstPrivate))
+	h.b.mu.Lock()
+	defer h.b.mu.Unlock()
+	for _, s := range h.b.spaces {
+		require.Zero(t, s.devices[7].spurDelay, "the next failure is a first one again")
+	}
+}
+
+// A kernel that has no spurs is not asked again.
+func TestAKernelWithoutSpursIsAskedOnce(t *testing.T) {
+	h := newFakeHost(t, 1, nil)
+	h.k.spurErr = unix.EOPNOTSUPP
+	a, b := h.engine(), h.engine()
+	a.ready(a.listen(kernelListener(t, "127.0.0.1:0")))
+	b.ready(b.listen(kernelListener(t, "127.0.0.1:0")))
+	tried := func() (n int) { h.k.set(func() { n = h.k.spurTries }); return n }
+	until(t, "it was tried", func() bool { return tried() == 1 })
+	time.Sleep(2 * shortestSpurPause)
+	require.Equal(t, 1, tried())
 }
 
 // On a card with hidden queues rules lead to them, and the XDP program from there to the spurs.

@@ -47,7 +47,7 @@ func opStray(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 
 // awaited: programs that an earlier broker served may still show what they have.
 func (s *space) awaited() bool {
-	return slices.ContainsFunc(s.all(), func(d *device) bool { return d.adopted })
+	return s.b.grace != nil && slices.ContainsFunc(s.all(), func(d *device) bool { return d.found })
 }
 
 // onlyOwner: an outgoing connection's port, which no other program has. What comes for it after its end is answered at once.

@@ -46,6 +46,21 @@ func TestAdoptAfterTheOwnerIsGone(t *testing.T) {
 	require.Len(t, connects, 1)
 	require.EqualValues(t, dialPort, connects[0].Remote.Port())
 	r.want("redirected", 0, r.packet(false, 1, anyPort).Bytes(), "goes on as before")
+	leads := func(want bool, why string) {
+		t.Helper()
+		got, err := second.Leads([]int{0, 1, steer.FirstSpur})
+		require.NoError(t, err)
+		require.Equal(t, []bool{want, false, false}, got, why)
+	}
+	leads(true, "its socket lives")
+	for _, vi := range r.port.VIs {
+		require.NoError(t, vi.Close())
+	}
+	bedtest.Until(t, "the kernel to close it", func() bool {
+		got, err := second.Leads([]int{0})
+		return err == nil && !got[0]
+	})
+	leads(false, "and does no more")
 
 	require.NoError(t, second.Close())
 	require.Empty(t, pinsIn(t, dir))
