@@ -41,9 +41,10 @@ type client struct {
 	leased     map[netip.AddrPort]*device // ports of connections to come
 	blocks     int                        // of ports that an earlier broker leased, and that it has yet to show
 	asks       map[uint64]*ask
-	collect    *[]offer  // where offers go while a grant is being made
-	orphans    int       // waiting for it to take
-	stalled    time.Time // when it last said that it does not accept what waits for it
+	collect    *[]offer    // where offers go while a grant is being made
+	resting    *time.Timer // until its queues are asked back: it has closed its last listener
+	orphans    int         // waiting for it to take
+	stalled    time.Time   // when it last said that it does not accept what waits for it
 	rescues    map[steer.Tuple]bool
 	syns       int // given to the kernel since synsSince
 	synsSince  time.Time

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/vishvananda/netlink/nl"
@@ -75,6 +76,29 @@ func (s *space) shown() map[*listener]*client {
 func (c *client) unlisten(l *listener) {
 	l.left, l.leftAt = true, time.Now()
 	c.settleMembership()
+}
+
+// restPause is how long who has closed its last listener keeps its queues: a server that closes and listens again after each client (iperf3) would give
+// them up and get them back each time, and the kernel takes 10 to 20 ms to close the socket of one. Until then its next client is at the door.
+const restPause = 100 * time.Millisecond
+
+// rest is unlisten for a process that may listen again at once. New connections are the kernel's, which refuses them; only the queues stay.
+func (c *client) rest(l *listener) {
+	l.left, l.leftAt = true, time.Now()
+	if c.resting != nil {
+		c.resting.Stop()
+	}
+	c.resting = c.b.after(restPause, func() {
+		if c.resting = nil; !c.gone {
+			c.settleMembership()
+		}
+	})
+	c.space.reconcile()
+}
+
+// mayRest tells whether nobody waits for what the process would keep.
+func (c *client) mayRest() bool {
+	return c.space != nil && !slices.ContainsFunc(c.space.all(), func(d *device) bool { return d.isMember(c) && len(d.members) > 1 })
 }
 
 // struct inet_diag_msg: its size in bytes, and where the socket's cookie is, two words.

@@ -157,7 +157,11 @@ func opUnlisten(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, refuse("unlisten: no such listener")
 	}
 	b.log.Infof("broker: %v: listens no more on %v", c, l.key)
-	c.unlisten(l)
+	if r.Stays && c.mayRest() {
+		c.rest(l)
+	} else {
+		c.unlisten(l)
+	}
 	return nil, nil, nil
 }
 

@@ -254,10 +254,11 @@ func (b *Broker) patiently(c *client, try func() (any, []int, error)) (any, []in
 	}
 }
 
-// sendAway ends the memberships of those who hold queues here for connections to come, and have none: somebody has a use for them.
+// sendAway ends the memberships of those who hold queues here for connections to come, and have none, or for listeners to come: somebody has a use
+// for them.
 func (d *device) sendAway(c *client) {
 	for _, o := range d.owners() {
-		if o != c && len(d.keysOf(o)) == 0 && len(o.connections()) == 0 {
+		if o != c && len(d.keysOf(o)) == 0 && (len(o.connections()) == 0 || o.resting != nil && !d.hasFlows(o)) {
 			d.leave(o)
 		}
 	}

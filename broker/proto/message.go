@@ -60,9 +60,11 @@ type Bound struct {
 	Layout json.RawMessage `json:"layout"`
 }
 
-// Unlisten ends the listener's acceleration in this process.
+// Unlisten ends the listener's acceleration in this process. Stays: the process goes on and may listen again at once, so that its queues are
+// asked back a moment later, or as soon as somebody wants them.
 type Unlisten struct {
 	Cookie uint64 `json:"cookie"`
+	Stays  bool   `json:"stays,omitempty"`
 }
 
 // Connect asks for the packets of one flow. The socket beside it is bound to Local and proves that the port is the program's.

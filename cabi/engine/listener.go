@@ -165,7 +165,7 @@ func (e *Engine) left(now int64, l *listener) {
 	}
 	e.drop(l.kfd)
 	l.kfd = -1
-	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie}, nil, nil); err != nil {
+	if _, err := e.call(now, proto.OpUnlisten, proto.Unlisten{Cookie: l.cookie, Stays: !e.stopped}, nil, nil); err != nil {
 		e.debug("%v", err)
 	}
 }
