@@ -23,6 +23,7 @@ type channel struct {
 	once sync.Once
 	done chan struct{}
 
+	form   atomic.Int32 // the short form that the program reads
 	roused atomic.Int64 // until when who reads stays awake: ns since the epoch
 }
 
@@ -83,7 +84,7 @@ func (c *channel) rouse(d time.Duration) {
 
 // send queues a message; the descriptors stay the caller's.
 func (c *channel) send(env proto.Envelope, body any, fds ...int) error {
-	msg, err := proto.Encode(env, body)
+	msg, err := proto.EncodeFor(int(c.form.Load()), env, body)
 	if err != nil {
 		return err
 	}

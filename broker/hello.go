@@ -52,7 +52,8 @@ func (b *Broker) readHello(c *client) error {
 		return c.turnAway(p, over)
 	}
 	b.goDo(func() { b.watch(c, pidfd) })
-	b.reply(c, p, proto.Welcome{Version: h.Version, Pid: c.pid, Token: c.token}, nil)
+	c.ch.form.Store(int32(h.Short)) // before the program knows, that it does so from here on
+	b.reply(c, p, proto.Welcome{Version: h.Version, Short: proto.Short, Pid: c.pid, Token: c.token}, nil)
 	b.mu.Lock()
 	b.mirrorNew(c, h.Tool)
 	b.mu.Unlock()

@@ -21,6 +21,7 @@ type Client struct {
 	fd     int
 	low    int // descriptors that come are numbered from here on
 	id     uint64
+	form   int // the short form that the broker reads
 	buf    []byte
 	events []*Packet
 	err    error
@@ -65,11 +66,13 @@ func OpenAbove(door, low int, hello Hello, timeout time.Duration) (*Client, Welc
 	if hello.Version == 0 {
 		hello.Version = Version
 	}
+	hello.Short = Short
 	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
 	if _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
 		c.Close()
 		return nil, w, fmt.Errorf("hello: %w", err)
 	}
+	c.form = w.Short
 	return c, w, nil
 }
 
@@ -102,7 +105,7 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 	}
 	c.id++
 	id := c.id
-	msg, err := Encode(Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
+	msg, err := EncodeFor(c.form, Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
 	if err != nil {
 		return nil, err
 	}

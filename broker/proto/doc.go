@@ -27,5 +27,8 @@
 //	version 1
 //	version 2   "bind", on kernels before 6.4; a program of version 1 gets queues from 6.4 on only
 //
+// A connection stands still while it is moved, and half of that was JSON: the messages of a move have a short form (short.go) between two who have said in
+// hello and welcome that they read it.
+//
 // state.go is the other half: a memfd shared with the broker, which tells it what the program's engine has open.
 package proto

@@ -14,13 +14,15 @@ type Hello struct {
 	Frames  int    `json:"frames,omitempty"`  // umem frames wished for; 0: the broker's default
 	Tool    bool   `json:"tool,omitempty"`    // looks at others; has no engine
 	Tells   bool   `json:"tells,omitempty"`   // answers "whose"; who does not is not asked
+	Short   int    `json:"short,omitempty"`   // the short form that it reads; 0: none
 }
 
 // Welcome answers hello.
 type Welcome struct {
 	Version int    `json:"version"` // the program's, which is spoken from here on
 	Pid     int    `json:"pid"`     // as the broker sees it
-	Token   string `json:"token"`   // whoever shows it may want this process's connections: keep it where forked children find it
+	Short   int    `json:"short,omitempty"`
+	Token   string `json:"token"` // whoever shows it may want this process's connections: keep it where forked children find it
 }
 
 // Listen asks for the connections of a kernel listener.

@@ -77,6 +77,8 @@ type Envelope struct {
 	Until int64           `json:"until,omitempty"` // of a request: when its sender stops waiting, Unix time in ms
 	Error string          `json:"error,omitempty"`
 	Body  json.RawMessage `json:"body,omitempty"`
+
+	short bool // the body is of the short form
 }
 
 // MoveMargin is how long before the end of its sender's patience a move of a connection is begun at the latest: what comes to life later is lost.
@@ -94,6 +96,9 @@ func (e *Envelope) Deadline() time.Time {
 func (e *Envelope) Into(v any) error {
 	if len(e.Body) == 0 || v == nil {
 		return nil
+	}
+	if e.short {
+		return e.into(v)
 	}
 	return json.Unmarshal(e.Body, v)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -81,13 +82,20 @@ func Write(fd int, b []byte, fds []int, oob ...byte) error {
 // Read receives one message without blocking, into buf of at least MaxMessage bytes.
 func Read(fd int, buf []byte) (*Packet, error) { return readAbove(fd, buf, 0) }
 
+var (
+	oobSize = unix.CmsgSpace(4*MaxFDs) + unix.CmsgSpace(unix.SizeofUcred) + unix.CmsgSpace(4)
+	// oobs is room for control messages: who waits awake looks many times.
+	oobs = sync.Pool{New: func() any { b := make([]byte, oobSize); return &b }}
+)
+
 // readAbove is Read for a process whose low numbers are its program's: descriptors move up at once.
 func readAbove(fd int, buf []byte, low int) (*Packet, error) {
-	oob := make([]byte, unix.CmsgSpace(4*MaxFDs)+unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4))
+	oob := oobs.Get().(*[]byte)
+	defer oobs.Put(oob)
 	var n, oobn, flags int
 	for {
 		var err error
-		n, oobn, flags, _, err = unix.Recvmsg(fd, buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+		n, oobn, flags, _, err = unix.Recvmsg(fd, buf, *oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 		if err == unix.EINTR {
 			continue
 		}
@@ -103,7 +111,7 @@ func readAbove(fd int, buf []byte, low int) (*Packet, error) {
 		break
 	}
 	p := &Packet{Pidfd: -1}
-	err := p.Control(oob[:oobn])
+	err := p.Control((*oob)[:oobn])
 	for i, fd := range p.FDs {
 		p.FDs[i] = Raise(fd, low)
 	}
@@ -119,7 +127,7 @@ func readAbove(fd int, buf []byte, low int) (*Packet, error) {
 		p.CloseFDs()
 		return nil, ErrTooBig
 	}
-	if err := json.Unmarshal(buf[:n], &p.Envelope); err != nil {
+	if err := p.decode(buf[:n]); err != nil {
 		p.CloseFDs()
 		return nil, fmt.Errorf("decode message: %w", err)
 	}
