@@ -45,7 +45,7 @@ func (s *sender) takeRTT(a *ackWork) {
 	if rtt < 0 {
 		return
 	}
-	s.rtt.min.add(a.now, max(ca, 1), minRTTWindow)
+	s.rtt.min.add(a.now, max(ca, 1), int64(s.p.MinRTTWindow))
 	s.rtt.sample(s.p, rtt, s.una, s.nxt)
 	if !a.advanced && a.firstSackT != 0 && s.q.head != nil && a.firstSackT < s.q.head.txAt {
 		// A SACK gives the first segment time too if it left after the SACKed one; otherwise SACKs of later segments

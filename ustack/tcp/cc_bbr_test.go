@@ -148,7 +148,7 @@ func TestBBRRestartsFromIdle(t *testing.T) {
 func TestPacerBursts(t *testing.T) {
 	r, _ := bbrRig(t)
 	r.s.rtt.min = minFilter{}
-	r.s.rtt.min.add(r.now, 100*ms, minRTTWindow)
+	r.s.rtt.min.add(r.now, 100*ms, 300e9)
 	r.write(50_000)
 	start, sent := r.now, r.flush()
 	require.Equal(t, 2, sent, "a quantum")

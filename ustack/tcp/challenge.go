@@ -2,8 +2,10 @@ package tcp
 
 import "github.com/sluice-net/sluice/ustack/wire"
 
-// answerEvery is the kernel's tcp_invalid_ratelimit.
-const answerEvery = 500 * millisecond
+// tooSoon says whether an answer would come too soon after the last one, 0 for none: tcp_invalid_ratelimit.
+func (p *Params) tooSoon(now, last int64) bool {
+	return last != 0 && now-last < int64(p.InvalidLimit)
+}
 
 // mayAnswer limits answers to unacceptable segments to one in 500 ms for each connection, so that two ends that disagree
 // don't answer each other for ever. Segments with data are never part of such a loop.
@@ -11,7 +13,7 @@ func (c *Conn) mayAnswer(now int64, s *Segment, skipped *uint64) bool {
 	if s.Size() > 0 && !s.Flags.Any(wire.SYN) {
 		return true
 	}
-	if c.oowAt != 0 && now-c.oowAt < answerEvery {
+	if c.h.Params.tooSoon(now, c.oowAt) {
 		*skipped++
 		return false
 	}
@@ -23,7 +25,7 @@ func (c *Conn) mayAnswer(now int64, s *Segment, skipped *uint64) bool {
 // include an ACK throttling mechanism" §7: one in 500 ms for each connection, and tcp_challenge_ack_limit a second for
 // the host.
 func (c *Conn) challenge(now int64) {
-	if c.oowAt != 0 && now-c.oowAt < answerEvery {
+	if c.h.Params.tooSoon(now, c.oowAt) {
 		c.h.MIB.TCPACKSkippedChallenge++
 		return
 	}

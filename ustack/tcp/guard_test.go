@@ -78,6 +78,17 @@ func TestOutOfWindowAnswersAreLimited(t *testing.T) {
 	r.want(". 1:1(0) ack 1")
 }
 
+// tcp_invalid_ratelimit 0 limits nothing: each is answered.
+func TestAnswersWithoutLimit(t *testing.T) {
+	r := established(t, func(p *Params) { p.InvalidLimit = 0 })
+	for range 3 {
+		r.send(". -100:-100(0) ack 1")
+		r.want(". 1:1(0) ack 1")
+		r.send(". 1:1(0) ack 2") // of the unsent: a challenge
+		r.want(". 1:1(0) ack 1")
+	}
+}
+
 func TestResetBehindSack(t *testing.T) {
 	r := established(t)
 	r.send(". 101:201(100) ack 1")

@@ -52,7 +52,7 @@ func (l *Listener) rcvSynReceived(now int64, i int32, s *Segment, out Out) *Conn
 
 // mayAnswer is the limit on answers to a half-open connection's odd segments.
 func (l *Listener) mayAnswer(now int64, r *halfOpen) bool {
-	if r.oowAt != 0 && now-r.oowAt < answerEvery {
+	if l.h.Params.tooSoon(now, r.oowAt) {
 		l.h.MIB.TCPACKSkippedSynRecv++
 		return false
 	}

@@ -63,7 +63,7 @@ func (p *pacer) begin(now int64, burst int) {
 const paceLate = 1e6
 
 // update takes the rate of an algorithm that has none of its own: "tcp_update_pacing_rate" of Linux, twice the window
-// a round trip in slow start and 1.2 times of it later.
+// a round trip in slow start and 1.2 times of it later, or as tcp_pacing_ss_ratio and tcp_pacing_ca_ratio have it.
 func (p *pacer) update(s *sender) {
 	if p.on && !s.ownCwnd {
 		p.set(s.windowRate())
@@ -74,11 +74,11 @@ func (s *sender) windowRate() int64 {
 	if s.rtt.srtt == 0 {
 		return 0
 	}
-	gain := 1.2
+	gain := s.p.PacingCA
 	if s.cwnd < s.ssthresh/2 {
-		gain = 2
+		gain = s.p.PacingSS
 	}
-	return s.rateOf(gain * float64(max(s.cwnd, s.sb.out)) * 1e9 / float64(s.rtt.srtt))
+	return s.rateOf(float64(gain) / 100 * float64(max(s.cwnd, s.sb.out)) * 1e9 / float64(s.rtt.srtt))
 }
 
 // setMaxPacing is SO_MAX_PACING_RATE in bytes a second, 0 none.

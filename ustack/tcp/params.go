@@ -32,6 +32,8 @@ type Params struct {
 	SYNLinear      int  // syn_linear_timeouts: that many repetitions of a SYN are not backed off
 	ChallengeLimit int  // challenge_ack_limit per second
 
+	InvalidLimit time.Duration // invalid_ratelimit: least time between answers to what is not acceptable
+
 	Timestamps     bool   // timestamps
 	SACK           bool   // sack
 	DSACK          bool   // dsack
@@ -69,6 +71,9 @@ type Params struct {
 
 	CompSackDelay time.Duration // comp_sack_delay_ns
 
+	PacingSS, PacingCA int           // pacing_ss_ratio, pacing_ca_ratio: percent of a window a round trip
+	MinRTTWindow       time.Duration // min_rtt_wlen: how long the least round-trip time is remembered
+
 	RTOMin time.Duration // rto_min_us
 	RTOMax time.Duration // rto_max_ms
 }
@@ -88,6 +93,7 @@ func DefaultParams() *Params {
 		ProbeThreshold: 8, ProbeInterval: 600 * time.Second,
 		MTUExpires: 600 * time.Second, MTUExpires6: 600 * time.Second,
 		FastOpen: fastClient, CompSackNr: 44, CompSackDelay: time.Millisecond,
+		InvalidLimit: 500 * time.Millisecond, PacingSS: 200, PacingCA: 120, MinRTTWindow: 300 * time.Second,
 		RTOMin: 200 * time.Millisecond, RTOMax: 120 * time.Second,
 	}
 }

@@ -81,9 +81,6 @@ type minFilter struct {
 	v [3]uint32 // 0: none yet
 }
 
-// minRTTWindow is how long the least round-trip time is remembered (tcp_min_rtt_wlen).
-const minRTTWindow = 300e9
-
 const minRTTUnit = 4
 
 func (f *minFilter) get() int64 { return int64(f.v[0]) * minRTTUnit }

@@ -251,7 +251,7 @@ func (t *TimeWaits) answer(now int64, r *waiting, s *Segment, skipped *uint64, o
 		return
 	}
 	if s.len() == 0 || s.Flags.Any(wire.SYN) {
-		if r.oowAt != 0 && now-r.oowAt < answerEvery {
+		if t.h.Params.tooSoon(now, r.oowAt) {
 			*skipped++
 			return
 		}
