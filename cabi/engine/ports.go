@@ -126,7 +126,10 @@ func (e *Engine) lease(now int64, local netip.Addr, remote netip.AddrPort) (*flo
 	rested := func(q *port) bool {
 		return (q.ended == 0 || now-q.ended >= portRest || p.leased >= fewPorts) && usable(q)
 	}
-	q := p.take(int(e.plane.random()%firstLook), firstLook, rested)
+	var q *port
+	if p.free > 0 { // else there may be no plane yet
+		q = p.take(int(e.plane.random()%firstLook), firstLook, rested)
+	}
 	if q == nil {
 		q = p.take(0, firstLook, rested)
 	}

@@ -41,6 +41,17 @@ func TestPortsAreTakenAtRandom(t *testing.T) {
 	require.Len(t, places, firstLook, "each place has its turn: %v", places)
 }
 
+// The first connection of all finds no port leased, and no stack either: the lease brings both.
+func TestFirstPortNeedsNoPlane(t *testing.T) {
+	r := newPairRig(t)
+	plane := r.e.plane
+	r.e.plane = nil
+	defer func() { r.e.plane = plane }()
+	r.e.ports.pools = map[netip.Addr]*pool{ourAddr: {local: ourAddr, barren: 2}}
+	_, err := r.e.lease(1, ourAddr, netip.AddrPortFrom(theirAddr, 80))
+	require.Error(t, err)
+}
+
 // One that has not rested is not taken for being chosen at random while another has.
 func TestPortsRest(t *testing.T) {
 	r := newPairRig(t)
