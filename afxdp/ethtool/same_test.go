@@ -50,6 +50,13 @@ var (
 		{"-N fake0 flow-type tcp6 dst-ip 2001:db8::1 dst-port 80 action 3", rule(tcp6.To(at("2001:db8::1")).ToPort(80), 3)},
 		{"-N fake0 flow-type udp6 src-ip 2001:db8::2 action 0", rule(ethtool.IP(true, true).From(at("2001:db8::2")), 0)},
 		{"-N fake0 flow-type ether dst 02:00:00:00:00:05 action 1", rule(ethtool.Ether().ToMAC([6]byte{2, 0, 0, 0, 0, 5}, [6]byte{255, 255, 255, 255, 255, 255}), 1)},
+		{"-N fake0 flow-type ether dst 00:00:00:00:00:00 m fe:ff:ff:ff:ff:ff action 1", rule(ethtool.Ether().ToMAC([6]byte{}, [6]byte{1}), 1)},
+		{"-N fake0 flow-type ether dst 01:00:00:00:00:00 m fe:ff:ff:ff:ff:ff action 2", rule(ethtool.Ether().ToMAC([6]byte{1}, [6]byte{1}), 2)},
+		{"-N fake0 flow-type ether action 3", rule(ethtool.Ether(), 3)},
+		{"-N fake0 flow-type ether vlan 7 m 0xf000 action 3", rule(ethtool.Ether().OnVLAN(7), 3)},
+		{"-N fake0 flow-type tcp4 dst-ip 10.1.2.3 action 2", rule(tcp4.To(at("10.1.2.3")), 2)},
+		{"-N fake0 flow-type tcp6 action 2", rule(tcp6, 2)},
+		{"-N fake0 flow-type udp6 dst-port 53 action 2", rule(ethtool.IP(true, true).ToPort(53), 2)},
 		{"-N fake0 flow-type tcp4 dst-port 80 vlan 5 m 0xf000 action 3", rule(tcp4.ToPort(80).OnVLAN(5), 3)},
 		{"-N fake0 flow-type tcp4 dst-port 81 action 3 loc 7", func(n ethtool.NIC) error {
 			_, err := n.Insert(ethtool.Rule{Match: tcp4.ToPort(81), Queue: 3, Location: 7})
