@@ -203,7 +203,11 @@ static void cmd_listen(const char *ip, int port)
         say("kernel listen: %s", strerror(errno));
         return;
     }
-    listener = p_sl_listen(klistener, 128);
+    /* As the preload object does: a broker that gave no answer in time, on a machine with other work, may give one later. */
+    for (int pause = 1; (listener = p_sl_listen(klistener, 128)) == SL_KERNEL && pause <= 4; pause *= 2) {
+        drain();
+        sleep((unsigned)pause);
+    }
     drain();
     say("listen %d", listener);
 }
