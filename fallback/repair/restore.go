@@ -1,12 +1,10 @@
 package repair
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -47,6 +45,9 @@ func ToKernel(s State, via *Injector) (fd int, err error) {
 	if err := s.Fill(fd, via); err != nil {
 		return -1, err
 	}
+	if err := s.Live(fd); err != nil {
+		return -1, err
+	}
 	return fd, nil
 }
 
@@ -54,20 +55,25 @@ func (s *State) unmoved(err error) error {
 	return fmt.Errorf("move %v - %v to the kernel: %w", s.Local, s.Remote, err)
 }
 
-// Fill is ToKernel with a blank, which is closed if that fails. The calling thread need not be in its namespace.
-func (s State) Fill(fd int, via *Injector) error {
+// Fill brings a blank to where s stops; on an error it is closed. The calling thread need not be in its namespace. The socket is frozen still: whoever
+// has it may give it up without a word to the peer, by [Discard] or by closing it.
+func (s *State) Fill(fd int, via *Injector) error {
 	s.via = via
 	err := s.check()
 	if err == nil {
 		err = s.restore(fd)
 	}
-	if err != nil {
-		// In repair mode the socket goes without a word to the peer.
-		_ = enter(fd)
-		unix.Close(fd)
-		return s.unmoved(err)
+	return s.orEnd(fd, err)
+}
+
+// orEnd closes the socket if there was an error: in repair mode it goes without a word to the peer.
+func (s *State) orEnd(fd int, err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	_ = enter(fd)
+	unix.Close(fd)
+	return s.unmoved(err)
 }
 
 func (s *State) restore(fd int) error {
@@ -75,7 +81,7 @@ func (s *State) restore(fd int) error {
 	if s.Six() {
 		family = unix.AF_INET6
 	}
-	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.seed, s.queues, s.fins, s.live} {
+	for _, f := range []func(fd, family int) error{s.connect, s.negotiated, s.seed, s.queues, s.fins} {
 		if err := f(fd, family); err != nil {
 			return err
 		}
@@ -169,7 +175,7 @@ func (s *State) clock() uint32 { return (s.TSVal + 1) &^ 1 }
 
 // queues fills the receive queue and the part of the send queue that was sent.
 func (s *State) queues(fd, _ int) error {
-	// Room for all of it; the program's own limits come back in live.
+	// Room for all of it; the program's own limits come back in Live.
 	s.rcvbuf = grow(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, len(s.RecvData))
 	s.sndbuf = grow(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, len(s.SendData))
 	if err := useQueue(fd, recvQueue); err != nil {
@@ -208,7 +214,7 @@ func (s *State) window() window {
 }
 
 // fins brings the socket from ESTABLISHED to its state, in the order that the two FINs came. If ours still waits behind unsent data it
-// is sent later, by live; a simultaneous close then ends as LAST_ACK, without a TIME-WAIT of ours.
+// is sent later, by Live; a simultaneous close then ends as LAST_ACK, without a TIME-WAIT of ours.
 func (s *State) fins(fd, _ int) error {
 	switch {
 	case s.State == CloseWait || s.finReceived() && !s.finIsOut():
@@ -250,42 +256,6 @@ func (s *State) replay(fd int, flags byte, state int) error {
 		return err
 	}
 	return waitState(fd, state)
-}
-
-// live leaves repair mode and sends what was not sent yet.
-func (s *State) live(fd, _ int) error {
-	sent, err := s.sent()
-	if err != nil {
-		return err
-	}
-	if !s.Deadline.IsZero() && time.Now().After(s.Deadline) {
-		return errors.New("too late: who asked for it waits no longer")
-	}
-	if err := unlock(fd); err != nil {
-		return err
-	}
-	// Where an ACK is owed, or may have been dropped by our lock, a probe settles it at once; else somebody's timeout would.
-	if err := exit(fd, s.RcvNxt != s.RcvWup || sent > 0); err != nil {
-		return err
-	}
-	// As an accepted socket would have it: a listener that starts anew must be able to bind its port. Not before: it would undo the
-	// forced reuse that repair mode binds with.
-	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if err := s.sendRest(fd, s.SendData[sent:]); err != nil {
-		return err
-	}
-	if s.finSent() && !s.finIsOut() && !s.finAcked() {
-		if err := step("send FIN", unix.Shutdown(fd, unix.SHUT_WR)); err != nil {
-			return err
-		}
-	}
-	if s.ShutRead {
-		if err := step("shut for reading", unix.Shutdown(fd, unix.SHUT_RD)); err != nil {
-			return err
-		}
-	}
-	s.GiveOptions(fd)
-	return nil
 }
 
 func sockaddr(a netip.AddrPort, family int) unix.Sockaddr {
