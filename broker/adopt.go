@@ -127,6 +127,8 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err := b.adoptListeners(c, s, r.Devices, socks, &g); err != nil {
 		return nil, nil, err
 	}
+	c.adoptLeft()
+	c.noteListeners()
 	for i := range r.VIs {
 		if err := s.adoptVI(c, &r.VIs[i], xsks[i]); err != nil {
 			g.Notes = append(g.Notes, err.Error())

@@ -176,6 +176,13 @@ func (b *Broker) after(d time.Duration, f func()) *time.Timer {
 	})
 }
 
+// step is where a test may kill the broker.
+func (b *Broker) step(what string) {
+	if b.cfg.Step != nil {
+		b.cfg.Step(what)
+	}
+}
+
 func keys[K comparable](m map[K]bool) []K {
 	r := make([]K, 0, len(m))
 	for k := range m {

@@ -121,6 +121,30 @@ func (c *channel) now(msg []byte, fds []int) (sent bool) {
 	return sent && err == nil
 }
 
+// sendPatience is how long a client that waits for an answer may take to make room for what comes ahead of it.
+const sendPatience = time.Second
+
+// sendNow sends a message behind those that are queued, and returns when the client has it.
+func (c *channel) sendNow(env proto.Envelope, body any, fds ...int) error {
+	msg, err := proto.EncodeFor(int(c.form.Load()), env, body)
+	if err != nil {
+		return err
+	}
+	for end := time.Now().Add(sendPatience); ; time.Sleep(time.Millisecond) {
+		err = proto.ErrAgain
+		c.mu.Lock()
+		if c.left.Load() == 0 {
+			if rerr := c.raw.Write(func(fd uintptr) bool { err = proto.Write(int(fd), msg, fds); return true }); rerr != nil {
+				err = proto.ErrClosed
+			}
+		}
+		c.mu.Unlock()
+		if !errors.Is(err, proto.ErrAgain) || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // writeLoop sends what is queued until the channel closes.
 func (c *channel) writeLoop() {
 	for {

@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 		play()
 		return
 	case "broker":
-		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2], NoPins: os.Args[2] == ""})
+		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2], NoPins: os.Args[2] == "", Step: dieAt(os.Args[3:])})
 		fmt.Println(err)
 		if err == nil {
 			stop := make(chan os.Signal, 1)
@@ -115,6 +115,8 @@ type player struct {
 	packets int
 	bound   int // of vis, after they were mapped
 	taken   proto.Queued
+	stowed  []*stowed
+	second  *proto.Client // a process beside, with the same listener
 	slot    int32
 	sleeper *exec.Cmd
 }
@@ -188,7 +190,9 @@ func (p *player) obey(what string, args []string) (string, error) {
 	case "stray":
 		return p.stray(args[0], args[1])
 	case "adopt":
-		return p.adopt()
+		return p.adopt(len(args) == 0)
+	case "stow", "moveall", "talk", "pass", "besides", "got", "forge":
+		return p.obeyAtDeath(what, args)
 	case "caps":
 		b, err := os.ReadFile("/proc/self/status")
 		_, rest, _ := strings.Cut(string(b), "CapEff:\t")
@@ -418,12 +422,16 @@ func (p *player) stray(local, remote string) (string, error) {
 }
 
 // adopt reconnects to a new broker with all it has.
-func (p *player) adopt() (string, error) {
+func (p *player) adopt(listens bool) (string, error) {
 	if err := p.open(); err != nil {
 		return "", err
 	}
+	a := proto.Adopt{Lease: p.grant.Lease, VIs: p.grant.VIs}
 	fds := append([]int{int(p.umem.Fd()), p.state}, p.xsks...)
+	if listens {
+		a.Listeners, fds = 1, append(fds, p.lis)
+	}
 	var g proto.Grant
-	_, err := p.c.Call(proto.OpAdopt, proto.Adopt{Lease: p.grant.Lease, VIs: p.grant.VIs, Listeners: 1}, append(fds, p.lis), &g, patience)
+	_, err := p.c.Call(proto.OpAdopt, a, fds, &g, patience)
 	return fmt.Sprint(g.Lease == p.grant.Lease, " ", len(g.VIs), " ", strings.Join(g.Notes, ";")), err
 }

@@ -50,6 +50,7 @@ type client struct {
 	synsSince  time.Time
 	looks      bool                // is a tool's: asked for a mirror
 	tells      bool                // answers "whose"
+	keepers    bool                // takes connections out of keepers
 	refused    map[proto.Op]string // why, of the last request of a kind
 }
 

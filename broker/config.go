@@ -35,6 +35,8 @@ type Config struct {
 	Keep         time.Duration // how long an XDP program stays on a device that nobody uses, for the next who comes; default 3 s, below 0: not at all
 
 	backend backend // tests
+	// Step is for tests: it is called between the steps of moves, where a broker may be killed.
+	Step func(what string)
 }
 
 // Bounds of a process's umem, in frames.

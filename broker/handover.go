@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +16,18 @@ import (
 // maxQueued bounds the bytes of one connection's queues.
 const maxQueued = 256 << 20
 
-// opHandover makes kernel sockets of the client's connections, in the client's network namespace.
+// coming is a connection on its way to the kernel.
+type coming struct {
+	b   *Broker
+	s   *space
+	t   steer.Tuple
+	st  repair.State
+	fd  int // -1: there is no socket, because of err
+	err error
+}
+
+// opHandover makes kernel sockets of the client's connections, in the client's network namespace. If they may be sent ahead none lives before it is the
+// client's: who dies in between takes none along.
 func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	var r proto.Handover
 	if err := p.Into(&r); err != nil || len(r.Conns) == 0 || len(r.Conns) > proto.MaxHandover {
@@ -29,11 +39,15 @@ func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	late := p.Deadline()
 	h := proto.Handed{Errors: make([]string, len(r.Conns))}
 	var fds []int
 	for i := range r.Conns {
-		fd, err := b.toKernel(c, s, &r.Conns[i], p.FDs, late)
+		fd, err := b.toKernel(c, s, &r.Conns[i], p, func(fd int) error {
+			if !r.Ahead {
+				return nil
+			}
+			return c.ahead(p, proto.Sockets{Conns: []int{i}}, fd)
+		})
 		if err != nil {
 			h.Errors[i] = err.Error()
 			b.log.Infof("broker: %v: %v -> %v not handed over: %v", c, r.Conns[i].State.Local, r.Conns[i].State.Remote, err)
@@ -41,24 +55,21 @@ func opHandover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		}
 		fds = append(fds, fd)
 	}
+	if r.Ahead {
+		closeAll(fds)
+		return h, nil, nil
+	}
 	return h, fds, nil
 }
 
-// toKernel makes one kernel socket, owned by the client's user.
-func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late time.Time) (int, error) {
-	if !b.mayHandOver(c, q.State.Local) {
-		return -1, refuse("%v is no port of this program", q.State.Local)
-	}
-	st := q.State
-	st.Deadline = late
-	var err error
-	if st.RecvData, err = readQueue(mem, q.RecvOff, q.RecvLen); err != nil {
-		return -1, err
-	}
-	if st.SendData, err = readQueue(mem, q.SendOff, q.SendLen); err != nil {
-		return -1, err
-	}
-	t := steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)}
+// ahead sends the client part of an answer, and returns when it has it.
+func (c *client) ahead(p *proto.Packet, body any, fds ...int) error {
+	return c.ch.sendNow(proto.Envelope{ID: p.ID, Op: proto.OpSockets}, body, fds...)
+}
+
+// toKernel makes one kernel socket, owned by the client's user. frozen is shown it before it lives.
+func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, p *proto.Packet, frozen func(fd int) error) (int, error) {
+	t := steer.Tuple{Local: unmap(q.State.Local), Remote: unmap(q.State.Remote)}
 	b.mu.Lock()
 	s.beginMove(t)
 	b.mu.Unlock()
@@ -67,15 +78,50 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late 
 		defer b.mu.Unlock()
 		s.endMove(t)
 	}()
-	b.endTakenNow(s, t)
-	fd, via := s.takeBlank(&st)
+	st := q.State
+	st.Deadline = p.Deadline()
+	fd, err := b.fill(c, s, &st, q, p.FDs)
+	if err != nil {
+		return -1, err
+	}
+	b.step("filled")
+	if err := frozen(fd); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	b.step("sent")
+	if err := st.Live(fd); err != nil {
+		return -1, err
+	}
+	b.step("alive")
+	b.mu.Lock()
+	b.count.HandedOver++
+	b.mu.Unlock()
+	return fd, nil
+}
+
+// fill makes one that is frozen still.
+func (b *Broker) fill(c *client, s *space, st *repair.State, q *proto.Queued, mem []int) (fd int, err error) {
+	if !b.mayHandOver(c, st.Local) {
+		return -1, refuse("%v is no port of this program", st.Local)
+	}
+	if st.RecvData, err = readQueue(mem, q.RecvOff, q.RecvLen); err != nil {
+		return -1, err
+	}
+	if st.SendData, err = readQueue(mem, q.SendOff, q.SendLen); err != nil {
+		return -1, err
+	}
+	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
+	fd, via := s.takeBlank(st)
 	if fd >= 0 {
 		err = st.Fill(fd, via)
 	} else {
-		err = netns.Visit(s.fd(), func() error {
-			via, err := s.injector()
+		err = netns.Visit(s.fd(), func() (err error) {
+			if via, err = s.injector(); err == nil {
+				fd, err = repair.NewBlank(st.Six())
+			}
 			if err == nil {
-				fd, err = repair.ToKernel(st, via)
+				err = st.Fill(fd, via)
 			}
 			return err
 		})
@@ -87,9 +133,6 @@ func (b *Broker) toKernel(c *client, s *space, q *proto.Queued, mem []int, late 
 	if err := unix.Fchown(fd, int(c.uid), int(c.gid)); err != nil {
 		b.log.Debugf("broker: owner of a handed-over socket: %v", err)
 	}
-	b.mu.Lock()
-	b.count.HandedOver++
-	b.mu.Unlock()
 	return fd, nil
 }
 

@@ -47,6 +47,7 @@ func opListen(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		c.listeners[l.cookie] = l
 		c.ports[addrPort(l.key)] = true
 		c.listenedAt = time.Now()
+		c.noteListeners()
 		for i, d := range devs {
 			devs[i] = d.enroll(c)
 			devs[i].sendAway(c)

@@ -14,7 +14,8 @@ import (
 
 // heldOrphan is one that waits for a taker.
 type heldOrphan struct {
-	fd     int
+	fd     int  // the socket, or a keeper of it
+	kept   bool // a keeper: who passed it on has it, too, and takes it back if we die before another has taken it
 	cookie uint64
 	key    key
 	uid    uint32
@@ -64,6 +65,13 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	kept := r.Kernel && r.Keep
+	if kept {
+		if fd, err = b.inKeeper(c, p, fd); err != nil {
+			return nil, nil, err
+		}
+	}
+	b.step("kept")
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -75,20 +83,35 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if l.left {
 		except = nil // it may have opened the same port anew, as iperf3 does after each test
 	}
-	b.place(&heldOrphan{fd: fd, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans)}, except)
+	b.place(&heldOrphan{fd: fd, kept: kept, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans)}, except)
+	b.step("placed")
 	return nil, nil, nil
 }
 
 // orphanSocket is a descriptor of our own for the kernel socket that the connection is, or becomes.
 func (b *Broker) orphanSocket(c *client, s *space, r *proto.Orphan, p *proto.Packet) (int, error) {
 	if !r.Kernel {
-		return b.toKernel(c, s, &r.Conn, p.FDs, p.Deadline())
+		return b.toKernel(c, s, &r.Conn, p, func(int) error { return nil })
 	}
 	fds, err := dupAll(p.FDs[:1])
 	if err != nil {
 		return -1, err
 	}
 	return fds[0], nil
+}
+
+// inKeeper puts a socket into a keeper, and gives the client that passes it on a copy of that before anybody else. The socket is closed.
+func (b *Broker) inKeeper(c *client, p *proto.Packet, fd int) (keeper int, err error) {
+	keeper, err = proto.Keep([]int{fd})
+	unix.Close(fd)
+	if err != nil {
+		return -1, err
+	}
+	if err := c.ahead(p, nil, keeper); err != nil {
+		unix.Close(keeper)
+		return -1, err
+	}
+	return keeper, nil
 }
 
 // othersAccept tells whether a process other than c listens with that very socket and, as far as is known, accepts. c does not.
@@ -120,6 +143,10 @@ func endOf(fds []int, s *space) (netip.AddrPort, error) {
 // place sends an orphan to a process with its listener, or keeps it: to one that accepts, as far as is known, and of these to the one that waits
 // for fewest.
 func (b *Broker) place(o *heldOrphan, except *client) {
+	if o.kept && proto.Empty(o.fd) {
+		o.drop()
+		return
+	}
 	var best *client
 	var cookie uint64
 	for c := range b.clients {
@@ -138,8 +165,12 @@ func (b *Broker) place(o *heldOrphan, except *client) {
 		})
 		return
 	}
+	if o.kept && !best.keepers && !o.open() {
+		o.drop()
+		return
+	}
 	best.orphans++
-	best.ask(proto.OpAccepted, proto.Accepted{Cookie: cookie}, []int{o.fd}, 0, func(_ *proto.Packet, err error) {
+	best.ask(proto.OpAccepted, proto.Accepted{Cookie: cookie, Kept: o.kept}, []int{o.fd}, 0, func(_ *proto.Packet, err error) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		best.orphans--
@@ -151,6 +182,17 @@ func (b *Broker) place(o *heldOrphan, except *client) {
 		b.count.Orphans++
 		o.drop()
 	})
+}
+
+// open takes the socket out of its keeper, for a program that does not know how to.
+func (o *heldOrphan) open() bool {
+	fds, err := proto.Take(o.fd, 0)
+	if err != nil {
+		return false
+	}
+	unix.Close(o.fd)
+	o.fd, o.kept = fds[0], false
+	return true
 }
 
 // listenerLike is the client's listener for an orphan: the same socket, or one at the same address by the same user (SO_REUSEPORT).

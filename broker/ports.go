@@ -36,7 +36,7 @@ func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	keeper, err := keep(p.FDs)
+	keeper, err := proto.Keep(p.FDs)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,9 +165,9 @@ func opKeep(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if len(p.FDs) != 1 {
 		return nil, nil, refuse("keep: needs one keeper")
 	}
-	socks, err := kept(p.FDs[0])
+	socks, err := proto.Kept(p.FDs[0])
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, refuse("keep: %v", err)
 	}
 	defer closeAll(socks)
 	b.mu.Lock()

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,7 +52,8 @@ func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err := b.beginTake(c, s, t); err != nil {
 		return nil, nil, err
 	}
-	body, mem, err := take(fd, p.Deadline())
+	body, mem, err := b.take(c, s, t, fd, p.Deadline())
+	b.step("taken")
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
@@ -80,12 +82,17 @@ func tupleOf(fd int, s *space) (t steer.Tuple, err error) {
 	return steer.Tuple{Local: unmap(t.Local), Remote: unmap(t.Remote)}, nil
 }
 
-// take reads the connection, which stays as a frozen socket.
-func take(fd int, late time.Time) (body any, mem int, err error) {
-	st, err := repair.FromKernel(fd)
+// take reads the connection, which stays as a frozen socket. Its packets are led to the client as soon as it is frozen, and not before: if we die in
+// between the client can go on with a socket that is frozen, and the kernel with one that is not, but nobody with packets that the other gets.
+func (b *Broker) take(c *client, s *space, t steer.Tuple, fd int, late time.Time) (body any, mem int, err error) {
+	st, err := repair.FromKernelBy(fd, func() error {
+		b.step("frozen")
+		return b.leadTaken(c, s, t)
+	})
 	if err != nil {
 		return nil, -1, err
 	}
+	b.step("read")
 	mem, err = writeQueues(st.RecvData, st.SendData)
 	if err == nil && !late.IsZero() && time.Now().After(late) {
 		if mem >= 0 {
@@ -99,24 +106,14 @@ func take(fd int, late time.Time) (body any, mem int, err error) {
 	return proto.Taken{Conn: proto.Queued{State: st, RecvLen: len(st.RecvData), SendOff: int64(len(st.RecvData)), SendLen: len(st.SendData)}}, mem, nil
 }
 
-// beginTake leads the connection's packets to the client from now on.
+// beginTake notes that the connection is the client's from now on.
 func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if s.taken[t] != nil {
 		return refuse("takeover: %v -> %v has only just been taken", t.Local, t.Remote)
 	}
-	has := 0
-	for _, d := range s.all() {
-		if n, _ := d.owns(c); n > 0 {
-			has++
-			if err := d.setTaken(t); err != nil {
-				s.untake(t)
-				return err
-			}
-		}
-	}
-	if has == 0 {
+	if !c.hasQueues() {
 		return refuse("takeover: this program has no queue")
 	}
 	if s.taken == nil {
@@ -124,6 +121,20 @@ func (b *Broker) beginTake(c *client, s *space, t steer.Tuple) error {
 	}
 	s.stir(t)
 	s.taken[t] = &takenConn{fd: -1, since: time.Now(), drained: make(chan struct{})}
+	return nil
+}
+
+// leadTaken leads its packets to the client.
+func (b *Broker) leadTaken(c *client, s *space, t steer.Tuple) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, d := range s.all() {
+		if n, _ := d.owns(c); n > 0 {
+			if err := d.setTaken(t); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -203,6 +214,9 @@ func (b *Broker) endTakenNow(s *space, t steer.Tuple) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	k := s.taken[t]
+	if k == nil && slices.ContainsFunc(s.all(), func(d *device) bool { return d.adopted }) {
+		s.untake(t) // the broker before may have died before it did
+	}
 	if k == nil || k.fd < 0 {
 		return
 	}

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/un.h>
+#include <time.h>
 
 #include "fdmap.h"
 #include "knobs.h"
@@ -18,19 +19,36 @@ static _Atomic int door = -1;
 
 int door_fd(void) { return atomic_load(&door); }
 
+static int dial(void)
+{
+    int fd = (int)RAW(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    struct sockaddr_un sa = { .sun_family = AF_UNIX };
+    memcpy(sa.sun_path, knobs.broker, sizeof sa.sun_path);
+    if (RAW(SYS_connect, fd, &sa, sizeof sa) == 0)
+        return fd;
+    RAW(SYS_close, fd);
+    return -1;
+}
+
 void door_open(void)
 {
     if (door_fd() >= 0)
         return;
-    int fd = (int)RAW(SYS_socket, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    int fd = dial();
+    if (fd >= 0)
+        own_move(fd, &door);
+}
+
+// door_renew leads the door, whose number the engine knows, to another broker.
+static void door_renew(void)
+{
+    int fd = dial();
     if (fd < 0)
         return;
-    struct sockaddr_un sa = { .sun_family = AF_UNIX };
-    memcpy(sa.sun_path, knobs.broker, sizeof sa.sun_path);
-    if (RAW(SYS_connect, fd, &sa, sizeof sa) < 0)
-        RAW(SYS_close, fd);
-    else
-        own_move(fd, &door);
+    RAW(SYS_dup3, fd, door_fd(), O_CLOEXEC);
+    RAW(SYS_close, fd);
 }
 
 // A channel of this process's own, closed after one question.
@@ -129,9 +147,11 @@ static const char *token_of(int owner)
     return "";
 }
 
-int door_want(int owner, int handle)
+// want_once asks for a connection: its descriptor, or -1; *answered: a broker said so.
+static int want_once(int owner, int handle, bool *answered)
 {
     struct channel c;
+    *answered = false;
     door_open();
     if (door_fd() < 0 || !channel_open(&c))
         return -1;
@@ -139,9 +159,30 @@ int door_want(int owner, int handle)
     text_num(text_add(&t, "{\"id\":2,\"op\":\"want\",\"body\":{\"pid\":"), owner);
     text_num(text_add(&t, ",\"handle\":"), handle);
     text_add(text_add(text_add(&t, ",\"token\":\""), token_of(owner)), "\"}}");
+    c.reply[0] = 0;
     bool ok = ask(&c, t.s, "\"id\":2");
+    *answered = ok || strstr(c.reply, "\"error\"");
     if (!ok)
         log_line(LOG_INFO, c.reply);
     RAW(SYS_close, c.fd);
     return ok ? c.got : -1;
+}
+
+// A broker that died may have a successor in a moment, and that the owner of the connection a moment later.
+#define WANT_TRIES 30
+static const struct timespec want_pause = { 0, 100 * 1000 * 1000 };
+
+int door_want(int owner, int handle)
+{
+    bool died = false;
+    for (int i = 0;; i++) {
+        bool answered;
+        int fd = want_once(owner, handle, &answered);
+        died = died || (!answered && door_fd() >= 0);
+        if (fd >= 0 || !died || i == WANT_TRIES)
+            return fd;
+        if (!answered)
+            door_renew();
+        RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &want_pause, NULL);
+    }
 }

@@ -68,7 +68,7 @@ func OpenAbove(door, low int, hello Hello, timeout time.Duration) (*Client, Welc
 	}
 	hello.Short = Short
 	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
-	if _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
+	if _, _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
 		c.Close()
 		return nil, w, fmt.Errorf("hello: %w", err)
 	}
@@ -96,21 +96,30 @@ func (c *Client) Close() {
 
 // Call sends a request and waits for its reply; the reply's descriptors are the caller's. A refusal is a *Refused.
 func (c *Client) Call(op Op, body any, fds []int, reply any, timeout time.Duration) ([]int, error) {
+	ahead, got, err := c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
+	for _, p := range ahead {
+		p.CloseFDs()
+	}
+	return got, err
+}
+
+// CallAhead is Call for a request to whose asker something may come before the answer ("sockets"): that is the caller's, too, also with an error.
+func (c *Client) CallAhead(op Op, body any, fds []int, reply any, timeout time.Duration) (ahead []*Packet, got []int, err error) {
 	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
 }
 
-func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) ([]int, error) {
+func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
 	if c.err != nil {
-		return nil, c.err
+		return nil, nil, c.err
 	}
 	c.id++
 	id := c.id
 	msg, err := EncodeFor(c.form, Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := send(c.fd, msg, fds, oob, until); err != nil {
-		return nil, c.broken(err)
+		return nil, nil, c.broken(err)
 	}
 	var awake time.Time
 	if op == OpHandover || op == OpTakeover {
@@ -119,25 +128,37 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 	for {
 		p, err := c.read(awake, until)
 		if err != nil {
-			return nil, err
+			return ahead, nil, err
 		}
 		switch {
+		case p.Op == OpSockets && p.ID == id:
+			ahead = append(ahead, p)
+			continue
 		case p.Op != OpReply:
-			c.events = append(c.events, p)
+			c.keep(p)
 			continue
 		case p.ID != id: // the answer to a call that gave up waiting
 			p.CloseFDs()
 			continue
 		case p.Error != "":
 			p.CloseFDs()
-			return nil, &Refused{p.Error}
+			return ahead, nil, &Refused{p.Error}
 		}
 		if err := p.Into(reply); err != nil {
 			p.CloseFDs()
-			return nil, fmt.Errorf("reply to %s: %w", op, err)
+			return ahead, nil, fmt.Errorf("reply to %s: %w", op, err)
 		}
-		return p.FDs, nil
+		return ahead, p.FDs, nil
 	}
+}
+
+// keep keeps an event for later, unless it is part of an answer nobody waits for any more.
+func (c *Client) keep(p *Packet) {
+	if p.Op == OpSockets {
+		p.CloseFDs()
+		return
+	}
+	c.events = append(c.events, p)
 }
 
 // stayAwake is how long an answer to a move is waited for without sleep: to be woken takes longer than half of the broker's work, and a connection
@@ -149,6 +170,9 @@ func (c *Client) read(awake, until time.Time) (*Packet, error) {
 		p, err := readAbove(c.fd, c.buf, c.low)
 		if err == nil {
 			return p, nil
+		}
+		if errors.Is(err, errReset) { // what came before it is there still
+			continue
 		}
 		if !errors.Is(err, ErrAgain) {
 			return nil, c.broken(err)
@@ -180,36 +204,37 @@ func (c *Client) Next() (*Packet, error) {
 	}
 	for c.err == nil {
 		p, err := readAbove(c.fd, c.buf, c.low)
-		if errors.Is(err, ErrAgain) {
+		switch {
+		case errors.Is(err, ErrAgain):
 			return nil, nil
-		}
-		if err != nil {
+		case errors.Is(err, errReset):
+			continue
+		case err != nil:
 			return nil, c.broken(err)
-		}
-		if p.Op != OpReply {
+		case p.Op != OpReply && p.Op != OpSockets:
 			return p, nil
 		}
-		p.CloseFDs() // the answer to a call that gave up waiting
+		p.CloseFDs() // of the answer to a call that gave up waiting
 	}
 	return nil, c.err
 }
 
-// Rest are the events that came before the channel ended and that nobody has seen: some bring what exists nowhere else. The error is told first if
-// the broker ended with something unread (unix_release_sock sets ECONNRESET then), and is gone once it was told.
+// Rest are the events that came before the channel ended and that nobody has seen: some bring what exists nowhere else.
 func (c *Client) Rest() []*Packet {
-	all := c.events
-	c.events = nil
-	for errs := 0; errs < 2; {
-		switch p, err := readAbove(c.fd, c.buf, c.low); {
+	for {
+		p, err := readAbove(c.fd, c.buf, c.low)
+		switch {
+		case errors.Is(err, errReset):
 		case err != nil:
-			errs++
+			all := c.events
+			c.events = nil
+			return all
 		case p.Op == OpReply:
 			p.CloseFDs()
 		default:
-			all = append(all, p)
+			c.keep(p)
 		}
 	}
-	return all
 }
 
 // Answer replies to an event. An empty reason means yes.

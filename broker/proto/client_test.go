@@ -106,9 +106,9 @@ func TestWhatCameBeforeTheEnd(t *testing.T) {
 	require.NoError(t, c.Tell(OpReady, Ready{}))
 	unix.Close(far)
 
-	_, err = c.Next()
-	require.ErrorIs(t, err, ErrClosed, "the error comes first")
-	rest := c.Rest()
+	first, err := c.Next()
+	require.NoError(t, err, "the channel's error comes first, but is not the end")
+	rest := append([]*Packet{first}, c.Rest()...)
 	require.Len(t, rest, 2)
 	for i, p := range rest {
 		require.Equal(t, OpAccepted, p.Op)
@@ -117,6 +117,100 @@ func TestWhatCameBeforeTheEnd(t *testing.T) {
 		p.CloseFDs()
 	}
 	require.Empty(t, c.Rest())
+	_, err = c.Next()
+	require.ErrorIs(t, err, ErrClosed)
+}
+
+// TestAnAnswerBeforeTheEnd: nor is an answer lost that a broker gave before it was killed, or what came ahead of one that it did not give any more.
+func TestAnAnswerBeforeTheEnd(t *testing.T) {
+	for _, answers := range []bool{true, false} {
+		door, ch := fakeBroker(t)
+		c, _, err := Open(door, Hello{}, 15*time.Second)
+		require.NoError(t, err)
+		defer c.Close()
+		far := <-ch
+		gift, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		require.NoError(t, err)
+		defer unix.Close(gift)
+		go func() {
+			p := mustRead(far, make([]byte, MaxMessage))
+			for c.Tell(OpReady, Ready{}) != nil { // by another process that has the channel, say
+			}
+			ahead, _ := Encode(Envelope{ID: p.ID, Op: OpSockets}, Sockets{Conns: []int{0}})
+			Write(far, ahead, []int{gift})
+			if answers {
+				msg, _ := Encode(Envelope{ID: p.ID, Op: OpReply}, Handed{Errors: []string{"x"}})
+				Write(far, msg, nil)
+			}
+			unix.Close(far)
+		}()
+		var h Handed
+		ahead, got, err := c.CallAhead(OpHandover, Handover{}, nil, &h, 15*time.Second)
+		require.Empty(t, got)
+		require.Len(t, ahead, 1)
+		require.Len(t, ahead[0].FDs, 1)
+		ahead[0].CloseFDs()
+		if answers {
+			require.NoError(t, err)
+			require.Equal(t, []string{"x"}, h.Errors)
+			continue
+		}
+		require.ErrorIs(t, err, ErrClosed)
+	}
+}
+
+// TestALateAnswerIsClosed: what comes ahead of an answer that nobody waits for any more is of no use.
+func TestALateAnswerIsClosed(t *testing.T) {
+	door, ch := fakeBroker(t)
+	c, _, err := Open(door, Hello{}, 15*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	far := <-ch
+	pipe := make([]int, 2)
+	require.NoError(t, unix.Pipe2(pipe, unix.O_CLOEXEC))
+	defer unix.Close(pipe[0])
+	_, _, err = c.CallAhead(OpHandover, Handover{}, nil, nil, time.Millisecond)
+	require.ErrorIs(t, err, ErrTimeout)
+	late, _ := Encode(Envelope{ID: c.id, Op: OpSockets}, Sockets{})
+	require.NoError(t, Write(far, late, pipe[1:]))
+	require.NoError(t, unix.Close(pipe[1]))
+	ev, err := c.Next()
+	require.NoError(t, err)
+	require.Nil(t, ev)
+	n, err := unix.Read(pipe[0], make([]byte, 1))
+	require.NoError(t, err)
+	require.Zero(t, n, "nobody has the other end")
+	unix.Close(far)
+}
+
+// TestAKeeperIsEmptiedOnce, whoever has it; a copy of what is in it empties it not.
+func TestAKeeperIsEmptiedOnce(t *testing.T) {
+	pipe := make([]int, 2)
+	require.NoError(t, unix.Pipe2(pipe, unix.O_CLOEXEC))
+	defer unix.Close(pipe[0])
+	keeper, err := Keep(pipe[1:])
+	require.NoError(t, err)
+	defer unix.Close(keeper)
+	require.NoError(t, unix.Close(pipe[1]))
+	other, err := unix.FcntlInt(uintptr(keeper), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+	defer unix.Close(other)
+	copies, err := Kept(other)
+	require.NoError(t, err)
+	require.Len(t, copies, 1)
+	unix.Close(copies[0])
+	require.False(t, Empty(keeper))
+	got, err := Take(other, 700)
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.GreaterOrEqual(t, got[0], 700)
+	require.True(t, Empty(keeper))
+	_, err = Take(keeper, 0)
+	require.ErrorIs(t, err, errNoKeeper)
+	unix.Close(got[0])
+	n, err := unix.Read(pipe[0], make([]byte, 1))
+	require.NoError(t, err)
+	require.Zero(t, n, "who took it out had it alone")
 }
 
 func TestOversizedIsRefusedBothWays(t *testing.T) {

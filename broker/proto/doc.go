@@ -17,6 +17,21 @@
 // on makes connections from those ports without a word. It gives a block back by closing the keeper and saying so ("unports"), and shows the
 // keeper to the next broker ("keep"). A flow whose port the program bound itself is asked for by itself ("connect", "disconnect").
 //
+// A broker may be killed at any instant, and takes no connection along. One that goes to the kernel comes to the program ahead of the answer to
+// "handover", as a frozen socket ("sockets"), and is brought to life there; if the answer does not come, the socket itself says whether it lives (fallback/repair,
+// live.go). One that comes from the kernel ("takeover") the program has as a socket all the time, and can read it when it is frozen. One that goes from a
+// process to another ("orphan", "accepted") does so in a keeper that both have and one can empty:
+//
+//	program                                       broker                                     another
+//	   │── handover + queues ──────────────────────►│ fills frozen sockets
+//	   │◄──────────────────────── sockets, frozen ──│
+//	   │◄───────────────────────────────── handed ──│ they live
+//	   │── orphan + socket ────────────────────────►│
+//	   │◄─────────────────────── sockets + keeper ──│── accepted + keeper ──────────────────────►│ takes it out
+//	   │◄──────────────────────────────── (reply) ──│
+//
+// What a program had and left, and so cannot show, the broker notes in an attribute of the state memory for its successor.
+//
 // Versions. A program says in hello which version it speaks, and the broker answers in that one, or refuses: the program then stays with the
 // kernel. A broker speaks its own version and the one before. So after an upgrade the new broker adopts what programs of the old libraries
 // have, and the broker is what has to be replaced first. A version is counted up when a program must do something it did not have to do before;
@@ -29,6 +44,9 @@
 //
 // A connection stands still while it is moved, and half of that was JSON: the messages of a move have a short form (short.go) between two who have said in
 // hello and welcome that they read it.
+//
+// Without a version: who does not say Handover.Ahead gets living sockets with the answer, who does not say Hello.Keepers gets a socket instead
+// of a keeper, and a broker that does not know them answers so.
 //
 // state.go is the other half: a memfd shared with the broker, which tells it what the program's engine has open.
 package proto

@@ -11,7 +11,7 @@ import (
 // bodies are what messages may carry.
 func bodies() []any {
 	return []any{&Hello{}, &Welcome{}, &Listen{}, &Grant{}, &Ready{}, &Unlisten{}, &Connect{}, &Disconnect{}, &Queued{}, &Handover{},
-		&Handed{}, &Taken{}, &Orphan{}, &Asked{}, &Want{}, &Stray{}, &Owned{}, &SYN{}, &Adopt{}, &Yield{}, &VIs{}, &Accepted{}, &Give{}, &Gone{}, &Bound{}}
+		&Sockets{}, &Handed{}, &Taken{}, &Orphan{}, &Asked{}, &Want{}, &Stray{}, &Owned{}, &SYN{}, &Adopt{}, &Yield{}, &VIs{}, &Accepted{}, &Give{}, &Gone{}, &Bound{}}
 }
 
 // FuzzMessage: any bytes as an envelope and as the body of every message. What can be read can be sent, and reads as the

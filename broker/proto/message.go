@@ -15,6 +15,7 @@ type Hello struct {
 	Tool    bool   `json:"tool,omitempty"`    // looks at others; has no engine
 	Tells   bool   `json:"tells,omitempty"`   // answers "whose"; who does not is not asked
 	Short   int    `json:"short,omitempty"`   // the short form that it reads; 0: none
+	Keepers bool   `json:"keepers,omitempty"` // takes an accepted connection out of a keeper
 }
 
 // Welcome answers hello.
@@ -106,12 +107,21 @@ type Queued struct {
 // MaxHandover is how many connections fit in one handover message.
 const MaxHandover = 32
 
-// Handover turns connections of the engine into kernel sockets.
+// Handover turns connections of the engine into kernel sockets. Ahead: they may come before the answer, while they are frozen still. If the broker dies
+// before it answers, the program looks at each (repair.Alive): one that lives is the connection, which it finishes (repair.State.Finish), and one that
+// does not it discards, and goes on by itself. So there is no moment at which a connection dies with the broker.
 type Handover struct {
 	Conns []Queued `json:"conns"`
+	Ahead bool     `json:"ahead,omitempty"`
 }
 
-// Handed tells, connection by connection, "" or why the kernel did not take it. Descriptors come for those with "" only, in order.
+// Sockets are the kernel sockets of the connections of a Handover with these numbers, frozen. Each comes as soon as it is there.
+type Sockets struct {
+	Conns []int `json:"conns"`
+}
+
+// Handed tells, connection by connection, "" or why the kernel did not take it. Descriptors come for those with "" only, in order, and none if
+// they came ahead.
 type Handed struct {
 	Errors []string `json:"errors"`
 }
@@ -123,10 +133,12 @@ type Taken struct {
 
 // Orphan passes on an established connection nobody accepted yet; another process with the same listener gets it, now or when one comes.
 // Kernel: it is the kernel's already, its socket comes with the message instead of Conn. Ask: nothing is passed on yet; the program
-// does not accept what waits: does another process that has the very listener?
+// does not accept what waits: does another process that has the very listener? Keep: whoever passes it on wants to have it back if the broker dies. The
+// answer brings a keeper of the socket, and so does "accepted" to who gets it: the connection is whose who takes it out.
 type Orphan struct {
 	Cookie uint64 `json:"cookie"`
 	Kernel bool   `json:"kernel,omitempty"`
+	Keep   bool   `json:"keep,omitempty"`
 	Ask    bool   `json:"ask,omitempty"`
 	Conn   Queued `json:"conn,omitzero"`
 }
@@ -191,9 +203,10 @@ type VIs struct {
 	VIs []VI `json:"vis"`
 }
 
-// Accepted brings a connection for the accept queue of a listener.
+// Accepted brings a connection for the accept queue of a listener. Kept: it is in a keeper, unless somebody has taken it out.
 type Accepted struct {
 	Cookie uint64 `json:"cookie"`
+	Kept   bool   `json:"kept,omitempty"`
 }
 
 // Give asks for a connection by handle, or (Handle < 0) by its addresses. A forked child, or a stray segment, wants it.

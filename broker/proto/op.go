@@ -39,9 +39,9 @@ const (
 	OpPorts      Op = "ports"      // Ports, bound kernel sockets -> Grant, [umem, state,] XSKs, a keeper of the sockets
 	OpUnports    Op = "unports"    // Unports -> nothing
 	OpKeep       Op = "keep"       // nothing, a keeper -> nothing. After adopt, block by block
-	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state
+	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state, if "sockets" did not bring them
 	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues if anything is in them
-	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues -> nothing, or Asked
+	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues, or a kernel socket -> nothing, or Asked, or a keeper of the socket
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
 	OpSYN        Op = "syn"        // SYN -> nothing
@@ -58,7 +58,8 @@ const (
 const (
 	OpYield    Op = "yield"    // Yield -> answer with nothing once the queues' connections are handed over and their XSKs closed
 	OpVIs      Op = "vis"      // VIs, XSKs: queues added to the lease
-	OpAccepted Op = "accepted" // Accepted, a kernel socket -> answer with nothing once it is in the accept queue
+	OpSockets  Op = "sockets"  // Sockets, frozen kernel sockets: ahead of the answer to the handover whose id it carries
+	OpAccepted Op = "accepted" // Accepted, a kernel socket or a keeper of one -> answer with nothing once it is in the accept queue
 	OpGive     Op = "give"     // Give -> answer with the kernel socket (a copy), after handing the connection over if it was not before
 	OpWhose    Op = "whose"    // Stray -> answer with Owned. To those who said in hello that they tell
 	OpTap      Op = "tap"      // Tap[, a ring]: to an engine: show all packets there, or no longer -> answer with nothing if asked

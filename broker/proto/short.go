@@ -16,7 +16,7 @@ import (
 // A field more is another number.
 
 // Short is the short form's number.
-const Short = 1
+const Short = 2
 
 // short appends fields to b, or takes them off it: one list of fields is both.
 type short struct {
@@ -36,6 +36,8 @@ func shortOf(body any) (shorter, bool) {
 	case nil:
 		return nil, true
 	case Handover:
+		return &v, true
+	case Sockets:
 		return &v, true
 	case Handed:
 		return &v, true
@@ -176,7 +178,10 @@ func list[T any](c *short, p *[]T, most int, each func(*T)) {
 
 func (h *Handover) short(c *short) {
 	list(c, &h.Conns, MaxHandover, func(q *Queued) { q.short(c) })
+	c.bits(&h.Ahead)
 }
+
+func (s *Sockets) short(c *short) { list(c, &s.Conns, MaxHandover, func(i *int) { number(c, i) }) }
 
 func (h *Handed) short(c *short) { list(c, &h.Errors, MaxHandover, c.text) }
 

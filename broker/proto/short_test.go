@@ -47,7 +47,7 @@ func TestShortFormCarriesAll(t *testing.T) {
 	var q Queued
 	fillIn(t, reflect.ValueOf(&q).Elem(), new(int))
 	most := Queued{State: repair.State{Local: netip.MustParseAddrPort("[::ffff:1.2.3.4]:1"), SndUna: 1<<32 - 1, MSS: 1<<16 - 1, SndWScale: 255, RcvBuf: -1}, RecvOff: -5, SendLen: 1<<63 - 1}
-	for _, body := range []any{&Handover{Conns: []Queued{q, most, {}}}, &Handed{Errors: []string{"", "no", ""}}, &Taken{Conn: q}, &Taken{Conn: most}} {
+	for _, body := range []any{&Handover{Conns: []Queued{q, most, {}}, Ahead: true}, &Sockets{Conns: []int{0, 31}}, &Handed{Errors: []string{"", "no", ""}}, &Taken{Conn: q}, &Taken{Conn: most}} {
 		env := Envelope{ID: 1<<64 - 1, Op: OpHandover, Until: 1 << 60, Error: "why"}
 		b, err := EncodeFor(Short, env, reflect.ValueOf(body).Elem().Interface())
 		require.NoError(t, err)
@@ -82,7 +82,7 @@ func TestShortFormOnlyForWhoReadsIt(t *testing.T) {
 
 // FuzzShort: any octets as a message of the short form; what reads can be sent, and reads as the same.
 func FuzzShort(f *testing.F) {
-	for _, body := range []any{Handover{Conns: make([]Queued, 2)}, Handed{Errors: []string{"no"}}, Taken{}, nil} {
+	for _, body := range []any{Handover{Conns: make([]Queued, 2), Ahead: true}, Sockets{Conns: []int{1}}, Handed{Errors: []string{"no"}}, Taken{}, nil} {
 		b, err := EncodeFor(Short, Envelope{ID: 7, Op: OpReply, Until: 5}, body)
 		if err != nil {
 			f.Fatal(err)
@@ -94,7 +94,7 @@ func FuzzShort(f *testing.F) {
 		if len(in) == 0 || in[0] != Short || env.decode(in) != nil {
 			return
 		}
-		for _, body := range []any{&Handover{}, &Handed{}, &Taken{}} {
+		for _, body := range []any{&Handover{}, &Sockets{}, &Handed{}, &Taken{}} {
 			if env.Into(body) != nil {
 				continue
 			}

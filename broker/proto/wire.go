@@ -18,6 +18,9 @@ var (
 	ErrTimeout = errors.New("no answer in time")
 )
 
+// errReset is told once, in front of all that was sent before, if the other side ended with something unread (unix_release_sock).
+var errReset = fmt.Errorf("%w with something unread", ErrClosed)
+
 // Packet is a received message. Its descriptors are the receiver's to close; all are close-on-exec.
 type Packet struct {
 	Envelope
@@ -103,7 +106,7 @@ func readAbove(fd int, buf []byte, low int) (*Packet, error) {
 			return nil, ErrAgain
 		}
 		if err == unix.ECONNRESET {
-			return nil, ErrClosed
+			return nil, errReset
 		}
 		if err != nil {
 			return nil, fmt.Errorf("receive: %w", err)

@@ -13,7 +13,6 @@ const maxShown = 400
 // adopt presents to a new broker what this process holds. Without anything held it is done at once.
 func (e *Engine) adopt(now int64) error {
 	p := e.plane
-	e.yields = nil // the old broker's
 	if p == nil {
 		return nil
 	}
@@ -66,6 +65,9 @@ func (e *Engine) keep(now int64, listed []proto.VI) {
 		}
 		e.info("queue %d of interface %d is lost with the old broker", l.ref.Queue, l.ref.Ifindex)
 		e.moveAll(now, l.carries)
+		if e.orphaned(now) { // the next one may list it
+			return
+		}
 		e.removeLane(e.plane, l)
 		e.closeBlocks(now)
 	}

@@ -60,6 +60,9 @@ type Engine struct {
 	ended     []*flow // of connections that are over: to be told to the broker
 	ports     ports   // on lease
 	yields    []yield
+	lent      []lent // connections passed on
+	frozen    []frozen
+	lentAt    int64    // when they are looked at next, 0: there are none
 	unready   []uint64 // cookies of listeners that the broker is to be told of at readyAt
 	readyAt   int64
 	limbo     limbo

@@ -139,18 +139,21 @@ func (e *Engine) giveUp(now int64) {
 			i++
 			continue
 		}
+		event, queues := y.event, y.queues
+		e.yields = append(e.yields[:i], e.yields[i+1:]...)
 		e.passOn(now)
-		for _, q := range y.queues {
+		for _, q := range queues {
 			l := e.plane.lane(q)
 			if l == nil {
 				continue
 			}
 			e.moveAll(now, l.carries)
+			if e.orphaned(now) { // what did not move lives by that queue, and nobody wants it any more
+				return
+			}
 			e.removeLane(e.plane, l)
 		}
 		e.closeBlocks(now)
-		event := y.event
-		e.yields = append(e.yields[:i], e.yields[i+1:]...)
 		e.answer(now, event, "", nil)
 	}
 }
@@ -187,7 +190,16 @@ func (e *Engine) accepted(p *proto.Packet) error {
 	for _, l := range e.listeners {
 		if l.h >= 0 && l.cookie == a.Cookie {
 			fd := p.FDs[0]
-			p.FDs = nil
+			if a.Kept {
+				got, err := proto.Take(fd, e.boot.FDMin)
+				if err != nil { // who passed it on has it again
+					return err
+				}
+				fd = got[0]
+				closeAll(got[1:])
+			} else {
+				p.FDs = nil
+			}
 			e.push(l, fd)
 			e.answer(nanotime(), p, "", nil)
 			return nil

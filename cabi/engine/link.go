@@ -57,7 +57,7 @@ func (e *Engine) dial() error {
 }
 
 func (e *Engine) hello(door int) error {
-	c, w, err := proto.OpenAbove(door, e.boot.FDMin, proto.Hello{Program: programName(), Tells: true}, callTime)
+	c, w, err := proto.OpenAbove(door, e.boot.FDMin, proto.Hello{Program: programName(), Tells: true, Keepers: true}, callTime)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoBroker, err)
 	}
@@ -94,6 +94,15 @@ func (e *Engine) hangUp() {
 
 // call is a request to the broker and its reply. Events that come in between are handled in a later turn.
 func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([]int, error) {
+	ahead, got, err := e.callAhead(now, op, body, fds, reply)
+	for _, p := range ahead {
+		p.CloseFDs()
+	}
+	return got, err
+}
+
+// callAhead is call for a request to which something may come ahead of the answer, or instead of one.
+func (e *Engine) callAhead(now int64, op proto.Op, body any, fds []int, reply any) (ahead []*proto.Packet, got []int, err error) {
 	limit := callTime
 	switch op {
 	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:
@@ -102,25 +111,25 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 		limit = unlistenTime
 	}
 	if e.link.client == nil {
-		return nil, errNoBroker
+		return nil, nil, errNoBroker
 	}
 	e.nextLook = now // for the events that were kept
 	e.kick()         // the program's data need not wait for the broker
-	got, err := e.link.client.Call(op, body, fds, reply, limit)
+	ahead, got, err = e.link.client.CallAhead(op, body, fds, reply, limit)
 	if took := nanotime() - now; took > slowCall {
 		e.debug("%s took the broker %v", op, time.Duration(took).Round(time.Millisecond))
 	}
 	var no *proto.Refused
 	switch {
 	case err == nil:
-		return got, nil
+		return ahead, got, nil
 	case errors.Is(err, proto.ErrTimeout) && e.plane == nil:
 		// A grant that comes late would be of queues that nobody serves. Nothing is held yet: a new channel starts afresh.
 	case errors.As(err, &no), errors.Is(err, proto.ErrTimeout), errors.Is(err, proto.ErrTooBig):
-		return nil, fmt.Errorf("%s: %w", op, err)
+		return ahead, nil, fmt.Errorf("%s: %w", op, err)
 	}
 	e.lost(now, err)
-	return nil, fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
+	return ahead, nil, fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
 }
 
 // tell is a request whose reply does not matter.
@@ -133,19 +142,29 @@ func (e *Engine) tell(now int64, op proto.Op, body any) {
 	}
 }
 
-// lost notes that the channel ended: what was leased goes on, a new broker is looked for.
+// lost notes that the channel ended: what was leased goes on, a new broker is looked for. What the old one wanted it wants no more.
 func (e *Engine) lost(now int64, why error) {
 	var rest []*proto.Packet
 	if c := e.link.client; c != nil {
 		rest = c.Rest()
 	}
 	e.hangUp()
+	e.link.lostAt, e.link.retry = now, now+retrySoon
 	e.inherit(rest)
-	e.wishes, e.leaving = nil, nil
+	e.takeBack()
+	e.endFrozen()
+	e.yields, e.wishes, e.leaving = nil, nil, nil
 	e.forgetInspections()
 	e.untapAll()
-	e.link.lostAt, e.link.retry = now, now+retrySoon
 	e.info("broker went away (%v): connections go on, looking for a new one", why)
+}
+
+// nextBroker is how long what needs a broker waits for the next one: what nobody accepts, above all.
+const nextBroker = int64(10 * time.Second)
+
+// orphaned tells whether the broker has died, and a new one may come.
+func (e *Engine) orphaned(now int64) bool {
+	return e.link.client == nil && e.link.lostAt != 0 && !e.stopped && now-e.link.lostAt < nextBroker
 }
 
 // inherit takes the connections that a broker had sent before it ended: whoever gave them has them no more.

@@ -134,13 +134,6 @@ func (e *Engine) readyNow(now int64) error {
 	return err
 }
 
-// passKernel gives a kernel socket from the accept queue to another owner of the listener. It stays what it is: without it for a
-// moment, the peer's next segment would be answered with a reset.
-func (e *Engine) passKernel(now int64, l *listener, fd int) error {
-	_, err := e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Kernel: true}, []int{fd}, nil)
-	return err
-}
-
 // closeListener ends a listener for the program. The stack's listener goes on: the broker asks for the queues back, and until
 // they are given up handshakes under way are finished for the other owners of the kernel listener. All of that is a later turn's work:
 // what the program does next, such as closing idle connections, must not wait for it. But for the broker's word that no further SYN comes here:
@@ -170,20 +163,16 @@ func (e *Engine) left(now int64, l *listener) {
 	}
 }
 
-// passOn gives connections that nobody here will accept to the other owners of their listener.
+// passOn gives connections that nobody here will accept to the other owners of their listener. Between two brokers they wait.
 func (e *Engine) passOn(now int64) {
+	if e.orphaned(now) {
+		return
+	}
 	for _, l := range e.listeners {
 		if l.h >= 0 {
 			continue
 		}
-		queue := l.queue
-		l.queue = nil
-		for _, fd := range queue {
-			if err := e.passKernel(now, l, fd); err != nil {
-				e.debug("connection not passed on: %v", err)
-			}
-			_ = unix.Close(fd)
-		}
+		e.passQueue(now, l)
 		if l.sock == nil || l.sock.Listener().Waiting() == 0 {
 			continue
 		}
@@ -193,6 +182,24 @@ func (e *Engine) passOn(now int64) {
 			}
 		}
 		l.doomed = 0
+	}
+}
+
+// passQueue passes on the kernel sockets in a closed listener's queue.
+func (e *Engine) passQueue(now int64, l *listener) {
+	for len(l.queue) > 0 {
+		fd := l.queue[0]
+		err := e.passKernel(now, l, fd)
+		if err != nil && e.orphaned(now) { // it waits for the next broker
+			return
+		}
+		l.queue = l.queue[1:]
+		if err != nil {
+			e.debug("connection not passed on: %v", err)
+			abort(fd)
+			continue
+		}
+		_ = unix.Close(fd)
 	}
 }
 
@@ -242,10 +249,25 @@ func (e *Engine) openListeners() (n int) {
 	return n
 }
 
+// outlivesBroker tells whether there are connections for which the next broker is waited for: it takes them to the kernel, or to who accepts them.
+func (e *Engine) outlivesBroker(now int64) (some bool) {
+	if e.link.client != nil || e.link.lostAt == 0 || e.stopped {
+		return false
+	}
+	for _, l := range e.listeners {
+		some = some || len(l.queue) > 0
+	}
+	e.plane.stack.Each(func(s *usock.Socket) {
+		some = some || s.Conn() != nil && movable(s) && (s.Accepted() || e.orphaned(now))
+	})
+	return some
+}
+
 // release ends what is left when the last listener, flow and queue are gone. Memory and stack stay: the broker gives them once.
 func (e *Engine) release(now int64) {
 	p := e.plane
-	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || len(e.ports.blocks) > 0 || (len(p.lanes) > 0 && e.link.client != nil) {
+	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || len(e.ports.blocks) > 0 || (len(p.lanes) > 0 && e.link.client != nil) ||
+		e.outlivesBroker(now) {
 		return
 	}
 	e.moveAll(now, func(*usock.Socket) bool { return true })

@@ -122,30 +122,22 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	if len(p.socks) == 0 {
 		return first
 	}
-	var handed proto.Handed
-	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: p.conns}, p.fds(), &handed)
+	fds, errs, err := e.toKernel(now, p)
 	now = nanotime() // that took a while
 	if err != nil {
 		p.thaw(now)
 		return err
 	}
-	if len(handed.Errors) != len(p.socks) {
-		closeAll(fds)
-		p.thaw(now)
-		return fmt.Errorf("the broker answered for %d of %d connections", len(handed.Errors), len(p.socks))
-	}
 	for i, s := range p.socks {
-		if handed.Errors[i] != "" || len(fds) == 0 {
+		if fds[i] < 0 {
 			s.Thaw(now)
 			if first == nil {
-				first = errors.New(handed.Errors[i])
+				first = errs[i]
 			}
 			continue
 		}
-		fd := fds[0]
-		fds = fds[1:]
-		_ = unix.SetNonblock(fd, true)
-		giveAlong(fd, s)
+		_ = unix.SetNonblock(fds[i], true)
+		giveAlong(fds[i], s)
 		l := e.unqueue(s)
 		if f, ok := s.Ref.(*flow); ok {
 			f.moved = true
@@ -153,9 +145,8 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 		e.note(now, s, proto.EventHandedOver)
 		s.Forget(now)
 		e.sh.Handovers++
-		done(s, l, fd)
+		done(s, l, fds[i])
 	}
-	closeAll(fds)
 	return first
 }
 
@@ -171,11 +162,9 @@ func (e *Engine) settle(s *usock.Socket, l *listener, fd int) {
 		e.moved(h, fd)
 	case l != nil && l.h >= 0:
 		e.push(l, fd)
-	case l != nil:
-		if err := e.passKernel(nanotime(), l, fd); err != nil {
-			e.debug("connection not passed on: %v", err)
-		}
-		_ = unix.Close(fd)
+	case l != nil: // which the program has closed
+		e.push(l, fd)
+		e.passQueue(nanotime(), l)
 	default:
 		_ = unix.Close(fd)
 	}
@@ -222,24 +211,13 @@ func ended(s *usock.Socket) bool {
 	return s.Accepted() && (s.State() == tcp.Closed || s.State() == tcp.TimeWait)
 }
 
-// orphan passes an established connection on to another owner of its listener; without a broker it is reset.
+// orphan passes an established connection on to another owner of its listener; one that nobody takes is reset. If the broker dies meanwhile it waits.
 func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
-	e.unqueue(s)
-	p := &parcel{fd: -1, low: e.boot.FDMin}
-	defer p.close()
-	err := p.add(now, s)
-	if err == nil {
-		_, err = e.call(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Conn: p.conns[0]}, p.fds(), nil)
-		now = nanotime()
-		if err == nil {
-			e.note(now, s, proto.EventHandedOver)
-			s.Forget(now)
-			return
-		}
-		s.Thaw(now)
+	if err := e.move(now, []*usock.Socket{s}, e.settle); err != nil && !e.orphaned(now) {
+		e.debug("connection of %v not passed on: %v", s.Remote(), err)
+		e.unqueue(s)
+		s.Abort(nanotime())
 	}
-	e.debug("connection of %v not passed on: %v", s.Remote(), err)
-	s.Abort(now)
 }
 
 // Handover is sl_handover.

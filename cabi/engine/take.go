@@ -39,6 +39,9 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 		}
 	}
 	q, err := e.fetch(now, kfd)
+	if err != nil && e.orphaned(nanotime()) {
+		q, err = frozenState(kfd) // the broker may have died in the middle of it
+	}
 	if err != nil {
 		e.buried(local, remote)
 		e.dropFlow(f)
@@ -50,6 +53,7 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 		e.dropFlow(f)
 		return e.giveBack(now, q, err)
 	}
+	e.leaveFrozen(now, kfd)
 	h := s.Tag
 	if e.tab.objects[h].out = f; f != nil {
 		s.Ref = f
@@ -159,11 +163,10 @@ func (e *Engine) giveBack(now int64, st *repair.State, why error) (int, error) {
 	if err := errors.Join(p.write(&q.RecvOff, &q.RecvLen, st.RecvData), p.write(&q.SendOff, &q.SendLen, st.SendData)); err != nil {
 		return 0, errors.Join(why, err)
 	}
-	var handed proto.Handed
-	fds, err := e.call(now, proto.OpHandover, proto.Handover{Conns: []proto.Queued{q}}, p.fds(), &handed)
-	if err != nil || len(fds) != 1 {
-		closeAll(fds)
-		return 0, fmt.Errorf("%w; and the kernel does not take it back: %v %q", why, err, handed.Errors)
+	p.conns = []proto.Queued{q}
+	fds, errs, err := e.toKernel(now, p)
+	if err != nil || fds[0] < 0 {
+		return 0, fmt.Errorf("%w; and the kernel does not take it back: %w", why, errors.Join(append(errs, err)...))
 	}
 	e.debug("%v", why)
 	return KernelFD | fds[0], nil

@@ -71,6 +71,8 @@ func (e *Engine) look(now int64) int {
 	if e.plane != nil {
 		e.passOn(now)
 		e.forgetClosed(now)
+		e.settleLent(now)
+		e.forgetFrozen(now)
 		e.share(now)
 		e.giveUp(now)
 		e.release(now)
@@ -91,7 +93,7 @@ func (e *Engine) leave(now int64) {
 	if e.link.lostAt != 0 && e.link.client == nil {
 		d = earlier(d, e.link.retry)
 	}
-	d = earlier(earlier(earlier(earlier(d, e.readyAt), e.ports.lookAt), e.limbo.next()), e.shareAt)
+	d = earlier(earlier(earlier(earlier(d, e.readyAt), e.ports.lookAt), e.limbo.next()), earlier(e.shareAt, e.lentAt))
 	for i := range e.yields {
 		d = earlier(d, e.yields[i].next(now))
 	}

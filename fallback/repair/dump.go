@@ -12,10 +12,43 @@ import (
 // either Discard ends it silently, once another stack goes on with the state, or Thaw lets it go on itself.
 // Data that arrived out of order is left out: the peer sends it again. Needs CAP_NET_ADMIN in the socket's network namespace.
 func FromKernel(fd int) (State, error) {
+	return FromKernelBy(fd, func() error { return nil })
+}
+
+// FromKernelBy is FromKernel with something to do as soon as the socket is frozen, before it is read: to lead its packets elsewhere.
+func FromKernelBy(fd int, frozen func() error) (State, error) {
 	var s State
-	if err := s.read(fd); err != nil {
+	err := s.freeze(fd)
+	if err == nil {
+		err = frozen()
+	}
+	if err == nil {
+		err = s.read(fd)
+	}
+	if err != nil {
 		_ = s.Thaw(fd)
 		return State{}, fmt.Errorf("take a connection from the kernel: %w", err)
+	}
+	return s, nil
+}
+
+// Frozen is FromKernel for a socket's owner, when whoever froze it has died before it could tell what it read: all but to freeze it needs no privilege. A
+// socket that is not frozen stays the kernel's, with an error.
+func Frozen(fd int) (State, error) {
+	var s State
+	alive, err := Alive(fd)
+	if err == nil && alive {
+		_ = unlock(fd) // which comes before
+		err = errors.New("it was not frozen")
+	}
+	if err == nil {
+		err = s.addresses(fd)
+	}
+	if err == nil {
+		err = s.read(fd)
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("take a frozen connection from the kernel: %w", err)
 	}
 	return s, nil
 }
@@ -38,16 +71,17 @@ func (s *State) Thaw(fd int) error {
 	return errors.Join(err, useQueue(fd, noQueue), unlock(fd), exit(fd, s.windowShut))
 }
 
-func (s *State) read(fd int) error {
+func (s *State) freeze(fd int) error {
 	if err := s.addresses(fd); err != nil {
 		return err
 	}
 	if err := lock(fd); err != nil {
 		return err
 	}
-	if err := enter(fd); err != nil {
-		return err
-	}
+	return enter(fd)
+}
+
+func (s *State) read(fd int) error {
 	i, err := getInfo(fd)
 	if err != nil {
 		return err

@@ -48,6 +48,9 @@ var built = sync.OnceValues(func() (dir string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	if words := strings.Fields(os.Getenv(mortalVar)); len(words) == 3 {
+		mortalBroker(words)
+	}
 	code := m.Run()
 	if dir, _ := built(); dir != "" && os.Geteuid() == 0 {
 		_ = os.RemoveAll(dir)
@@ -66,7 +69,7 @@ type logger struct {
 func (l *logger) line(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if strings.Contains(format, "packets go to") {
+	if strings.Contains(fmt.Sprintf(format, args...), "packets go to") {
 		l.active++
 	}
 	if !l.done {
@@ -85,6 +88,7 @@ type rig struct {
 	socket string
 	log    *logger
 	broker *broker.Broker
+	grace  time.Duration // of brokers to come; 0: the default
 }
 
 func newRig(t *testing.T, queues int) *rig {
@@ -106,7 +110,7 @@ func newRig(t *testing.T, queues int) *rig {
 }
 
 func (r *rig) startBroker() {
-	b, err := broker.Start(context.Background(), broker.Config{Socket: r.socket, Log: r.log})
+	b, err := broker.Start(context.Background(), broker.Config{Socket: r.socket, Log: r.log, Grace: r.grace})
 	require.NoError(r.t, err)
 	r.broker = b
 }
