@@ -93,6 +93,9 @@ func (b *Broker) orphanSocket(c *client, s *space, r *proto.Orphan, p *proto.Pac
 	if !r.Kernel {
 		return b.toKernel(c, s, &r.Conn, p, func(int) error { return nil })
 	}
+	if late := p.Deadline(); !late.IsZero() && time.Now().After(late) { // it would be in two places
+		return -1, errLate
+	}
 	fds, err := dupAll(p.FDs[:1])
 	if err != nil {
 		return -1, err
