@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// openSocket takes every frame that arrives at a device and none that leaves it.
+// openSocket takes every frame that arrives at a device and none that leaves it. What it sends goes by the queue that the flow's hash says, as a switch and
+// a card with RSS have it: PACKET_QDISC_BYPASS would send by that of the processor on which our thread happens to run, and one flow by several.
 func openSocket(device string) (int, error) {
 	ifi, err := net.InterfaceByName(device)
 	if err != nil {
@@ -20,7 +21,7 @@ func openSocket(device string) (int, error) {
 		return -1, fmt.Errorf("open packet socket: %w", err)
 	}
 	for _, o := range []struct{ level, name, value int }{
-		{unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1}, {unix.SOL_PACKET, unix.PACKET_QDISC_BYPASS, 1},
+		{unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1},
 		{unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64 << 20}, {unix.SOL_SOCKET, unix.SO_SNDBUFFORCE, 64 << 20},
 	} {
 		if err := unix.SetsockoptInt(fd, o.level, o.name, o.value); err != nil {
