@@ -70,14 +70,14 @@ var faults = []fault{
 	{"reload", harmless, func(h *host, _ *rand.Rand) {
 		old := h.site.WorkerPids()
 		h.kill(h.site.Master(), syscall.SIGHUP)
-		h.gone(old)
+		h.drained(old...)
 	}},
 	{"reload, and kill a new worker", openConns, func(h *host, rnd *rand.Rand) {
 		old := h.site.WorkerPids()
 		h.kill(h.site.Master(), syscall.SIGHUP)
 		time.Sleep(time.Duration(rnd.IntN(100)) * time.Millisecond)
 		h.end(h.worker(rnd))
-		h.gone(old)
+		h.drained(old...)
 	}},
 }
 

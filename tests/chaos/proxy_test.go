@@ -147,6 +147,7 @@ func (p *relay) wounds() []wound {
 		{"reload haproxy", harmless, func(s *stand, rnd *rand.Rand) {
 			old := s.pid(rnd)
 			p.proc.Signal(syscall.SIGUSR2)
+			p.drained(old)
 			testrig.Until(p.t, "another worker alone", func() bool {
 				pids := p.workers()
 				return len(pids) == 1 && pids[0] != old

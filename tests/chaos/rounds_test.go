@@ -83,10 +83,16 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 		n = len(all)
 	}
 	now := ""
+	defer func() { // before anything is ended
+		if t.Failed() {
+			s.look()
+		}
+	}()
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.look()
 			t.Logf("%s; again: make chaos N=%d SEED=%d RUN=%s\n%s", now, n, f.seed, t.Name(), s.scene)
+			t.Log("nothing explained:", v.unexplained())
 		}
 	})
 	began := time.Now()
@@ -103,7 +109,7 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 		}
 	}
 	now = "at the end"
-	require.NoError(t, s.diary.growing())
+	s.mustNotGrow()
 	t.Logf("%d faults of %d kinds in %v; the least of the packets' memory that was free: %.0f %%", n-f.from, len(all), time.Since(began).Round(time.Second), 100*s.least)
 }
 

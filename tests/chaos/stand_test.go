@@ -27,10 +27,11 @@ type stand struct {
 	link *path.Path
 	log  string // a full disk's file, which everything logs to
 
-	clock  *clock
-	diary  diary
-	crowds map[int]bool // processes that the deaf were connected to
-	least  float64      // the smallest share of the packets' memory that was free
+	clock    *clock
+	diary    diary
+	crowds   map[int]bool // processes that the deaf were connected to
+	relinked time.Time    // the last time
+	least    float64      // the smallest share of the packets' memory that was free
 
 	port, queues int
 	much         []byte       // what makes the program send a lot to whoever asks
@@ -97,13 +98,39 @@ func (s *stand) queuesOf(pids []int) error {
 // await waits for something, and says what was missing last.
 func (s *stand) await(what string, missing func() error) {
 	s.t.Helper()
-	for end := time.Now().Add(testrig.Patience); ; time.Sleep(10 * time.Millisecond) {
+	s.awaitUntil(time.Now().Add(testrig.Patience), what, missing)
+}
+
+func (s *stand) awaitUntil(end time.Time, what string, missing func() error) {
+	s.t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		err := missing()
 		if err == nil {
 			return
 		}
-		require.True(s.t, time.Now().Before(end), "waited %v in vain for %s: %v", testrig.Patience, what, err)
+		require.True(s.t, time.Now().Before(end), "waited %v in vain for %s: %v", time.Since(began).Round(time.Second), what, err)
 	}
+}
+
+// clientTime is how long a server waits for a client of which it hears nothing: nginx' client_header_timeout; haproxy is told 30 s.
+const clientTime = time.Minute
+
+// drained waits until processes that serve to the last have ended: those too whose clients the kernel has reset while the device had another link address,
+// which nobody told the server (docs/limits.md).
+func (s *stand) drained(pids ...int) {
+	s.t.Helper()
+	end := time.Now().Add(testrig.Patience)
+	if late := s.relinked.Add(clientTime + testrig.Patience); late.After(end) {
+		end = late
+	}
+	s.awaitUntil(end, "the old workers to end", func() error {
+		for _, pid := range pids {
+			if alive(pid) {
+				return fmt.Errorf("%d runs", pid)
+			}
+		}
+		return nil
+	})
 }
 
 func (s *stand) ip(args ...string) {

@@ -112,6 +112,7 @@ func (s *stand) relink(rnd *rand.Rand) {
 		require.NoError(s.t, err)
 		pause(rnd)
 	}
+	s.relinked = time.Now()
 }
 
 // requeue tries to leave the device one receive queue, and its other end one to send to it. The kernel refuses that as long as an AF_XDP socket, also
