@@ -10,11 +10,11 @@ import (
 // A connection that is handed over stands still until the kernel's socket is alive. The socket itself, which any connection can be, is there before:
 // neither it nor the way into the namespace has to be waited for.
 
-// blankPause is how long after a hand-over the next blank is made: the program has its answer by then.
+// blankPause is how long after a hand-over the next blank is made: the program goes on first.
 const blankPause = time.Millisecond
 
 // takeBlank gives the space's blank for a connection, and has the next one made. -1: there is none.
-func (s *space) takeBlank(st *repair.State) (int, *repair.Injector) {
+func (s *space) takeBlank(c *client, st *repair.State) (int, *repair.Injector) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
 	if s.closed || st.Local.Addr().Zone() != "" { // a zone's name is looked up in the namespace
@@ -26,7 +26,7 @@ func (s *space) takeBlank(st *repair.State) (int, *repair.Injector) {
 	}
 	if !s.refilling {
 		s.refilling = true
-		s.b.after(blankPause, func() { s.makeBlank(at) })
+		c.then = append(c.then, func() { s.b.after(blankPause, func() { s.makeBlank(at) }) }) // a timer wakes another thread
 	}
 	if s.via == nil {
 		return -1, nil

@@ -46,7 +46,8 @@ type client struct {
 	orphans    int         // waiting for it to take
 	stalled    time.Time   // when it last said that it does not accept what waits for it
 	rescues    map[steer.Tuple]bool
-	syns       int // given to the kernel since synsSince
+	then       []func() // what is to be done when the request that is served has its answer; its reader's
+	syns       int      // given to the kernel since synsSince
 	synsSince  time.Time
 	looks      bool                // is a tool's: asked for a mirror
 	tells      bool                // answers "whose"
@@ -130,6 +131,10 @@ func (b *Broker) handle(c *client, p *proto.Packet) {
 	p.CloseFDs() // before the answer: a listener that the program closes then is to be closed
 	b.reply(c, p, body, err, fds...)
 	closeAll(fds)
+	for _, f := range c.then {
+		f()
+	}
+	c.then = nil
 }
 
 // reply answers a request; fds stay the caller's.

@@ -112,7 +112,7 @@ func (b *Broker) fill(c *client, s *space, st *repair.State, q *proto.Queued, me
 		return -1, err
 	}
 	b.endTakenNow(s, steer.Tuple{Local: unmap(st.Local), Remote: unmap(st.Remote)})
-	fd, via := s.takeBlank(st)
+	fd, via := s.takeBlank(c, st)
 	if fd >= 0 {
 		err = st.Fill(fd, via)
 	} else {

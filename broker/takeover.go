@@ -61,7 +61,7 @@ func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, err
 	}
 	b.count.TakenOver++
-	s.keepTaken(t, fd)
+	s.keepTaken(c, t, fd)
 	if mem < 0 {
 		return body, nil, nil
 	}
@@ -156,7 +156,7 @@ func (s *space) forgetTaken(t steer.Tuple) {
 }
 
 // keepTaken keeps the frozen socket until nothing can be on its way to it any more.
-func (s *space) keepTaken(t steer.Tuple, fd int) {
+func (s *space) keepTaken(c *client, t steer.Tuple, fd int) {
 	k := s.taken[t]
 	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -166,8 +166,10 @@ func (s *space) keepTaken(t steer.Tuple, fd int) {
 	}
 	k.fd = own
 	s.refs++
-	s.b.after(answered, func() { s.b.afterPackets(k.drained) })
-	s.b.after(takenLife, func() { s.endDrained(t, k) })
+	c.then = append(c.then, func() { // a timer wakes another thread
+		s.b.after(answered, func() { s.b.afterPackets(k.drained) })
+		s.b.after(takenLife, func() { s.endDrained(t, k) })
+	})
 }
 
 // endDrained ends the frozen socket as soon as nothing can be on its way to it.

@@ -25,6 +25,8 @@ type Client struct {
 	buf    []byte
 	events []*Packet
 	err    error
+
+	Meanwhile func() // done once, while the next call's answer is waited for
 }
 
 // Dial connects a door: a descriptor to the broker's socket, close-on-exec, from which channels are opened.
@@ -113,13 +115,17 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 		return nil, nil, c.err
 	}
 	c.id++
-	id := c.id
+	id, meanwhile := c.id, c.Meanwhile
+	c.Meanwhile = nil
 	msg, err := EncodeFor(c.form, Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := send(c.fd, msg, fds, oob, until); err != nil {
 		return nil, nil, c.broken(err)
+	}
+	if meanwhile != nil {
+		meanwhile()
 	}
 	var awake time.Time
 	if op == OpHandover || op == OpTakeover {

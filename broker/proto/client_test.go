@@ -227,3 +227,33 @@ func TestOversizedIsRefusedBothWays(t *testing.T) {
 	_, err = Read(pair[1], make([]byte, MaxMessage))
 	require.ErrorContains(t, err, "decode message")
 }
+
+// TestMeanwhile: once the request is out, and before its answer is waited for; once.
+func TestMeanwhile(t *testing.T) {
+	door, ch := fakeBroker(t)
+	c, _, err := Open(door, Hello{}, 15*time.Second)
+	require.NoError(t, err)
+	defer c.Close()
+	far := <-ch
+	defer unix.Close(far)
+	done, asked := make(chan struct{}), make(chan struct{})
+	go func() {
+		for range 2 {
+			p := mustRead(far, make([]byte, MaxMessage))
+			if p.Op == OpTakeover {
+				close(asked)
+				<-done
+			}
+			yes, _ := Encode(Envelope{ID: p.ID, Op: OpReply}, nil)
+			Write(far, yes, nil)
+		}
+	}()
+	c.Meanwhile = func() {
+		<-asked
+		close(done)
+	}
+	_, err = c.Call(OpTakeover, nil, nil, nil, 15*time.Second)
+	require.NoError(t, err)
+	_, err = c.Call(OpStatus, nil, nil, nil, 15*time.Second)
+	require.NoError(t, err)
+}

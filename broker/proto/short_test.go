@@ -48,6 +48,9 @@ func TestShortFormCarriesAll(t *testing.T) {
 	fillIn(t, reflect.ValueOf(&q).Elem(), new(int))
 	most := Queued{State: repair.State{Local: netip.MustParseAddrPort("[::ffff:1.2.3.4]:1"), SndUna: 1<<32 - 1, MSS: 1<<16 - 1, SndWScale: 255, RcvBuf: -1}, RecvOff: -5, SendLen: 1<<63 - 1}
 	for _, body := range []any{&Handover{Conns: []Queued{q, most, {}}, Ahead: true}, &Sockets{Conns: []int{0, 31}}, &Handed{Errors: []string{"", "no", ""}}, &Taken{Conn: q}, &Taken{Conn: most}} {
+		for v, i := reflect.ValueOf(body).Elem(), 0; i < v.NumField(); i++ {
+			require.False(t, v.Field(i).IsZero(), "%T without %s shows nothing of it", body, v.Type().Field(i).Name)
+		}
 		env := Envelope{ID: 1<<64 - 1, Op: OpHandover, Until: 1 << 60, Error: "why"}
 		b, err := EncodeFor(Short, env, reflect.ValueOf(body).Elem().Interface())
 		require.NoError(t, err)

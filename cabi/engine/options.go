@@ -95,8 +95,29 @@ func defaultsOf(family int) (out [][]byte) {
 	return out
 }
 
-// copyMoving gives s the options of the connection that kernel socket kfd was.
-func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
+// setting is an option's value.
+type setting struct {
+	option
+	val []byte
+}
+
+// changed are those of moving that somebody changed on kernel socket kfd.
+func changed(kfd int, six bool) (out []setting) {
+	def := defaults4()
+	if six {
+		def = defaults6()
+	}
+	var a [32]byte
+	for i, o := range moving {
+		if n, ok := getOption(kfd, o, a[:]); ok && i < len(def) && def[i] != nil && !bytes.Equal(a[:n], def[i]) {
+			out = append(out, setting{o, bytes.Clone(a[:n])})
+		}
+	}
+	return out
+}
+
+// copyMoving gives s the options that the connection had in the kernel.
+func copyMoving(now int64, opts []setting, s *usock.Socket, st *repair.State) {
 	set := func(level, name int, val []byte) {
 		if level == unix.IPPROTO_IPV6 && name == unix.IPV6_V6ONLY { // a program could not set it any more
 			s.IP().V6Only = val[0] != 0
@@ -104,15 +125,8 @@ func copyMoving(now int64, kfd int, s *usock.Socket, st *repair.State) {
 		}
 		_ = s.SetOption(now, level, name, val)
 	}
-	def := defaults4()
-	if s.V6() {
-		def = defaults6()
-	}
-	var a [32]byte
-	for i, o := range moving {
-		if n, ok := getOption(kfd, o, a[:]); ok && i < len(def) && def[i] != nil && !bytes.Equal(a[:n], def[i]) {
-			set(o.level, o.name, a[:n])
-		}
+	for _, o := range opts {
+		set(o.level, o.name, o.val)
 	}
 	for name, v := range [...]int{unix.SO_RCVBUF: st.RcvBuf, unix.SO_SNDBUF: st.SndBuf} {
 		if v > 0 {

@@ -38,16 +38,18 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 			return 0, err
 		}
 	}
-	q, err := e.fetch(now, kfd)
+	var opts []setting
+	q, err := e.fetch(now, kfd, func() { opts = changed(kfd, six) })
 	if err != nil && e.orphaned(nanotime()) {
 		q, err = frozenState(kfd) // the broker may have died in the middle of it
+		opts = changed(kfd, six)
 	}
 	if err != nil {
 		e.buried(local, remote)
 		e.dropFlow(f)
 		return 0, err
 	}
-	s, err := e.settleHere(now, kfd, q, six)
+	s, err := e.settleHere(now, opts, q, six)
 	if err != nil {
 		e.buried(local, remote)
 		e.dropFlow(f)
@@ -113,9 +115,12 @@ func (e *Engine) listensAt(at netip.AddrPort) bool {
 	return false
 }
 
-// fetch has the broker freeze the kernel's socket and tell what it is.
-func (e *Engine) fetch(now int64, kfd int) (*repair.State, error) {
+// fetch has the broker freeze the kernel's socket and tell what it is, and does something else meanwhile.
+func (e *Engine) fetch(now int64, kfd int, meanwhile func()) (*repair.State, error) {
 	var t proto.Taken
+	if e.link.client != nil {
+		e.link.client.Meanwhile = meanwhile
+	}
 	fds, err := e.call(now, proto.OpTakeover, nil, []int{kfd}, &t)
 	if err != nil {
 		return nil, err
@@ -144,12 +149,12 @@ func section(f *os.File, off int64, n int) ([]byte, error) {
 }
 
 // settleHere makes the connection the stack's, under a handle.
-func (e *Engine) settleHere(now int64, kfd int, st *repair.State, six bool) (*usock.Socket, error) {
+func (e *Engine) settleHere(now int64, opts []setting, st *repair.State, six bool) (*usock.Socket, error) {
 	s, err := e.plane.stack.Adopt(now, snapshotOf(st), six)
 	if err != nil {
 		return nil, fmt.Errorf("take %v - %v over: %w", st.Local, st.Remote, err)
 	}
-	copyMoving(now, kfd, s, st)
+	copyMoving(now, opts, s, st)
 	e.note(now, s, proto.EventTakenOver)
 	e.bind(s)
 	return s, nil

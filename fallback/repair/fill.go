@@ -8,8 +8,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fill writes to the chosen queue.
-func fill(fd int, b []byte, what string) error {
+// fill writes to a queue.
+func fill(fd, queue int, b []byte, what string) error {
+	if len(b) == 0 {
+		return nil
+	}
+	if err := useQueue(fd, queue); err != nil {
+		return err
+	}
 	if n, err := write(fd, b); err != nil {
 		return fmt.Errorf("fill %s, %d bytes left: %w", what, len(b)-n, err)
 	}
@@ -54,9 +60,12 @@ func (s *State) sendRest(fd int, b []byte) error {
 // grow makes room for n bytes with the kernel's own overhead, and returns what the size was; 0: it was not changed. The option takes half
 // of what it sets.
 func grow(fd, opt, get, n int) int {
+	if n == 0 {
+		return 0
+	}
 	now, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, get)
 	want := 2*n + 64<<10
-	if n == 0 || err != nil || now >= 2*want {
+	if err != nil || now >= 2*want {
 		return 0
 	}
 	_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, opt, want)

@@ -50,6 +50,9 @@ func (s *State) GiveOptions(fd int) {
 
 // setBuffers: sizes the program set are restored; else the kernel's own growth goes on, which setting any would have ended.
 func (s *State) setBuffers(fd int) {
+	if s.rcvbuf <= 0 && s.sndbuf <= 0 && s.RcvBuf <= 0 && s.SndBuf <= 0 {
+		return
+	}
 	lock := 0
 	// The room for filling would let both queues grow with each move. What the peer was told that it may send must fit.
 	if s.rcvbuf > 0 {

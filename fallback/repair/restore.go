@@ -151,10 +151,7 @@ func (s *State) seed(fd, _ int) error {
 	if !s.seeds() {
 		return nil
 	}
-	if err := useQueue(fd, sendQueue); err != nil {
-		return err
-	}
-	if err := fill(fd, []byte{0}, "send queue"); err != nil {
+	if err := fill(fd, sendQueue, []byte{0}, "send queue"); err != nil {
 		return err
 	}
 	rcv := s.RcvNxt - uint32(len(s.RecvData))
@@ -178,20 +175,14 @@ func (s *State) queues(fd, _ int) error {
 	// Room for all of it; the program's own limits come back in Live.
 	s.rcvbuf = grow(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, len(s.RecvData))
 	s.sndbuf = grow(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, len(s.SendData))
-	if err := useQueue(fd, recvQueue); err != nil {
-		return err
-	}
-	if err := fill(fd, s.RecvData, "receive queue"); err != nil {
+	if err := fill(fd, recvQueue, s.RecvData, "receive queue"); err != nil {
 		return err
 	}
 	sent, err := s.sent()
 	if err != nil {
 		return err
 	}
-	if err := useQueue(fd, sendQueue); err != nil {
-		return err
-	}
-	if err := fill(fd, s.SendData[:sent], "send queue"); err != nil {
+	if err := fill(fd, sendQueue, s.SendData[:sent], "send queue"); err != nil {
 		return err
 	}
 	return setWindow(fd, s.window())
