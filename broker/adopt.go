@@ -125,6 +125,7 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	g := proto.Grant{Lease: c.lease}
 	xsks, socks := p.FDs[2:2+len(r.VIs)], p.FDs[2+len(r.VIs):]
 	if err := b.adoptListeners(c, s, r.Devices, socks, &g); err != nil {
+		c.forgetState() // its connections live on, without us: their peers must not get resets when it hangs up
 		return nil, nil, err
 	}
 	c.adoptLeft()
@@ -137,7 +138,8 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		g.VIs = append(g.VIs, proto.VI{Ifindex: r.VIs[i].Ifindex, Queue: r.VIs[i].Queue})
 	}
 	for _, d := range s.all() {
-		if n, _ := d.owns(c); n > 0 && r.Blocks > 0 {
+		nowhere := !slices.ContainsFunc(d.banks(), func(o *device) bool { return o.isMember(c) })
+		if n, _ := d.owns(c); n > 0 && (r.Blocks > 0 || nowhere && len(c.listeners) > 0) {
 			d.join(c)
 		}
 	}
@@ -176,16 +178,31 @@ func (c *client) takeMemory(lease uint64, umem, state int) error {
 	return nil
 }
 
+// forgetState undoes takeMemory.
+func (c *client) forgetState() {
+	c.stateMap.Close()
+	c.stateMap = nil
+}
+
+// adoptListeners takes listeners in. One whose address is away for the moment, as while its device is down, has no device until that is back (rescan); its queues
+// and connections it has all the time, as with a broker that had lived on.
 func (b *Broker) adoptListeners(c *client, s *space, allowed []string, socks []int, g *proto.Grant) error {
+	all, err := s.netDevices()
+	if err != nil {
+		return err
+	}
 	for _, fd := range socks {
 		l, err := inspectListener(fd, s)
 		if err != nil {
 			return err
 		}
 		l.devices, l.ready = allowed, true
-		devs, notes, err := s.devicesFor(l.key, allowed, c.mayListen(l.key))
-		if err != nil {
-			return err
+		var devs []*device
+		use, notes := choose(all, l.key, allowed)
+		if len(use) > 0 {
+			if devs, notes, err = s.devicesFor(l.key, allowed, c.mayListen(l.key)); err != nil {
+				return err
+			}
 		}
 		g.Notes = append(g.Notes, notes...)
 		c.listeners[l.cookie] = l

@@ -77,6 +77,9 @@ func (s *space) rescan() {
 			}
 			use, _ := choose(all, l.key, l.devices)
 			for _, n := range use {
+				if c.mayListen(l.key)(n.Name) != nil {
+					continue
+				}
 				if d, err := s.deviceOf(n); err == nil {
 					d.enroll(c)
 				}
