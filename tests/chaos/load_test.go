@@ -27,7 +27,8 @@ type load struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
 
-	alarm func() // something is not explained
+	alarm  func()                     // something is not explained
+	nobody func(client net.Addr) bool // stand.nobody
 
 	answered, excused atomic.Int64
 	mu                sync.Mutex
@@ -39,7 +40,7 @@ type load struct {
 
 // startLoad starts clients; every second one closes its connection after each page.
 func startLoad(s *stand, page []byte, clients int) *load {
-	l := &load{node: s.rig.Client, addr: s.addr(), page: page, wall: s.wall, alarm: s.look, stop: make(chan struct{})}
+	l := &load{node: s.rig.Client, addr: s.addr(), page: page, wall: s.wall, alarm: s.look, nobody: s.nobody, stop: make(chan struct{})}
 	for i := range clients {
 		l.wg.Add(1)
 		go l.client(i%2 == 0)
@@ -110,11 +111,17 @@ func (l *load) unheard(began time.Time) bool {
 	return l.mute.After(began)
 }
 
+// nobodys tells whether the connection that an error is about is nobody's.
+func (l *load) nobodys(err error) bool {
+	var op *net.OpError
+	return l.nobody != nil && errors.As(err, &op) && l.nobody(op.Source)
+}
+
 // judge excuses an error that the faults since the request's begin explain.
 func (l *load) judge(err error, h harm, began time.Time) {
 	switch {
 	case errors.Is(err, errIdle): // RFC 9112 §9.5: a kept connection may be closed between requests at any time
-	case isTimeout(err) && !errors.Is(err, errConnect) && l.unheard(began):
+	case isTimeout(err) && !errors.Is(err, errConnect) && (l.unheard(began) || l.nobodys(err)):
 	case l.wall && h >= outOfTime && errors.Is(err, errTimedOut):
 	case h >= openConns && (errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)):
 	case h >= allConns && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, errStatus)):

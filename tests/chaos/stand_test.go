@@ -3,11 +3,13 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,12 +33,15 @@ type stand struct {
 	diary    diary
 	crowds   map[int]bool // processes that the deaf were connected to
 	relinked time.Time    // the last time
+	reborn   atomic.Int64 // when the broker was started again, the last time; nanoseconds
 	least    float64      // the smallest share of the packets' memory that was free
 
 	port, queues int
 	much         []byte       // what makes the program send a lot to whoever asks
 	pids         func() []int // its accelerated processes
 	wall         bool         // it times its clients by the wall clock
+
+	nobody func(client net.Addr) bool // has a client's connection, and nobody could tell the client; nil: that does not happen
 
 	looked sync.Once
 	scene  string // at the first moment that was not explained

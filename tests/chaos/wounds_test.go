@@ -30,6 +30,7 @@ var wounds = []wound{
 		s.rig.Broker.Stop(syscall.SIGKILL)
 		pause(rnd)
 		s.rig.StartBroker()
+		s.reborn.Store(time.Now().UnixNano())
 	}},
 	{"to the kernel and back", harmless, func(s *stand, rnd *rand.Rand) {
 		pid := s.pid(rnd)
@@ -108,7 +109,8 @@ func (s *stand) relink(rnd *rand.Rand) {
 	other[5] ^= byte(1 + rnd.IntN(255))
 	for _, a := range []net.HardwareAddr{other, dev.HardwareAddr} {
 		s.ip("link", "set", s.rig.Server.Device, "address", a.String())
-		_, err := s.rig.Client.Run("ip", "neigh", "flush", "dev", s.rig.Client.Device)
+		// To forget the neighbour instead would end what waits for it just then: "no route to host", whoever serves.
+		_, err := s.rig.Client.Run("ip", "neigh", "replace", s.rig.Server.IPv4.String(), "lladdr", a.String(), "dev", s.rig.Client.Device, "nud", "reachable")
 		require.NoError(s.t, err)
 		pause(rnd)
 	}
