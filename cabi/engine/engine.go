@@ -84,6 +84,7 @@ type Engine struct {
 	plain  plainCase
 	strays strays
 	huge   hugepages.Heap
+	litter int          // octets that moves copied since their memory was given back
 	ticked atomic.Int64 // when tick last did its work
 }
 

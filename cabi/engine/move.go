@@ -124,6 +124,7 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	}
 	fds, errs, err := e.toKernel(now, p)
 	now = nanotime() // that took a while
+	e.littered(int(p.size))
 	if err != nil {
 		p.thaw(now)
 		return err

@@ -50,6 +50,7 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 		return 0, err
 	}
 	s, err := e.settleHere(now, opts, q, six)
+	e.littered(len(q.RecvData) + len(q.SendData))
 	if err != nil {
 		e.buried(local, remote)
 		e.dropFlow(f)
