@@ -132,10 +132,15 @@ func TestAnAnswerBeforeTheEnd(t *testing.T) {
 		gift, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 		require.NoError(t, err)
 		defer unix.Close(gift)
+		other, err := unix.FcntlInt(uintptr(c.FD()), unix.F_DUPFD_CLOEXEC, 0) // another process's
+		require.NoError(t, err)
+		unread, err := Encode(Envelope{Op: OpReady}, Ready{})
+		require.NoError(t, err)
 		go func() {
 			p := mustRead(far, make([]byte, MaxMessage))
-			for c.Tell(OpReady, Ready{}) != nil { // by another process that has the channel, say
+			for Write(other, unread, nil) != nil {
 			}
+			unix.Close(other)
 			ahead, _ := Encode(Envelope{ID: p.ID, Op: OpSockets}, Sockets{Conns: []int{0}})
 			Write(far, ahead, []int{gift})
 			if answers {
