@@ -139,7 +139,7 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	for _, d := range s.all() {
 		nowhere := !slices.ContainsFunc(d.banks(), func(o *device) bool { return o.isMember(c) })
-		if n, _ := d.owns(c); n > 0 && (r.Blocks > 0 || nowhere && len(c.listeners) > 0) {
+		if n, _ := d.owns(c); n > 0 && (r.Blocks > 0 || nowhere && r.Listeners > 0) {
 			d.join(c)
 		}
 	}
