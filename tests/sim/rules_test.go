@@ -133,7 +133,8 @@ func ruleSize(s *segment, me, you *half, iplen int) string {
 }
 
 // ruleACK: an end acknowledges what has come without a hole, never less than before, and takes no window back: "A TCP
-// receiver SHOULD NOT shrink the window" RFC 9293 §3.8.6. Scaled windows lose their low bits.
+// receiver SHOULD NOT shrink the window" RFC 9293 §3.8.6, but closes it, as Linux does, when what came in order found no memory. Scaled
+// windows lose their low bits.
 func ruleACK(s *segment, me *half) string {
 	if !s.flags.Any(wire.ACK) || s.flags.Any(wire.RST) {
 		return ""
@@ -148,6 +149,8 @@ func ruleACK(s *segment, me *half) string {
 		return ""
 	case s.ack.LT(me.lastAck):
 		return fmt.Sprintf("acknowledges %d bytes less than before", me.lastAck.Sub(s.ack))
+	case s.wnd == 0 && s.ack.LT(me.rcv): // dropped
+		return ""
 	case me.edge.Sub(s.edge()) >= unit:
 		return fmt.Sprintf("takes %d bytes of window back", me.edge.Sub(s.edge()))
 	}
