@@ -101,7 +101,7 @@ bench-micro: ## The stack alone beside gVisor's netstack, in memory (1 min): bui
 	@scripts/bench-micro
 
 APPS := libnginx-mod-stream memcached haproxy postgresql-15 iperf3 sockperf rsync openssl nodejs default-jdk-headless apache2 apache2-utils nghttp2-client lighttpd siege \
-  wget php-fpm gunicorn stunnel4 mosquitto mosquitto-clients dnsmasq-base bind9-dnsutils openbsd-inetd netcat-openbsd ncat socat git mariadb-server squid varnish vsftpd
+  wget php-fpm gunicorn stunnel4 mosquitto mosquitto-clients dnsmasq-base bind9-dnsutils openbsd-inetd netcat-openbsd ncat socat git mariadb-server squid varnish vsftpd dovecot-imapd
 apps: all ## Run real programs on the kernel path and accelerated, and compare (25 min; RUN=TestRedis)
 	@scripts/install-deps $(APPS)
 	SLT_APPS=1 go test -count=1 -v -timeout 40m ./tests/apps $(if $(RUN),-run $(RUN))

@@ -21,6 +21,8 @@ func init() {
 		proto.OpHandover:   opHandover,
 		proto.OpTakeover:   opTakeover,
 		proto.OpOrphan:     opOrphan,
+		proto.OpBare:       opBare,
+		proto.OpFetch:      opFetch,
 		proto.OpWant:       opWant,
 		proto.OpStray:      opStray,
 		proto.OpSYN:        opSYN,

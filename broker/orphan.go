@@ -21,6 +21,9 @@ type heldOrphan struct {
 	uid    uint32
 	space  *space
 	until  time.Time
+	at     netip.AddrPort // its local end
+	bell   int            // 1 + a socket that is connected to the listener, to wake who accepts there
+	port   uint16         // the bell's
 }
 
 const (
@@ -43,9 +46,10 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	full := len(b.held) >= maxHeld
 	others := r.Ask && b.othersAccept(c, r.Cookie)
+	bare := r.Ask && err == nil && !others && s.isBare(r.Cookie)
 	b.mu.Unlock()
 	if err != nil || r.Ask {
-		return proto.Asked{Others: others}, nil, err
+		return proto.Asked{Others: others || bare, Bare: bare}, nil, err
 	}
 	local := r.Conn.State.Local
 	if r.Kernel {
@@ -83,7 +87,7 @@ func opOrphan(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if l.left {
 		except = nil // it may have opened the same port anew, as iperf3 does after each test
 	}
-	b.place(&heldOrphan{fd: fd, kept: kept, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans)}, except)
+	b.place(&heldOrphan{fd: fd, kept: kept, cookie: l.cookie, key: l.key, uid: c.uid, space: s, until: time.Now().Add(holdOrphans), at: unmap(local)}, except)
 	b.step("placed")
 	return nil, nil, nil
 }
@@ -162,6 +166,9 @@ func (b *Broker) place(o *heldOrphan, except *client) {
 	}
 	if best == nil {
 		b.held = append(b.held, o)
+		if o.space.isBare(o.cookie) {
+			b.ring(o)
+		}
 		b.after(time.Until(o.until)+time.Millisecond, func() {
 			now := time.Now()
 			b.dropHeld(func(o *heldOrphan) bool { return now.After(o.until) })
@@ -236,5 +243,8 @@ func (b *Broker) dropHeld(which func(*heldOrphan) bool) {
 
 func (o *heldOrphan) drop() {
 	unix.Close(o.fd)
+	if o.bell > 0 {
+		unix.Close(o.bell - 1)
+	}
 	o.space.put()
 }

@@ -28,6 +28,8 @@ type space struct {
 	inquired  int                 // since inquiredSince
 	moves     map[steer.Tuple]int // to the kernel, under way
 	taken     map[steer.Tuple]*takenConn
+	bare      map[uint64]int       // listeners, by cookie, from which a process without an engine accepts: the last that said so
+	rung      map[uint16]time.Time // ports of bells, until when they may be asked about
 
 	inquiredSince time.Time
 

@@ -82,9 +82,9 @@ static void take_fd(struct channel *c, struct msghdr *m)
 }
 
 // ask waits for the reply to request id: true if it is no refusal. A broker that ended is noticed at once; a busy machine takes its time.
-static bool ask(struct channel *c, const char *line, const char *id)
+static bool ask_with(struct channel *c, const char *line, const char *id, int fd)
 {
-    if (!send_with(c->fd, line, -1))
+    if (!send_with(c->fd, line, fd))
         return false;
     for (;;) {
         struct pollfd p = { .fd = c->fd, .events = POLLIN };
@@ -103,6 +103,8 @@ static bool ask(struct channel *c, const char *line, const char *id)
             return strstr(c->reply, "\"error\"") == NULL;
     }
 }
+
+static bool ask(struct channel *c, const char *line, const char *id) { return ask_with(c, line, id, -1); }
 
 // channel_open makes a channel of our own through the door.
 static bool channel_open(struct channel *c)
@@ -185,4 +187,25 @@ int door_want(int owner, int handle)
             door_renew();
         RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &want_pause, NULL);
     }
+}
+
+void door_bare(int listener)
+{
+    struct channel c;
+    if (door_fd() < 0 || !channel_open(&c))
+        return;
+    ask_with(&c, "{\"id\":2,\"op\":\"bare\"}", "\"id\":2", listener);
+    RAW(SYS_close, c.fd);
+}
+
+int door_fetch(int listener, int port)
+{
+    struct channel c;
+    if (door_fd() < 0 || !channel_open(&c))
+        return -2;
+    struct text t = TEXT_INIT;
+    text_add(text_num(text_add(&t, "{\"id\":2,\"op\":\"fetch\",\"body\":{\"port\":"), port), "}}");
+    bool ok = ask_with(&c, t.s, "\"id\":2", listener);
+    RAW(SYS_close, c.fd);
+    return ok ? c.got : -2;
 }

@@ -7,6 +7,10 @@ int door_fd(void);    // -1: none
 
 // door_want asks for the connection that handle is in process owner: a kernel socket, close-on-exec, or -1.
 int door_want(int owner, int handle);
+// door_bare tells the broker that this process accepts from a listener without an engine. door_fetch: the kernel socket that waits behind a bell, which
+// came from that port, close-on-exec; -1: none any more, -2: it is no bell.
+void door_bare(int listener);
+int door_fetch(int listener, int port);
 // door_remember, in a forked child: process owner, whose child this is, is known to the broker by that token.
 void door_remember(int owner, const char *token);
 

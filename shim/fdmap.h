@@ -45,6 +45,7 @@ struct file {
     bool connecting;           // connect has not told the outcome yet
     bool inq;                  // TCP_INQ: recvmsg tells how much is left
     bool reuse;                // accepted: SO_REUSEADDR of its listener
+    bool bare;                 // listener: the broker knows that this process accepts without an engine
     bool reports;              // listener: its connections report by MSG_ERRQUEUE, which only the kernel's do
     _Atomic bool urgent;       // the program looks for urgent data
     bool deferred;             // TCP_FASTOPEN_CONNECT: the SYN waits for the first octets

@@ -17,6 +17,7 @@
 #include "process.h"
 #include "raw.h"
 #include "real.h"
+#include "refuse.h"
 #include "rules.h"
 #include "wait.h"
 #include "usdt.h"
@@ -118,10 +119,24 @@ static void pause_listener(struct file *f)
     atomic_store(&f->retry_ns, now_ns() + pause);
 }
 
+// bare: this process is to accept by the kernel alone; another's engine may have the listener. A process that confined itself may not say so.
+static void bare(int fd, struct file *f)
+{
+    if (f->bare || refuse_confined())
+        return;
+    f->bare = true;
+    door_bare(fd);
+}
+
 // enter puts a candidate into the engine.
 static void enter(int fd, struct file *f)
 {
-    if (kernels_own(fd) || !engine_need()) {
+    if (kernels_own(fd)) {
+        pause_listener(f);
+        return;
+    }
+    if (!engine_need()) {
+        bare(fd, f);
         pause_listener(f);
         return;
     }
@@ -181,6 +196,22 @@ void listener_give(int fd)
         pthread_mutex_unlock(&need_lock);
     }
     file_put(f);
+}
+
+void listener_left(int fd, struct file *f)
+{
+    bool locked = !needing;
+    if (locked)
+        pthread_mutex_lock(&need_lock);
+    epoll_fd_moved(fd, f);
+    int h = atomic_load(&f->handle);
+    if (h >= 0 && shared()) {
+        atomic_store(&f->retry_ns, INT64_MAX), f->pause_ns = 0;
+        file_set_handle(f, -1);
+        ENGINE(sl_close, h);
+    }
+    if (locked)
+        pthread_mutex_unlock(&need_lock);
 }
 
 void listener_forked(void)

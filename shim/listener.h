@@ -15,6 +15,8 @@ void listener_adopt(int fd);
 static inline long listener_flags(long v) { return v & O_NONBLOCK ? v : v | O_NONBLOCK | O_APPEND; }
 // listener_give: fd goes to a process that may not know of that: a listener that blocks is the kernel's alone from now on.
 void listener_give(int fd);
+// listener_left: the engine has left fd to the kernel, for good.
+void listener_left(int fd, struct file *f);
 // listeners_inherited looks at every descriptor that the process started with.
 void listeners_inherited(void);
 // placeholder_is: is the socket behind fd that one?

@@ -6,6 +6,7 @@
 #include "epoll_set.h"
 #include "helper.h"
 #include "knobs.h"
+#include "listener.h"
 #include "raw.h"
 #include "stage.h"
 #include "wait.h"
@@ -140,7 +141,7 @@ static void settle_moved(void)
         if (!f)
             continue;
         if (f->kind == FD_LISTENER)
-            epoll_fd_moved(atomic_load(&f->fd), f); // it goes on in the kernel
+            listener_left(atomic_load(&f->fd), f);
         else
             file_settle(f);
         file_put(f);

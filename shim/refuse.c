@@ -55,10 +55,11 @@ static bool few(void)
     return RAW(SYS_getuid) != 0 && RAW(SYS_prlimit64, 0, RLIMIT_NPROC, 0, &r) == 0 && r.rlim_cur < 64;
 }
 
+bool refuse_confined(void) { return seccomp_filters() != filters_at_start; }
+
 const char *refuse_reason(void)
 {
-    long filters = seccomp_filters();
-    if (filters != filters_at_start)
+    if (refuse_confined())
         return "the program confined itself with seccomp: the kernel serves its listeners";
     if (few())
         return "the limit on processes (RLIMIT_NPROC) leaves the engine no threads: the kernel serves";

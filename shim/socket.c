@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "bell.h"
 #include "clock.h"
 #include "conn_io.h"
 #include "door.h"
@@ -147,6 +148,34 @@ static int accept_ours(int listener, struct file *l, struct sockaddr *sa, sockle
     return named(fd, &name, length, sa, n);
 }
 
+// answered gives the program the connection that fd, a bell, has become.
+static int answered(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, socklen_t room)
+{
+    struct sockaddr_storage name;
+    socklen_t length = sizeof name;
+    RAW(SYS_getpeername, fd, &name, &length);
+    reuse_set(fd, l->reuse);
+    if (n)
+        *n = room;
+    return named(kconn_bind(new_fd(fd)), &name, length, sa, n);
+}
+
+// accept_kernels takes the kernel's next one, or what it stands for.
+static int accept_kernels(int listener, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
+{
+    socklen_t room = sa && n && probe_there(n, sizeof *n) ? *n : 0;
+    for (;;) {
+        int fd = real.accept4(listener, sa, n, flags);
+        enum bell bell = fd >= 0 && (l->bare || shared()) ? bell_answer(listener, fd, flags) : BELL_NONE;
+        if (bell == BELL_NONE)
+            return kconn_bind(new_fd(fd));
+        if (bell == BELL_ANSWERED)
+            return answered(fd, l, sa, sa ? n : NULL, room);
+        if (sa && n)
+            *n = room; // and the next
+    }
+}
+
 // kernel_wait waits for a listener that the engine does not have, although its description is O_NONBLOCK: another process's engine has it.
 static int kernel_wait(int fd, int64_t limit)
 {
@@ -193,7 +222,7 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
             return (int)raw_result(late);
         int got = accept_ours(fd, l, sa, n, flags);
         if (got < 0 && errno == EAGAIN)
-            got = kconn_bind(new_fd(real.accept4(fd, sa, n, flags)));
+            got = accept_kernels(fd, l, sa, n, flags);
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
             return got;
         int h = atomic_load(&l->handle);

@@ -30,6 +30,9 @@
 //	   │◄─────────────────────── sockets + keeper ──│── accepted + keeper ──────────────────────►│ takes it out
 //	   │◄──────────────────────────────── (reply) ──│
 //
+// A process with a listener and without an engine says so once ("bare"). What is passed on to it the broker announces by a bell, a connection to the
+// listener from the host itself, in whose place it fetches what waits ("fetch").
+//
 // What a program had and left, and so cannot show, the broker notes in an attribute of the state memory for its successor.
 //
 // Versions. A program says in hello which version it speaks, and the broker answers in that one, or refuses: the program then stays with the

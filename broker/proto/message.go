@@ -144,8 +144,15 @@ type Orphan struct {
 }
 
 // Asked answers an Orphan that asks.
+// Bare: only processes without an engine do, by the kernel.
 type Asked struct {
 	Others bool `json:"others"`
+	Bare   bool `json:"bare,omitempty"`
+}
+
+// Fetch asks for the connection that waits behind a bell, which the listener accepted from that port.
+type Fetch struct {
+	Port uint16 `json:"port"`
 }
 
 // Want asks for a connection of the process Pid: its forked child touched the descriptor. Token is that process's, if known;

@@ -42,6 +42,8 @@ const (
 	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state, if "sockets" did not bring them
 	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues if anything is in them
 	OpOrphan     Op = "orphan"     // Orphan, a memfd with the queues, or a kernel socket -> nothing, or Asked, or a keeper of the socket
+	OpBare       Op = "bare"       // nothing, the kernel's listener -> nothing. This process accepts there without an engine
+	OpFetch      Op = "fetch"      // Fetch, the kernel's listener -> nothing, the kernel socket that a bell was rung for, if it still waits
 	OpWant       Op = "want"       // Want -> nothing, the kernel socket
 	OpStray      Op = "stray"      // Stray -> Owned
 	OpSYN        Op = "syn"        // SYN -> nothing

@@ -152,7 +152,7 @@ func (e *Engine) SLAccept(h int32, sa *Sockaddr, n *int) int {
 		if l == nil {
 			return -int(unix.EINVAL)
 		}
-		l.stalled = 0
+		l.stalled, l.used = 0, true
 		if len(l.queue) > 0 {
 			return e.acceptKernel(l, sa, n)
 		}

@@ -25,6 +25,7 @@ type listener struct {
 
 	doomed int // connections that waited when the program closed it: nobody of this process may accept them
 
+	used              bool  // the program has accepted from it
 	stalled, patience int64 // since when connections wait, with no accept (0: none do), and how long until they are passed on
 }
 

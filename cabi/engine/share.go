@@ -10,7 +10,8 @@ import (
 
 // The kernel's queue of a listener belongs to all processes that have it: who accepts next gets the connection. A queue of ours belongs to the
 // process to which the device's queue led the connection, and that may be busy for long while others wait: a child of php-fpm serves one
-// connection at a time, for as long as nginx keeps it. So what waits while the process does not accept is passed on to another.
+// connection at a time, for as long as nginx keeps it. So what waits while the process does not accept is passed on to another. If only processes
+// that cannot have an engine accept, and this one never has (dovecot's master polls, and starts them), the listener is left to the kernel.
 const (
 	sharePause   = int64(500 * time.Millisecond) // without an accept, until the first is passed on: far longer than a process waits for a processor
 	shareLongest = int64(time.Second)            // between two attempts: it doubles while all are busy
@@ -67,4 +68,8 @@ func (e *Engine) passRest(now int64, l *listener) {
 		l.queue = l.queue[1:]
 	}
 	e.update(l.h)
+	if asked.Bare && !l.used && len(l.queue) == 0 {
+		e.info("%v: processes without an engine accept here: the kernel serves", l.local)
+		e.moved(l.h, -1) // C closes it
+	}
 }

@@ -40,3 +40,26 @@ func TestVsftpd(t *testing.T) {
 		},
 	}.run(t)
 }
+
+// dovecot's first process polls its listeners, and starts others that accept, which may have no threads; these give the connections to further ones.
+func TestDovecot(t *testing.T) {
+	app{
+		needs: []string{"/usr/sbin/dovecot"},
+		serve: func(s *end) {
+			s.dir("mail")
+			conf := s.file("dovecot.conf", fmt.Sprintf("protocols = imap\nlisten = %[1]s\nbase_dir = %[2]s/run\nlog_path = %[2]s/log\nssl = no\ndisable_plaintext_auth = no\n"+
+				"first_valid_uid = 1\nmail_location = maildir:%[2]s/mail/%%u\npassdb {\n driver = static\n args = password=secret\n}\nuserdb {\n driver = static\n"+
+				" args = uid=65534 gid=65534 home=%[2]s/mail/%%u\n}\nservice imap-login {\n inet_listener imap {\n  port = 2143\n }\n inet_listener imaps {\n  port = 0\n }\n}\n", s.addr(), s.Dir))
+			s.start("/usr/sbin/dovecot", "-F", "-c", conf)
+			s.listens("2143")
+			s.T.Cleanup(func() {
+				if log, _ := os.ReadFile(s.Dir + "/log"); s.T.Failed() {
+					s.T.Logf("dovecot's log:\n%s", log)
+				}
+			})
+		},
+		client: func(c *end) {
+			c.say(python, script(c.T, "imap.py"), c.addr(), "2143")
+		},
+	}.run(t)
+}
