@@ -22,6 +22,7 @@ static void to_kernel(struct ep_item *it, int fd)
 {
     struct ep_set *set = it->set;
     struct epoll_event ev = { .events = it->events, .data.u64 = it->data };
+    bool quiet = it->quiet;
     if ((it->events & ~(uint32_t)EP_PRIVATE) == 0) {
         struct epoll_event dead = ev;
         struct file *f = it->file;
@@ -36,7 +37,7 @@ static void to_kernel(struct ep_item *it, int fd)
         return;
     }
     item_free(it);
-    if (real.epoll_ctl(set_fd(set), EPOLL_CTL_ADD, fd, &ev) == 0)
+    if (entry_add(set, fd, &ev, quiet) == 0)
         epoll_note(fd);
 }
 

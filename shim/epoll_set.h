@@ -14,6 +14,7 @@
 #ifndef SLUICE_EPOLL_SET_H
 #define SLUICE_EPOLL_SET_H
 
+#include <stdio.h>
 #include <sys/epoll.h>
 
 #include "ready.h"
@@ -34,6 +35,7 @@ struct ep_item {
     uint32_t number;  // for the cookie
     bool listener;    // the kernel has it too
     bool is_ready;    // in the ready list
+    bool quiet;       // on the move: what is ready the program was told of
     struct ep_item *next, **link;     // the list of the set it is in
     struct ep_item *hnext, **hlink;   // the handle's; hlink NULL: in none
     struct ep_item *rnext, *rprev;
@@ -54,6 +56,7 @@ struct ep_set {
     int kicks;         // how often the bell may be rung on for them
     _Atomic int bell;  // eventfd in the kernel's set, edge-triggered; -1: none yet
     bool foreign;      // in a forked child: conns are the parent's (epoll_move.c)
+    _Atomic bool adding; // an entry whose first event is nobody's (epoll_edge.c)
     bool nested;       // somebody polls the set itself: ring the bell when an item gets ready
     bool holds_sets;   // others are in it
     _Atomic bool kernel_turn; // the kernel's members come first in the next epoll_wait
@@ -99,6 +102,15 @@ int set_collect(const struct sl_shared *s, struct ep_set *set, struct epoll_even
 void set_ring(struct ep_set *set);     // rings the bell
 bool set_bell(struct ep_set *set);     // makes it
 void set_activate(struct ep_set *set, int by);
+
+// epoll_info opens the kernel set's own account of its members; NULL: there is none to be had (a chroot without /proc).
+FILE *epoll_info(struct ep_set *set);
+
+// epoll_edge.c: an entry that changes sides is no news by itself.
+void items_leave(const struct sl_shared *s, struct ep_item *items, int h); // h, which has items, has just moved to the kernel
+int entry_add(struct ep_set *set, int fd, struct epoll_event *ev, bool quiet); // as EPOLL_CTL_ADD
+bool entry_told(struct ep_set *set, int fd, uint32_t events);                 // the kernel has told of all that is ready
+void item_join(const struct sl_shared *s, struct ep_item *it);                // looks, after a move to the engine
 
 // item_parked: the parked item of fd, if fd still is that socket.
 struct ep_item *item_parked(struct ep_set *set, int fd);

@@ -6,12 +6,18 @@
 #include "real.h"
 #include "wait.h"
 
+FILE *epoll_info(struct ep_set *set)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set_fd(set));
+    return fopen(path, "re");
+}
+
 // entry_of reads the kernel set's own account of its member fd: 1; 0: it has none; -1: nobody can tell (a chroot without /proc).
 static int entry_of(struct ep_set *set, int fd, struct epoll_event *ev)
 {
-    char path[64], line[256];
-    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", set_fd(set));
-    FILE *info = fopen(path, "re");
+    char line[256];
+    FILE *info = epoll_info(set);
     bool found = false;
     while (info && !found && fgets(line, sizeof line, info)) {
         int tfd;
@@ -33,6 +39,7 @@ static struct ep_item *take(struct ep_set *set, int fd, struct file *f, struct e
     if (it || !(it = item_new(set, fd, f, ev)))
         return NULL;
     it->events = ev->events;
+    it->quiet = entry_told(set, fd, ev->events);
     struct epoll_event kev = { .events = ev->events, .data.u64 = item_cookie(it) };
     real.epoll_ctl(set_fd(set), it->listener ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, fd, &kev);
     item_link(it->listener ? &set->listeners : &set->conns, it);
@@ -91,7 +98,7 @@ void epoll_conn_joins(struct file *c)
         for (struct ep_item *it = set->conns; it; it = it->next)
             if (it->file == c) {
                 item_attach(it, atomic_load(&c->handle));
-                item_look(s, it);
+                item_join(s, it);
             }
     ready_unlock();
 }

@@ -65,6 +65,8 @@ static int from_kernel(struct set_wait *w, int room)
 {
     if (room == 0)
         return 0;
+    if (atomic_load(&w->set->adding)) // that may be what woke us: until it is over
+        ready_lock(), ready_unlock();
     int n = real.epoll_wait(set_fd(w->set), w->ev, room, 0);
     return n < 0 ? 0 : n;
 }

@@ -94,8 +94,10 @@ static void changed(struct sl_shared *s, int h)
     struct handle_list *l = ready_handle(h);
     if (!l)
         return;
-    if (atomic_load(&s->words[h].moved) != 0)
+    if (atomic_load(&s->words[h].moved) != 0) {
         list_moved(l, h);
+        items_leave(s, l->items, h);
+    }
     if (l->items)
         items_changed(s, l->items, h);
     uint32_t bits = ready_bits(s, h);

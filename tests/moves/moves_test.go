@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -229,6 +230,40 @@ func TestAClosedDescriptorsEntry(t *testing.T) {
 			require.NoError(t, c.Close())
 			p.wait()
 			require.Contains(t, p.said(), "over 0")
+		})
+	}
+}
+
+// TestNoEdgeByAMove: an edge-triggered entry tells of what comes, by the kernel once each time, and not of moves.
+func TestNoEdgeByAMove(t *testing.T) {
+	for _, accelerated := range []bool{false, true} {
+		t.Run(fmt.Sprint("accelerated ", accelerated), func(t *testing.T) {
+			r := newRig(t)
+			p := r.program("edges", accelerated)
+			c := r.dial("silent")
+			events := func(n int) {
+				bedtest.Until(t, "an event", func() bool { return strings.Count(p.said(), "event") >= n })
+			}
+			bedtest.Until(t, "the request", func() bool { return strings.Contains(p.said(), "event 5") })
+			n := strings.Count(p.said(), "event")
+			for range 10 {
+				for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+					if accelerated {
+						m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+						require.NoError(t, err)
+						require.Equal(t, 1, m.Moved, m.Why)
+					}
+					time.Sleep(apart)
+					require.Equal(t, n, strings.Count(p.said(), "event"), "%s: %s", op, p.said())
+					_, err := c.Write([]byte("x"))
+					require.NoError(t, err)
+					n++
+					events(n)
+				}
+			}
+			require.NoError(t, c.(*net.TCPConn).CloseWrite())
+			p.wait()
+			require.Equal(t, n+1, strings.Count(p.said(), "event"), p.said())
 		})
 	}
 }

@@ -135,10 +135,16 @@ func (r *rig) serve(n int) *proc { return r.serveBy(true, n) }
 
 func (r *rig) serveBy(accelerated bool, n int) *proc {
 	r.t.Helper()
-	program := filepath.Join(r.dir, "duplex")
-	out, err := exec.Command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "testdata/duplex.c").CombinedOutput()
+	return r.program("duplex", accelerated, fmt.Sprint(n))
+}
+
+// program compiles and starts one of testdata, and waits until it listens.
+func (r *rig) program(name string, accelerated bool, args ...string) *proc {
+	r.t.Helper()
+	program := filepath.Join(r.dir, name)
+	out, err := exec.Command("gcc", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, "testdata/"+name+".c").CombinedOutput()
 	require.NoError(r.t, err, "%s", out)
-	c := exec.Command(program, r.bed.Server.IPv4.String(), fmt.Sprint(port), fmt.Sprint(n))
+	c := exec.Command(program, append([]string{r.bed.Server.IPv4.String(), fmt.Sprint(port)}, args...)...)
 	c.Env = []string{fmt.Sprint("SLT_PAUSE=", pause.Microseconds()), "SLUICE_LOG=" + cmp.Or(os.Getenv("SLT_LOG"), "error"), "LD_PRELOAD=" + filepath.Join(root, "build/libsluice.so"), "SLUICE_BROKER=" + r.socket}
 	if !accelerated {
 		c.Env = []string{"SLT_PAUSE=0"}
