@@ -11,6 +11,7 @@
 #include "plain.h"
 #include "raw.h"
 #include "ready.h"
+#include "sleep.h"
 #include "wait.h"
 #include "usdt.h"
 
@@ -137,6 +138,7 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
     if (atomic_load_explicit(&s->nrings, memory_order_relaxed) == 0 || ready_bits(s, h) & ~(POLLOUT | POLLWRNORM))
         return false;
     *turn = SL_TURN;
+    sleep_looked();
     if (!engine_due(s))
         return true;
     engine_fetch(s);

@@ -12,6 +12,9 @@
 
 static _Thread_local struct sleeper me __attribute__((tls_model("initial-exec"))) = { .fd = -1 };
 
+#define IN_VAIN 4
+
+_Atomic uint32_t sleep_looks;
 _Atomic uint64_t keeper_until;
 static struct sleeper *keeper;  // under the ready lock, as the list
 static struct sleeper *asleep;
@@ -48,6 +51,7 @@ void sleeper_notify(struct sleeper *s)
     if (s->notified)
         return;
     s->notified = true;
+    me.told = true;
     uint64_t one = 1;
     int fd = atomic_load_explicit(&s->fd, memory_order_relaxed);
     if (s->asleep && fd >= 0)
@@ -112,23 +116,45 @@ static void unlist_asleep(void)
     me.asleep = false;
 }
 
-// fall_asleep: false: notified meanwhile. *keeping: this thread is the keeper. A program thread takes the office from the helper, which
-// would be a hop between the packet and the thread it is for.
+// pass_on: the keeper leaves, or is of no use: another sleeper, or the helper when it comes by, becomes it.
+static void pass_on(void)
+{
+    keeper = asleep;
+    while (keeper && keeper->vain >= IN_VAIN)
+        keeper = keeper->next;
+    if (keeper)
+        sleeper_notify(keeper); // the office is its own from here on: it may be about to leave, and has to pass it on then
+    else
+        helper_unpark();
+}
+
+// appoint makes this thread the keeper, unless it is no use as one. A program thread takes the office from the helper, which would be a hop between
+// the packet and the thread it is for.
+static bool appoint(void)
+{
+    if (keeper == &me && me.vain >= IN_VAIN)
+        pass_on();
+    if (me.vain < IN_VAIN && (keeper == NULL || keeper == helper_sleeper)) {
+        if (keeper && keeper != &me)
+            sleeper_notify(keeper);
+        keeper = &me;
+    }
+    return keeper == &me;
+}
+
+// fall_asleep: false: notified meanwhile. *keeping: this thread is the keeper.
 static bool fall_asleep(bool *keeping)
 {
     ready_lock();
     bool sleep = !me.notified;
     me.notified = false;
     if (sleep) {
-        if (keeper == NULL || keeper == helper_sleeper) {
-            if (keeper && keeper != &me)
-                sleeper_notify(keeper);
-            keeper = &me;
-        }
-        *keeping = keeper == &me;
+        *keeping = appoint();
         if (*keeping)
             atomic_store(&keeper_until, UINT64_MAX);
         list_asleep();
+        me.told = false;
+        me.looks = atomic_load_explicit(&sleep_looks, memory_order_relaxed);
     }
     ready_unlock();
     return sleep;
@@ -154,12 +180,19 @@ void sleeper_release(void)
     unlist_asleep();
     if (keeper == &me) {
         atomic_store(&keeper_until, 0);
-        keeper = asleep; // the office is its own from here on: it may be about to leave, and has to pass it on then
-        if (asleep)
-            sleeper_notify(asleep);
-        else
-            helper_unpark();
+        pass_on();
     }
+    ready_unlock();
+}
+
+void sleep_judge(bool mine)
+{
+    bool alone = atomic_load_explicit(&sleep_looks, memory_order_relaxed) == me.looks; // else nobody would have seen to the packets
+    ready_lock();
+    if (mine || me.told)
+        me.vain = 0;
+    else if (!alone)
+        me.vain++;
     ready_unlock();
 }
 

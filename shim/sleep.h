@@ -3,6 +3,10 @@
 // Of all threads that sleep, one is the keeper: it alone has the engine's wake descriptor and next timer among the things it
 // waits for, so that a packet wakes one thread and not all. A keeper that leaves appoints another sleeper; if there is
 // none, the helper thread takes over (helper.c).
+//
+// Packets for a thread that is awake, and looks by itself, wake the keeper for nothing (memcached's main thread waits for connections while a worker
+// serves them). A thread that this has happened to IN_VAIN times since it was woken for itself or for another sleeper is no keeper until it has
+// had an event of its own: the helper watches, as it does over a program whose only thread is awake.
 #ifndef SLUICE_SLEEP_H
 #define SLUICE_SLEEP_H
 
@@ -18,6 +22,9 @@ struct sleeper {
     _Atomic int fd;        // eventfd to wake it by, -1: none yet
     bool asleep;           // in ppoll, or about to be; under the ready lock
     bool notified;         // was woken, or must not fall asleep; under the ready lock
+    int vain;              // times that it was woken as keeper for nothing, since it was for something; under the ready lock
+    bool told;             // it has woken another since it fell asleep; its own
+    uint32_t looks;        // sleep_looks when it fell asleep; its own
     struct sleeper *next, *prev; // all that are asleep
 };
 
@@ -40,6 +47,16 @@ int sleep_engine(struct sl_shared *s, struct pollfd *fds);
 // fds. mask: the signals blocked while asleep. Returns the number of ready ones among fds[0..n), or -EINTR; sets *engine
 // if one of the engine's descriptors was readable. A cancellation point.
 int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline, const sigset_t *mask, bool *engine);
+
+// Counts the looks of threads that are awake: each wait begins with one, and so does a receive that finds nothing. Two at once may count for one.
+extern _Atomic uint32_t sleep_looks;
+static inline void sleep_looked(void)
+{
+    atomic_store_explicit(&sleep_looks, atomic_load_explicit(&sleep_looks, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+// sleep_judge: this thread was woken, by the engine's descriptors or because there was something for it (mine), and has looked.
+void sleep_judge(bool mine);
 
 // sleeper_leaves: a handler of the program is about to run in this thread, and may jump away from its sleep: another keeps instead.
 void sleeper_leaves(void);

@@ -90,6 +90,8 @@ static int sleep_loop(struct wait *w, const sigset_t *mask, const struct signals
         if (signalled)
             w->kernel = 0;
         r = look(w, engine);
+        if (engine || r > 0)
+            sleep_judge(r > 0);
         if (r == 0 && signalled && (!w->restart || sig_plain != before->plain || sig_any == before->any))
             return -EINTR;
     }
@@ -136,6 +138,7 @@ static int run(struct wait *w)
     struct signals before = { sig_any, sig_plain };
     stage_end();
     kick_end(w->shared);
+    sleep_looked();
     int r = look(w, false);
     if (r != 0)
         return r;
