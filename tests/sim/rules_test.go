@@ -141,7 +141,7 @@ func ruleACK(s *segment, me *half) string {
 	}
 	unit := 1 << s.f.shift(s.side)
 	switch {
-	case s.flags.Any(wire.SYN) && me.ahead.has(s.ack-1, s.ack): // cookies remember no SYN: one of another number is answered as the first was
+	case s.answersAnother(me):
 		return ""
 	case me.heardSYN && s.ack.GT(me.rcv):
 		return fmt.Sprintf("acknowledges %d bytes that never came", s.ack.Sub(me.rcv))
@@ -155,6 +155,11 @@ func ruleACK(s *segment, me *half) string {
 		return fmt.Sprintf("takes %d bytes of window back", me.edge.Sub(s.edge()))
 	}
 	return ""
+}
+
+// answersAnother: cookies remember no SYN, so one of another number is answered as the first was. That tells nothing of the connection.
+func (s *segment) answersAnother(me *half) bool {
+	return s.flags.Any(wire.SYN) && me.ahead.has(s.ack-1, s.ack)
 }
 
 // ruleSACK: blocks tell what came and is not acknowledged; the first may tell of a duplicate instead, if it is

@@ -188,7 +188,7 @@ func (v *watcher) sent(now int64, side int, frame []byte) *segment {
 		}
 	}
 	me.fin = me.fin || s.flags.Any(wire.FIN)
-	if s.flags.Any(wire.ACK) {
+	if s.flags.Any(wire.ACK) && !s.answersAnother(me) {
 		me.lastAck, me.edge, me.told = s.ack, s.edge(), true
 	}
 	if s.opts.Has(wire.HasTimestamp) {
