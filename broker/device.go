@@ -236,6 +236,14 @@ func (d *device) reap() {
 	d.end()
 }
 
+// programEnded: the XDP program is taken off, and its entries are no more. Spurs have that of their device.
+func (d *device) programEnded() bool {
+	if d.trunk != nil {
+		d = d.trunk
+	}
+	return d.closed
+}
+
 // end takes the device out of use.
 func (d *device) end() {
 	if d.trunk != nil {

@@ -217,6 +217,9 @@ func (p *fakeProgram) SetPorts(on steer.Link, ip netip.Addr, ports []uint16) err
 	return p.err
 }
 func (p *fakeProgram) DelPorts(on steer.Link, ip netip.Addr, ports []uint16) error {
+	if p.isClosed() {
+		panic("the maps of a program that is closed") // as the kernel's do
+	}
 	for _, port := range ports {
 		_ = p.DelListener(on, ip, port)
 	}
@@ -249,6 +252,10 @@ func (p *fakeProgram) Counters() (map[string]uint64, error) {
 }
 func (p *fakeProgram) Close() error   { return p.do(func() { p.closed = true }) }
 func (p *fakeProgram) Release() error { return nil }
+func (p *fakeProgram) isClosed() (is bool) {
+	p.k.set(func() { is = p.closed })
+	return is
+}
 
 // fakeHost is a broker over a fake kernel.
 type fakeHost struct {

@@ -94,6 +94,9 @@ func (d *device) unlease(c *client, ports []netip.AddrPort) {
 }
 
 func (d *device) dropPorts(ports []netip.AddrPort) {
+	if d.programEnded() { // its client was sent away, and gives them back late
+		return
+	}
 	for _, on := range d.tags() {
 		d.note(d.prog.DelPorts(on, ports[0].Addr(), numbers(ports)))
 	}

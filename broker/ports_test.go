@@ -59,6 +59,23 @@ func (h *fakeHost) entries() (n int) {
 	return n
 }
 
+// TestPortsGivenBackLate: who was sent away gives its ports back when whoever came instead has ended, and the device with it.
+func TestPortsGivenBackLate(t *testing.T) {
+	h := newFakeHost(t, 2, func(c *Config) { c.Keep = -1 })
+	e, other := h.engine(), h.engine()
+	fds, ports := bound(t, 64, 0)
+	_, err := e.lease(fds)
+	require.NoError(t, err)
+	l := kernelListener(t, "127.0.0.1:0")
+	other.listen(l)
+	e.yield()
+	other.gets(2)
+	other.c.Close()
+	until(t, "the program to be taken off", func() bool { return h.see(func(p *fakeProgram) bool { return p.closed }) })
+	_, err = e.c.Call(proto.OpUnports, proto.Unports{Local: here, Ports: ports}, nil, nil, patience)
+	require.NoError(t, err)
+}
+
 func TestPortsAreLeasedInBlocks(t *testing.T) {
 	h := newFakeHost(t, 2, nil)
 	e := h.engine()

@@ -177,6 +177,8 @@ func (d *device) setFlow(t steer.Tuple, set func(steer.Link, steer.Tuple) error)
 // delConnect undoes setConnect and setTaken.
 func (d *device) delConnect(t steer.Tuple) {
 	for _, on := range d.tags() {
-		d.note(d.prog.DelConnect(on, t))
+		if !d.programEnded() {
+			d.note(d.prog.DelConnect(on, t))
+		}
 	}
 }
