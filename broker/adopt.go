@@ -130,6 +130,7 @@ func opAdopt(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	}
 	c.adoptLeft()
 	c.noteListeners()
+	c.adopted()
 	for i := range r.VIs {
 		if err := s.adoptVI(c, &r.VIs[i], xsks[i]); err != nil {
 			g.Notes = append(g.Notes, err.Error())

@@ -43,6 +43,7 @@ type Broker struct {
 	spare    spare
 	past     [proto.NumCounters]uint64 // counters of processes that ended
 	grace    map[steer.Pin]bool        // pins of an earlier broker nobody came for yet
+	estates  map[string]*estate        // what programs left that an earlier broker served, or may leave
 	dead     []dead                    // the last ones that ended with connections open
 	mirrors  []*mirrored
 	nmirror  uint64          // names of mirrors
@@ -89,6 +90,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	if k, real := cfg.backend.(kernel); real && k.binding.old {
 		b.goDo(func() { _ = k.binding.guard() }) // the first program need not wait for it
 	}
+	b.inherit()
 	b.goDo(b.acceptLoop)
 	context.AfterFunc(ctx, b.Close)
 	b.log.Infof("broker: listening on %s, pins in %q", cfg.Socket, b.pins.dir)
@@ -120,6 +122,7 @@ func (b *Broker) Close() {
 	for _, c := range clients {
 		b.drop(c, "broker stops")
 	}
+	b.disinherit()
 	b.wg.Wait()
 	b.mu.Lock()
 	b.endMirrors(nil)

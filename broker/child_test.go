@@ -33,8 +33,12 @@ func TestMain(m *testing.M) {
 	case "program":
 		play()
 		return
+	case "given":
+		m := ManagerOf()
+		fmt.Println(m.Socket, m.Kept, left())
+		return
 	case "broker":
-		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2], NoPins: os.Args[2] == "", Step: dieAt(os.Args[3:])})
+		b, err := Start(context.Background(), Config{Socket: os.Args[1], PinDir: os.Args[2], NoPins: os.Args[2] == "", Step: dieAt(os.Args[3:]), Manager: ManagerOf()})
 		fmt.Println(err)
 		if err == nil {
 			stop := make(chan os.Signal, 1)

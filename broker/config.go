@@ -22,6 +22,7 @@ type Config struct {
 	Huge    bool           // umems in huge pages, as long as there are any set aside
 	Busy    afxdp.BusyPoll // default: queues wait for interrupts
 	Log     Logger         // default: silent
+	Manager Manager        // keeps what must outlive broker and program; default: nobody does
 	// BindLate gives programs their sockets before they are bound, as kernels before 6.4 need it, also where nothing keeps a program from
 	// binding one to another queue.
 	BindLate bool

@@ -12,20 +12,24 @@ import (
 
 // watch waits for the process to end. Its channel alone does not tell: a child between fork and exec has a copy of it.
 func (b *Broker) watch(c *client, pidfd *os.File) {
+	if ended(pidfd) {
+		b.drop(c, "process ended")
+	}
+}
+
+// ended waits for a process's end; false: nobody wants to know any more, and pidfd was closed.
+func ended(pidfd *os.File) (dead bool) {
 	raw, err := pidfd.SyscallConn()
 	if err != nil {
-		return
+		return false
 	}
-	dead := false
-	raw.Read(func(fd uintptr) bool {
+	_ = raw.Read(func(fd uintptr) bool {
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 		n, _ := unix.Poll(p, 0)
 		dead = n > 0 && p[0].Revents&unix.POLLIN != 0
 		return dead
 	})
-	if dead {
-		b.drop(c, "process ended")
-	}
+	return dead
 }
 
 // drop ends a client: what it had goes to the kernel, then to others; peers of its connections get resets.
@@ -45,6 +49,10 @@ func (b *Broker) drop(c *client, why string) {
 	s := c.space
 	if s != nil {
 		s.refs++ // for the resets
+	}
+	estate := ""
+	if c.state != nil {
+		estate = estateName(c.state)
 	}
 	if c.stateMap != nil {
 		b.remember(c.stateMap)
@@ -69,6 +77,9 @@ func (b *Broker) drop(c *client, why string) {
 		s.put()
 		c.space = nil
 		s.put()
+	}
+	if estate != "" {
+		b.forgetEstate(estate)
 	}
 }
 
@@ -103,9 +114,14 @@ func (c *client) connections() (rest []steer.Tuple) {
 	if c.stateMap == nil {
 		return nil
 	}
-	c.stateMap.Each(func(e proto.Entry) bool {
+	return connectionsIn(c.stateMap, c.hadPort)
+}
+
+// connectionsIn are those in a table that are open, as far as they are believed.
+func connectionsIn(m *proto.StateMap, believed func(steer.Tuple) bool) (rest []steer.Tuple) {
+	m.Each(func(e proto.Entry) bool {
 		t := steer.Tuple{Local: e.Local, Remote: e.Remote}
-		if e.State != stateTimeWait && t.Remote.Port() != 0 && c.hadPort(t) {
+		if e.State != stateTimeWait && t.Remote.Port() != 0 && believed(t) {
 			rest = append(rest, t)
 		}
 		return len(rest) < proto.StateSlots

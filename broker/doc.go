@@ -7,7 +7,7 @@
 //	device.go     one device that is being used: queues, listener entries, flows
 //	reconcile.go  who should have which queue (divide.go), and the way there (yield.go, ready.go)
 //	handover.go, orphan.go, bare.go, want.go, stray.go, whose.go   connections that change hands
-//	adopt.go      after a restart; pins.go: where things are pinned
+//	adopt.go      after a restart; pins.go: where things are pinned; estate.go: what programs left that died meanwhile (manager.go)
 //
 // All state is under one lock, which is never held while waiting for a program.
 package broker

@@ -43,6 +43,7 @@ func (c *client) giveMemory() error {
 	}
 	c.umem, c.state, c.stateMap = umem, state, m
 	c.lease = c.b.leases.Add(1)
+	c.bequeath()
 	return nil
 }
 

@@ -3,6 +3,7 @@ package broker
 import (
 	"encoding/json"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,22 +31,12 @@ func (c *client) noteListeners() {
 	for _, l := range c.listeners {
 		all = append(all, noted{l.cookie, l.key.ip, l.key.port})
 	}
-	b, err := json.Marshal(all)
-	if err == nil {
-		err = unix.Fsetxattr(int(c.state.Fd()), notes, b, 0)
-	}
-	if err != nil {
-		c.b.log.Debugf("broker: %v: its listeners are not noted: %v", c, err)
-	}
+	c.writeNotes(notes, all)
 }
 
 // notedListeners are those that an earlier broker wrote down.
 func (c *client) notedListeners() (all []noted) {
-	b := make([]byte, 64<<10)
-	n, err := unix.Fgetxattr(int(c.state.Fd()), notes, b)
-	if err != nil || json.Unmarshal(b[:n], &all) != nil {
-		return nil
-	}
+	readNotes(c.state, notes, &all)
 	return all
 }
 
@@ -58,4 +49,21 @@ func (c *client) adoptLeft() {
 			c.ports[addrPort(l.key)] = true
 		}
 	}
+}
+
+// writeNotes has an attribute of the client's state memory say what only a broker can have written.
+func (c *client) writeNotes(name string, what any) {
+	b, err := json.Marshal(what)
+	if err == nil {
+		err = unix.Fsetxattr(int(c.state.Fd()), name, b, 0)
+	}
+	if err != nil {
+		c.b.log.Debugf("broker: %v: not noted: %v", c, err)
+	}
+}
+
+func readNotes(state *os.File, name string, what any) bool {
+	b := make([]byte, 64<<10)
+	n, err := unix.Fgetxattr(int(state.Fd()), name, b)
+	return err == nil && json.Unmarshal(b[:n], what) == nil
 }

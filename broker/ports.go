@@ -76,6 +76,7 @@ func (d *device) lease(c *client, ports []netip.AddrPort) error {
 		c.leased[a], d.leased[a] = d, c
 	}
 	d.space.leased += len(ports)
+	c.notePorts()
 	return nil
 }
 
@@ -91,6 +92,7 @@ func (d *device) unlease(c *client, ports []netip.AddrPort) {
 		delete(c.leased, a)
 	}
 	d.space.leased -= len(ports)
+	c.notePorts()
 }
 
 func (d *device) dropPorts(ports []netip.AddrPort) {

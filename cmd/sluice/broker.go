@@ -76,7 +76,7 @@ func (f brokerFlags) serve() error {
 		return err
 	}
 	b, err := broker.Start(ctx, broker.Config{
-		Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Rings: f.rings, Huge: f.huge, BindLate: f.late, Busy: afxdp.BusyPoll{Usec: f.busy, Budget: f.budget}, Log: newLogger(os.Stderr, f.level),
+		Manager: broker.ManagerOf(), Policy: rules, Socket: f.socket, PinDir: f.pins, Hide: f.hide, NoPins: f.forPID != 0, Rings: f.rings, Huge: f.huge, BindLate: f.late, Busy: afxdp.BusyPoll{Usec: f.busy, Budget: f.budget}, Log: newLogger(os.Stderr, f.level),
 	})
 	f.report(err)
 	if err != nil {
