@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"net/netip"
+	"runtime"
 	"runtime/metrics"
 	"strings"
 
@@ -224,17 +225,15 @@ func (e *Engine) gauges() (g proto.Gauges) {
 	return g
 }
 
-// runtimeGauges are what the engine has of Go's runtime: neither may grow with time.
+// runtimeGauges are what the engine has of Go's runtime: neither may grow with time. The metric of goroutines counts those, too, that the runtime keeps for
+// threads of the program that may come.
 func runtimeGauges() (goroutines int, heap uint64) {
-	s := []metrics.Sample{{Name: "/sched/goroutines:goroutines"}, {Name: "/gc/heap/live:bytes"}}
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)
 	if s[0].Value.Kind() == metrics.KindUint64 {
-		goroutines = int(s[0].Value.Uint64())
+		heap = s[0].Value.Uint64()
 	}
-	if s[1].Value.Kind() == metrics.KindUint64 {
-		heap = s[1].Value.Uint64()
-	}
-	return goroutines, heap
+	return runtime.NumGoroutine(), heap
 }
 
 // forgetInspections: those who asked are gone.
