@@ -11,10 +11,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine.h"
 #include "raw.h"
 #include "real.h"
+#include "spare.h"
 
 _Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
 static _Thread_local bool making __attribute__((tls_model("initial-exec")));
@@ -89,10 +91,18 @@ INTERPOSE int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*f
     if (!s)
         return EAGAIN;
     *s = (struct start){ fn, arg };
-    int r = real.pthread_create(t, attr, engine_thread, s);
-    if (r != 0)
-        free(s);
-    return r;
+    int r;
+    while ((r = real.pthread_create(t, attr, engine_thread, s)) != 0) {
+        if (spare_begin(t, attr, engine_thread, s))
+            return 0;
+        if (r != EAGAIN || making) {
+            free(s);
+            return r;
+        }
+        RAW(SYS_nanosleep, &(struct timespec){ .tv_nsec = 10000000 }, NULL); // Go would end the process
+    }
+    spare_fill();
+    return 0;
 }
 
 // A thread of the program that enters Go for the first time is given Go's mask and keeps it: put its own back.
