@@ -148,8 +148,8 @@ probes: all ## Try the USDT probes with bpftrace
 	go test -count=1 -v -run 'Probes' ./tests/observe
 
 .PHONY: chaos
-chaos: install-deps all ## Let N faults, chosen by SEED, happen to each of nginx, haproxy, redis whose writes are read back, and a pair of streams (N=500 SEED=1 RUN=TestPair ONLY='kill|loss' FROM=12)
-	SLT_CHAOS=$(call count,500) SLT_CHAOS_SEED=$(SEED) SLT_CHAOS_FROM=$(FROM) SLT_CHAOS_ONLY='$(filter-out .,$(ONLY))' \
+chaos: install-deps all ## Let N faults, chosen by SEED, happen to each of nginx, haproxy, redis whose writes are read back, and a pair of streams (N=500 or MINUTES=5, SEED=1 RUN=TestPair ONLY='kill|loss' FROM=12)
+	SLT_CHAOS=$(call count,500) SLT_CHAOS_MINUTES=$(MINUTES) SLT_CHAOS_SEED=$(SEED) SLT_CHAOS_FROM=$(FROM) SLT_CHAOS_ONLY='$(filter-out .,$(ONLY))' \
 	  go test -count=1 -timeout 24h -v ./tests/chaos -run '$(or $(RUN),Test(Pair|Proxy|Store|WebServer))'
 
 .PHONY: crash

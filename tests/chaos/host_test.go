@@ -39,6 +39,7 @@ func newHost(t *testing.T) *host {
 	require.NoError(t, h.site.File("big", 1<<20))
 	h.much = bytes.Repeat([]byte("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"), 4)
 	h.stand.pids = h.site.WorkerPids
+	h.stand.said = func() string { return h.proc.Output() }
 	h.startNginx()
 	return h
 }

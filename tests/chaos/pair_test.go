@@ -37,6 +37,7 @@ func newTwins(t *testing.T) *twins {
 	compile(t, p.program, "prog/pair.c")
 	p.much = binary.NativeEndian.AppendUint64(binary.NativeEndian.AppendUint64(nil, 1), 1<<40)
 	p.stand.pids = func() []int { return []int{p.server.Pid(), p.call.Pid()} }
+	p.stand.said = func() string { return p.server.Output() } // the caller's lines are judged
 	p.serve()
 	env := append(p.env(), "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*")
 	p.call = testrig.Start(t, p.rig.Client, env, testrig.Built(t, "sluice"), "run", "--", p.program, "call", p.rig.Server.IPv4.String(), fmt.Sprint(pairPort), "4", fmt.Sprint(4<<20))

@@ -36,6 +36,7 @@ func newRelay(t *testing.T) *relay {
 	}
 	p := &relay{stand: newStand(t, proxyPort, 2)}
 	p.stand.pids = p.workers
+	p.stand.said = func() string { return p.proc.Output() }
 	p.stand.wall = true // haproxy's now_ms follows CLOCK_REALTIME: by the kernel's path it answers 408 and 504 when that jumps, too
 	p.much = bytes.Repeat([]byte("GET /big HTTP/1.1\r\nHost: x\r\n\r\n"), 4)
 	p.conf = filepath.Join(p.rig.Dir, "haproxy.cfg")

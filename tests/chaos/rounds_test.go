@@ -3,6 +3,7 @@ package chaos
 import (
 	"flag"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -25,22 +26,26 @@ const (
 
 // form is how much is to happen. A run is told again by the same words (`make chaos N=75 SEED=3`); a part of it by ONLY and FROM.
 type form struct {
-	faults int    // of each program; 0: each fault happens to one program
-	seed   uint64 // of order, victims and pauses
+	faults int           // of each program; 0: each fault happens to one program
+	lasts  time.Duration // or as many as happen in that time
+	seed   uint64        // of order, victims and pauses
 	only   *regexp.Regexp
 	from   int // the fault to begin with
 }
 
-// wanted is the form that the environment asks for.
+// wanted is the form that the environment asks for, else each fault once.
 func wanted(t *testing.T) form {
 	f := form{faults: number(t, "SLT_CHAOS", 0), seed: uint64(number(t, "SLT_CHAOS_SEED", 1)), from: number(t, "SLT_CHAOS_FROM", 0)}
+	if minutes := number(t, "SLT_CHAOS_MINUTES", 0); minutes > 0 {
+		f.faults, f.lasts = math.MaxInt, time.Duration(minutes)*time.Minute
+	}
 	var err error
 	f.only, err = regexp.Compile(os.Getenv("SLT_CHAOS_ONLY"))
 	require.NoError(t, err)
 	return f
 }
 
-// sideBySide lets a test of the long form run beside the other programs': most of what a fault takes is waiting.
+// sideBySide lets a test of a long form run beside the other programs': most of what a fault takes is waiting.
 func sideBySide(t *testing.T) {
 	if wanted(t).faults > 0 {
 		t.Parallel()
@@ -82,7 +87,7 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 	if n == 0 {
 		n = len(all)
 	}
-	now := ""
+	now, played := "", f.from-1
 	defer func() { // before anything is ended
 		if t.Failed() {
 			s.look()
@@ -91,16 +96,16 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			s.look()
-			t.Logf("%s; again: make chaos N=%d SEED=%d RUN=%s\n%s", now, n, f.seed, t.Name(), s.scene)
+			t.Logf("%s; again: make chaos N=%d SEED=%d RUN=%s\n%s", now, played+1, f.seed, t.Name(), s.scene)
+			said := s.said()
+			t.Log("the program said:", said[max(0, len(said)-8000):])
 			t.Log("nothing explained:", v.unexplained())
 		}
 	})
 	began := time.Now()
-	for i := range n {
+	for i := f.from; i < n && (f.lasts == 0 || time.Since(began) < f.lasts); i++ {
 		w, rnd := f.pick(program, i, all)
-		if i < f.from {
-			continue
-		}
+		played = i
 		now = fmt.Sprintf("seed %d, fault %d, %s", f.seed, i, w.name)
 		took := s.suffer(v, w, rnd, now)
 		t.Logf("%s (%v)", now, took.Round(time.Millisecond))
@@ -110,7 +115,7 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 	}
 	now = "at the end"
 	s.mustNotGrow()
-	t.Logf("%d faults of %d kinds in %v; the least of the packets' memory that was free: %.0f %%", n-f.from, len(all), time.Since(began).Round(time.Second), 100*s.least)
+	t.Logf("%d faults of %d kinds in %v; the least of the packets' memory that was free: %.0f %%", played+1-f.from, len(all), time.Since(began).Round(time.Second), 100*s.least)
 }
 
 // choose is which faults can happen to a program.

@@ -41,6 +41,7 @@ type stand struct {
 	pids         func() []int // its accelerated processes
 	wall         bool         // it times its clients by the wall clock
 
+	said   func() string              // what its processes wrote to stderr
 	nobody func(client net.Addr) bool // has a client's connection, and nobody could tell the client; nil: that does not happen
 
 	looked sync.Once

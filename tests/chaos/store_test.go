@@ -30,6 +30,7 @@ func newStore(t *testing.T) *store {
 	}
 	s := &store{stand: newStand(t, redisPort, 1)}
 	s.stand.pids = func() []int { return []int{s.proc.Pid()} }
+	s.stand.said = func() string { return s.proc.Output() }
 	s.much = bytes.Repeat([]byte("GET much\r\n"), 50)
 	s.start()
 	return s
