@@ -99,10 +99,12 @@ func (b *Broker) shownListener(c *client, p *proto.Packet) (*space, *listener, e
 // isBare tells whether a process without an engine accepts from a listener, as far as is known.
 func (s *space) isBare(cookie uint64) bool {
 	pid, ok := s.bare[cookie]
-	if ok && !alive(pid) {
-		delete(s.bare, cookie)
-		return false
-	}
+	return ok && alive(pid)
+}
+
+// wasBare tells whether one ever did. It may have ended, and another be started when somebody knocks: whoever polls for it has to hear the bell.
+func (s *space) wasBare(cookie uint64) bool {
+	_, ok := s.bare[cookie]
 	return ok
 }
 

@@ -166,7 +166,7 @@ func (b *Broker) place(o *heldOrphan, except *client) {
 	}
 	if best == nil {
 		b.held = append(b.held, o)
-		if o.space.isBare(o.cookie) {
+		if o.space.wasBare(o.cookie) {
 			b.ring(o)
 		}
 		b.after(time.Until(o.until)+time.Millisecond, func() {

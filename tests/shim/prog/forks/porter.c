@@ -19,6 +19,7 @@ static int serve(const char *how)
     socklen_t n = sizeof sa;
     struct epoll_event ev;
     char b[64];
+    alarm(60); // it would wait for long
     must(setuid(65534) == 0, "setuid");
     if (how[0] == 'e')
         must(fcntl(3, F_SETFL, O_NONBLOCK) == 0 && epoll_wait(set_of(3, EPOLLIN), &ev, 1, 15000) == 1, "epoll_wait");
