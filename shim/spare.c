@@ -21,7 +21,7 @@ static struct spare {
 
 enum { NONE, MAKING, WAITING, CHOSEN };
 
-static size_t stack; // of each
+static _Atomic size_t stack; // of each
 
 static void *wait_main(void *p)
 {
@@ -41,7 +41,9 @@ void spare_fill(void)
     if (pthread_attr_init(&attr) != 0)
         return;
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_getstacksize(&attr, &stack);
+    size_t size = 0;
+    pthread_attr_getstacksize(&attr, &size);
+    atomic_store(&stack, size);
     for (struct spare *s = spares; s < spares + SPARES; s++) {
         uint32_t was = atomic_load(&s->state);
         if ((was != NONE && atomic_load(&s->pid) == pid) || !atomic_compare_exchange_strong(&s->state, &was, MAKING))
@@ -62,7 +64,7 @@ bool spare_begin(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), 
     size_t wanted = 0;
     if (!attr || pthread_attr_getdetachstate(attr, &detached) != 0 || detached != PTHREAD_CREATE_DETACHED)
         return false;
-    if (pthread_attr_getstacksize(attr, &wanted) != 0 || wanted > stack)
+    if (pthread_attr_getstacksize(attr, &wanted) != 0 || wanted > atomic_load(&stack))
         return false;
     for (struct spare *s = spares; s < spares + SPARES; s++) {
         uint32_t was = WAITING;
