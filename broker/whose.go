@@ -92,8 +92,8 @@ func (b *Broker) told(s *space, t steer.Tuple, q *inquiry, p *proto.Packet, err 
 	b.goDo(func() { b.conclude(s, t, q, devices) })
 }
 
-// conclude asks the kernel, and has the flow's peer learn that there is no such connection: by what the one SYN draws, which every process may
-// answer with a reset now, or by its next segment.
+// conclude asks the kernel, and has the flow's peer learn that there is no such connection, as peers of the dead do: by what a SYN draws, which every
+// process may answer with a reset now, or by its next segment.
 func (b *Broker) conclude(s *space, t steer.Tuple, q *inquiry, devices []int) {
 	has, err := b.back.Has(s.fd(), t, devices)
 	b.mu.Lock()
@@ -107,10 +107,7 @@ func (b *Broker) conclude(s *space, t steer.Tuple, q *inquiry, devices []int) {
 	}
 	b.log.Debugf("broker: %v -> %v is nobody's", t.Local, t.Remote)
 	b.count.Nobodys++
-	s.remember([]steer.Tuple{t})
-	if err := b.back.SendSYN(s.fd(), []steer.Tuple{t}); err != nil {
-		b.log.Debugf("broker: reset: %v", err)
-	}
+	b.reset(s, []steer.Tuple{t})
 }
 
 func (s *space) endInquiry(t steer.Tuple) {

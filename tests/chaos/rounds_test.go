@@ -108,7 +108,7 @@ func rounds(t *testing.T, program int, s *stand, v victim, own []wound) {
 		played = i
 		now = fmt.Sprintf("seed %d, fault %d, %s", f.seed, i, w.name)
 		took := s.suffer(v, w, rnd, now)
-		t.Logf("%s (%v)", now, took.Round(time.Millisecond))
+		t.Logf("%s %s (%v)", time.Now().Format("15:04:05.000"), now, took.Round(time.Millisecond))
 		if f.faults > 0 { // the short form has too few for a trend
 			s.note()
 		}
