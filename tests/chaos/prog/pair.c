@@ -71,6 +71,15 @@ static long long now_ms(void)
     return t.tv_sec * 1000ll + t.tv_nsec / 1000000;
 }
 
+// why: of a connection that was reset since the last call shutdown says only that there is none (inet_shutdown); SO_ERROR says why.
+static void why(int fd)
+{
+    int err = 0;
+    socklen_t n = sizeof err;
+    if (errno == ENOTCONN && getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &n) == 0)
+        errno = err ? err : ENOTCONN;
+}
+
 // Each returns NULL, or what failed.
 static const char *give(struct stream *s)
 {
@@ -86,8 +95,10 @@ static const char *give(struct stream *s)
     }
     if (s->out == s->head.octets && !s->shut) {
         s->shut = true;
-        if (shutdown(s->fd, SHUT_WR) != 0)
+        if (shutdown(s->fd, SHUT_WR) != 0) {
+            why(s->fd);
             return "shutdown";
+        }
     }
     return NULL;
 }
