@@ -22,7 +22,7 @@ func (e *Engine) adopt(now int64) error {
 		a.VIs = append(a.VIs, l.told)
 		fds = append(fds, l.vi.FD())
 	}
-	for _, l := range e.listeners {
+	for _, l := range e.listens {
 		if l.kfd >= 0 {
 			a.Listeners++
 			fds = append(fds, l.kfd)

@@ -54,20 +54,21 @@ type Engine struct {
 	link   link   // to the broker
 	plane  *plane // the leased queues and the stack over them; nil before the first and after the last
 
-	tab       table
-	listeners []*listener
-	flows     []*flow // of active opens
-	ended     []*flow // of connections that are over: to be told to the broker
-	ports     ports   // on lease
-	yields    []yield
-	lent      []lent // connections passed on
-	frozen    []frozen
-	lentAt    int64    // when they are looked at next, 0: there are none
-	unready   []uint64 // cookies of listeners that the broker is to be told of at readyAt
-	readyAt   int64
-	limbo     limbo
-	said      map[string]struct{} // refusals noted already
-	refused   bool                // a listener or connection stayed with the kernel, and it was said why
+	tab      table
+	listens  []*listener
+	listened []*listener // closed by the program; something of them may be left
+	flows    []*flow     // of active opens
+	ended    []*flow     // of connections that are over: to be told to the broker
+	ports    ports       // on lease
+	yields   []yield
+	lent     []lent // connections passed on
+	frozen   []frozen
+	lentAt   int64    // when they are looked at next, 0: there are none
+	unready  []uint64 // cookies of listeners that the broker is to be told of at readyAt
+	readyAt  int64
+	limbo    limbo
+	said     map[string]struct{} // refusals noted already
+	refused  bool                // a listener or connection stayed with the kernel, and it was said why
 
 	wishes      []wish // to be shown to the C side, the first is
 	leaving     []*leaving

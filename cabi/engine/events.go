@@ -159,7 +159,7 @@ func (e *Engine) giveUp(now int64) {
 }
 
 func (e *Engine) halfOpen(queues []proto.QueueRef) bool {
-	for _, l := range e.listeners {
+	for l := range e.listeners() {
 		for _, q := range queues {
 			if l.sock != nil && l.sock.Listener().HalfOpen(q.Ifindex, q.Queue) > 0 {
 				return true
@@ -187,8 +187,8 @@ func (e *Engine) accepted(p *proto.Packet) error {
 	if len(p.FDs) != 1 {
 		return fmt.Errorf("%d descriptors", len(p.FDs))
 	}
-	for _, l := range e.listeners {
-		if l.h >= 0 && l.cookie == a.Cookie {
+	for _, l := range e.listens {
+		if l.cookie == a.Cookie {
 			fd := p.FDs[0]
 			if a.Kept {
 				got, err := proto.Take(fd, e.boot.FDMin)

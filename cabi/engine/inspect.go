@@ -208,7 +208,7 @@ func (e *Engine) gauges() (g proto.Gauges) {
 	st := e.plane.stack
 	g.Frames, g.Free, g.Received, g.Conns = st.Frames(), st.Unused(), st.Received(), st.Conns()
 	g.Orphans, g.TimeWaits = st.Host().Orphans(), st.Host().Waits.Len()
-	for _, l := range e.listeners {
+	for l := range e.listeners() {
 		g.KernelHeld += len(l.queue)
 	}
 	for _, l := range e.plane.lanes {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,7 +24,8 @@ type listener struct {
 	queue   []int  // kernel sockets for its accept queue: hand-overs, other processes' orphans
 	arrived uint32 // how many ever came into queue
 
-	doomed int // connections that waited when the program closed it: nobody of this process may accept them
+	closedAt int64
+	doomed   int // connections that waited when the program closed it: nobody of this process may accept them
 
 	used              bool  // the program has accepted from it
 	stalled, patience int64 // since when connections wait, with no accept (0: none do), and how long until they are passed on
@@ -88,8 +90,21 @@ func (e *Engine) serve(now int64, l *listener, kfd, backlog int, g *proto.Grant,
 		return fmt.Errorf("listen: %w", unix.ENFILE)
 	}
 	e.tab.objects[l.h].lis = l
-	e.listeners = append(e.listeners, l)
+	e.listens = append(e.listens, l)
 	return nil
+}
+
+// listeners are those that the program has, and what is left of those that it had.
+func (e *Engine) listeners() iter.Seq[*listener] {
+	return func(yield func(*listener) bool) {
+		for _, all := range [...][]*listener{e.listens, e.listened} {
+			for _, l := range all {
+				if !yield(l) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // readyPause is how long after a listener the broker is told: programs put several into their engine in a row, and packets should not
@@ -143,7 +158,10 @@ func (e *Engine) closeListener(now int64, l *listener) {
 	if l.h >= 0 {
 		e.unbind(l.h)
 		l.h = -1
+		e.listens = slices.DeleteFunc(e.listens, func(o *listener) bool { return o == l })
+		e.listened = append(e.listened, l)
 	}
+	l.closedAt = now
 	if l.sock != nil && l.kfd >= 0 {
 		l.doomed = l.sock.Listener().Waiting()
 		e.plane.stack.Retire(l.sock)
@@ -169,10 +187,7 @@ func (e *Engine) passOn(now int64) {
 	if e.orphaned(now) {
 		return
 	}
-	for _, l := range e.listeners {
-		if l.h >= 0 {
-			continue
-		}
+	for _, l := range e.listened {
 		e.passQueue(now, l)
 		if l.sock == nil || l.sock.Listener().Waiting() == 0 {
 			continue
@@ -213,17 +228,24 @@ func (e *Engine) succeeds(l *listener, s *usock.Socket) bool {
 
 // successor is the open listener at the very place of a closed one; nil: there is none.
 func (e *Engine) successor(l *listener) *listener {
-	i := slices.IndexFunc(e.listeners, func(o *listener) bool { return o.h >= 0 && o.local == l.local && o.six == l.six })
+	i := slices.IndexFunc(e.listens, func(o *listener) bool { return o.local == l.local && o.six == l.six })
 	if i < 0 {
 		return nil
 	}
-	return e.listeners[i]
+	return e.listens[i]
 }
 
-// forgetClosed ends closed listeners of which nothing is left and whose place another has taken: release ends those whose place is empty.
+// lateSYN is how long a closed listener is kept for what the broker sent here before it was told.
+const lateSYN = int64(time.Second)
+
+// forgetClosed ends closed listeners of which nothing is left and to which nothing comes any more, or whose place another has taken: a program may
+// have thousands in turn. The last ones, with no other open, are release's.
 func (e *Engine) forgetClosed(now int64) {
-	e.listeners = slices.DeleteFunc(e.listeners, func(l *listener) bool {
-		if l.h >= 0 || l.kfd >= 0 || len(l.queue) > 0 || l.sock == nil || e.successor(l) == nil {
+	if len(e.listens) == 0 {
+		return
+	}
+	e.listened = slices.DeleteFunc(e.listened, func(l *listener) bool {
+		if late := now-l.closedAt < lateSYN || e.orphaned(now); len(l.queue) > 0 || late && e.successor(l) == nil {
 			return false
 		}
 		if q := l.sock.Listener(); q.Waiting()+q.HalfOpens() > 0 {
@@ -240,22 +262,12 @@ func (e *Engine) waiting(l *listener) (all []*usock.Socket) {
 	return all
 }
 
-// openListeners is how many listeners the program has.
-func (e *Engine) openListeners() (n int) {
-	for _, l := range e.listeners {
-		if l.h >= 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // outlivesBroker tells whether there are connections for which the next broker is waited for: it takes them to the kernel, or to who accepts them.
 func (e *Engine) outlivesBroker(now int64) (some bool) {
 	if e.link.client != nil || e.link.lostAt == 0 || e.stopped {
 		return false
 	}
-	for _, l := range e.listeners {
+	for l := range e.listeners() {
 		some = some || len(l.queue) > 0
 	}
 	e.plane.stack.Each(func(s *usock.Socket) {
@@ -267,18 +279,18 @@ func (e *Engine) outlivesBroker(now int64) (some bool) {
 // release ends what is left when the last listener, flow and queue are gone. Memory and stack stay: the broker gives them once.
 func (e *Engine) release(now int64) {
 	p := e.plane
-	if p == nil || len(e.listeners) == 0 || e.openListeners() > 0 || len(e.flows) > 0 || len(e.ports.blocks) > 0 || (len(p.lanes) > 0 && e.link.client != nil) ||
+	if p == nil || len(e.listened) == 0 || len(e.listens) > 0 || len(e.flows) > 0 || len(e.ports.blocks) > 0 || (len(p.lanes) > 0 && e.link.client != nil) ||
 		e.outlivesBroker(now) {
 		return
 	}
 	e.moveAll(now, func(*usock.Socket) bool { return true })
 	e.passOn(now)
-	for _, l := range e.listeners {
+	for _, l := range e.listened {
 		if l.sock != nil {
 			l.sock.Close(now)
 		}
 	}
-	e.listeners = nil
+	e.listened = nil
 	for len(p.lanes) > 0 {
 		e.removeLane(p, p.lanes[0])
 	}

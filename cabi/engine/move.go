@@ -176,7 +176,7 @@ func (e *Engine) unqueue(s *usock.Socket) *listener {
 	if s.Accepted() {
 		return nil
 	}
-	for _, l := range e.listeners {
+	for l := range e.listeners() {
 		if l.sock != nil && l.sock.Listener().Take(s.Conn()) {
 			return l
 		}

@@ -73,14 +73,28 @@ func newPairRig(t testing.TB) *pairRig {
 	r.peer = ustack.New(ustack.Config{Pool: pbuf.New(mem[1].Bytes, efvi.FrameSize), Rand: random, Routes: toward{theirAddr, ours.MAC}})
 	r.peer.AddVI(b)
 
-	at := netip.AddrPortFrom(ourAddr, 80)
-	s, err := r.e.plane.stack.Listen(nanotime(), at, 64)
-	require.NoError(t, err)
-	r.l = &listener{sock: s, local: at, kfd: -1}
-	r.l.h = r.e.bind(s)
-	r.e.tab.objects[r.l.h].lis = r.l
-	r.e.listeners = append(r.e.listeners, r.l)
+	r.l = r.listen(80)
 	return r
+}
+
+// listen adds a listener that the kernel has not.
+func (r *pairRig) listen(port uint16) *listener {
+	at := netip.AddrPortFrom(ourAddr, port)
+	s, err := r.e.plane.stack.Listen(nanotime(), at, 64)
+	require.NoError(r.t, err)
+	l := &listener{sock: s, local: at, kfd: -1}
+	l.h = r.e.bind(s)
+	r.e.tab.objects[l.h].lis = l
+	r.e.listens = append(r.e.listens, l)
+	return l
+}
+
+// closes is the program's close of a listener.
+func (r *pairRig) closes(l *listener) {
+	kfd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0) // stands for the kernel's listener
+	require.NoError(r.t, err)
+	l.kfd = kfd
+	r.e.closeListener(nanotime(), l)
 }
 
 // turn lets both sides go on.

@@ -34,8 +34,8 @@ func (e *Engine) share(now int64) {
 		return
 	}
 	e.shareAt = 0
-	for _, l := range e.listeners {
-		if l.h < 0 || l.stalled == 0 {
+	for _, l := range e.listens {
+		if l.stalled == 0 {
 			continue
 		}
 		if now >= l.stalled+l.patience {

@@ -20,7 +20,8 @@ func (e *Engine) Stop(now int64) {
 	e.stopped = true
 	if p := e.plane; p != nil {
 		p.stack.Poll(now, budget)
-		for _, l := range e.listeners {
+		e.listens, e.listened = nil, append(e.listened, e.listens...)
+		for _, l := range e.listened {
 			if l.h >= 0 { // the kernel's listener goes on
 				e.moved(l.h, -1)
 				l.h = -1

@@ -106,9 +106,9 @@ func ends(kfd int) (local, remote netip.AddrPort, six bool, err error) {
 
 // listensAt tells whether packets to an address come here without a word to the broker.
 func (e *Engine) listensAt(at netip.AddrPort) bool {
-	for _, l := range e.listeners {
+	for _, l := range e.listens {
 		own := plain(l.local)
-		if l.h >= 0 && own.Port() == at.Port() && (own.Addr() == at.Addr() ||
+		if own.Port() == at.Port() && (own.Addr() == at.Addr() ||
 			own.Addr().IsUnspecified() && (l.six || at.Addr().Is4())) {
 			return true
 		}
