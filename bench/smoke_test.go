@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sluice-net/sluice/testbed"
+	"github.com/sluice-net/sluice/testbed/bedtest"
 )
 
 // built is the directory of what `make` builds.
@@ -53,14 +53,8 @@ func TestShortRunIsWholeAndReallyAccelerated(t *testing.T) {
 	}
 	requirePage(t, filepath.Join(dir, htmlName))
 	require.Contains(t, out.String(), "targets:")
-	left, err := testbed.Leftovers()
-	require.NoError(t, err)
-	for _, l := range left {
-		require.NotContains(t, l, "slt-s-"+pid(), "left over")
-	}
+	require.NoError(t, testbed.WaitClean(bedtest.CleanLimit))
 }
-
-func pid() string { return strconv.Itoa(os.Getpid()) + "-" }
 
 func requireOnPath(t *testing.T, v *VariantResult, path Path) {
 	t.Helper()

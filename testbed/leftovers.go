@@ -24,6 +24,7 @@ var made sync.Map
 type held struct {
 	fd    int
 	inode uint64
+	older []string // programs and pins that another namespace of that inode has left, or leaves just now
 }
 
 func hold(n *Node) error {
@@ -31,7 +32,12 @@ func hold(n *Node) error {
 	if err != nil {
 		return fmt.Errorf("hold namespace %s: %w", n.Name, err)
 	}
-	made.Store(n.Name, held{fd: fd, inode: n.inode})
+	older, err := traces([]uint64{n.inode})
+	if err != nil {
+		_ = unix.Close(fd)
+		return fmt.Errorf("what was before namespace %s: %w", n.Name, err)
+	}
+	made.Store(n.Name, held{fd: fd, inode: n.inode, older: older})
 	return nil
 }
 
@@ -44,27 +50,28 @@ func letGo(names []string) {
 }
 
 // Leftovers lists what is left of the named namespaces: names, processes, XDP programs, pins and
-// mounts. Without names it looks for those of every namespace of this package on the machine, and
-// for every program of sluice.
+// mounts. Without names it looks for those of all that this process made and has not found clean. What others have on the machine, in namespaces of
+// theirs or of an inode that was theirs, is not looked at.
 func Leftovers(names ...string) ([]string, error) {
-	all := len(names) == 0
-	if all {
-		paths, _ := filepath.Glob(filepath.Join(nsDir, Prefix+"*"))
-		for _, p := range paths {
-			names = append(names, filepath.Base(p))
-		}
+	if len(names) == 0 {
+		made.Range(func(name, _ any) bool {
+			names = append(names, name.(string))
+			return true
+		})
 	}
-	var found []string
+	var found, older []string
 	var inodes []uint64
 	for _, name := range names {
 		n := &Node{Name: name}
 		if _, err := os.Stat(n.Path()); err == nil {
 			found = append(found, "namespace "+name)
 		}
-		inode := inodeOf(n)
+		h := heldOf(n)
+		inode := h.inode
 		if inode == 0 {
 			continue
 		}
+		older = append(older, h.older...)
 		inodes = append(inodes, inode)
 		for _, pid := range processes(inode) {
 			if !zombie(pid) {
@@ -72,55 +79,66 @@ func Leftovers(names ...string) ([]string, error) {
 			}
 		}
 	}
-	programs, err := leftPrograms(all, inodes)
+	left, err := traces(inodes)
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := leftMounts(names, inodes)
-	return append(append(found, programs...), mounts...), err
-}
-
-func inodeOf(n *Node) uint64 {
-	if h, ok := made.Load(n.Name); ok {
-		return h.(held).inode
-	}
-	return mountedInode(n.Path())
-}
-
-func leftPrograms(all bool, inodes []uint64) (found []string, err error) {
-	pins, err := steer.Loaded()
-	for _, p := range pins {
-		if all || slices.Contains(inodes, p.NetNS) {
-			found = append(found, "XDP program "+p.String())
+	for _, t := range left {
+		if !slices.Contains(older, t) {
+			found = append(found, t)
 		}
 	}
+	err = eachMount(func(place, _ string) {
+		if slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(place, n) || strings.Contains(place, n+"/") }) {
+			found = append(found, "mount "+place)
+		}
+	})
 	return found, err
 }
 
-// leftMounts looks through the mount table for places named after a namespace, and through every
-// bpffs for pins of one.
-func leftMounts(names []string, inodes []uint64) (found []string, err error) {
-	f, err := os.Open("/proc/self/mountinfo")
-	if err != nil {
-		return nil, fmt.Errorf("list mounts: %w", err)
+func heldOf(n *Node) held {
+	if h, ok := made.Load(n.Name); ok {
+		return h.(held)
 	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	return held{inode: mountedInode(n.Path())}
+}
+
+// traces are the programs of sluice in the kernel, and the pins in whatever bpffs, of namespaces with these inodes.
+func traces(inodes []uint64) (found []string, err error) {
+	loaded, err := steer.Loaded()
+	if err != nil {
+		return nil, err
+	}
+	for id, p := range loaded {
+		if slices.Contains(inodes, p.NetNS) {
+			found = append(found, fmt.Sprintf("XDP program %d of %v", id, p))
+		}
+	}
+	err = eachMount(func(place, kind string) {
+		if kind == "bpf" {
+			found = append(found, leftPins(place, inodes)...)
+		}
+	})
+	return found, err
+}
+
+// eachMount goes through the mount table: places, and the kinds of file systems there.
+func eachMount(f func(place, kind string)) error {
+	table, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return fmt.Errorf("list mounts: %w", err)
+	}
+	defer table.Close()
+	for lines := bufio.NewScanner(table); lines.Scan(); {
 		// id parent major:minor root place options ... - type source options: proc(5)
 		fields := strings.Fields(lines.Text())
 		dash := slices.Index(fields, "-")
 		if dash < 5 || dash+1 >= len(fields) {
 			continue
 		}
-		place := fields[4]
-		if slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(place, n) || strings.Contains(place, n+"/") }) {
-			found = append(found, "mount "+place)
-		}
-		if fields[dash+1] == "bpf" {
-			found = append(found, leftPins(place, inodes)...)
-		}
+		f(fields[4], fields[dash+1])
 	}
-	return found, nil
+	return nil
 }
 
 func leftPins(place string, inodes []uint64) (found []string) {

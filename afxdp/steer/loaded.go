@@ -9,13 +9,13 @@ import (
 )
 
 // Loaded lists every program of this package that is in the kernel now, attached or not, in
-// whatever namespace and held by whatever process or pin. It needs CAP_SYS_ADMIN.
-func Loaded() ([]Pin, error) {
-	var pins []Pin
+// whatever namespace and held by whatever process or pin, by its number. It needs CAP_SYS_ADMIN.
+func Loaded() (map[ebpf.ProgramID]Pin, error) {
+	loaded := map[ebpf.ProgramID]Pin{}
 	for id := ebpf.ProgramID(0); ; {
 		next, err := ebpf.ProgramGetNextID(id)
 		if errors.Is(err, os.ErrNotExist) {
-			return pins, nil
+			return loaded, nil
 		}
 		if err != nil {
 			return nil, fmt.Errorf("list BPF programs: %w", err)
@@ -23,7 +23,7 @@ func Loaded() ([]Pin, error) {
 		id = next
 		// One that went away meanwhile is not there.
 		if pin, err := identify(id); err == nil {
-			pins = append(pins, pin)
+			loaded[id] = pin
 		}
 	}
 }
