@@ -58,6 +58,7 @@ func (b *Broker) endGrace() {
 		b.log.Infof("broker: pin %v removed: nobody came for it", pin)
 	}
 	b.grace = nil
+	b.inquireNow()
 	b.repairHidden(nil)
 }
 

@@ -25,8 +25,9 @@ type space struct {
 	dead      map[steer.Tuple]time.Time // connections of programs that died lately, and of nobody: until when that is remembered
 	deadSweep time.Time
 	inquiries map[steer.Tuple]*inquiry
-	inquired  int                 // since inquiredSince
-	moves     map[steer.Tuple]int // to the kernel, under way
+	unasked   map[steer.Tuple]bool // flows to be asked about after the grace
+	inquired  int                  // since inquiredSince
+	moves     map[steer.Tuple]int  // to the kernel, under way
 	taken     map[steer.Tuple]*takenConn
 	bare      map[uint64]int       // listeners, by cookie, from which a process without an engine accepts: the last that said so
 	rung      map[uint16]time.Time // ports of bells, until when they may be asked about

@@ -31,7 +31,11 @@ const (
 
 // inquire asks everybody whose a flow is, unless that is being asked. It changes nothing if somebody cannot tell.
 func (b *Broker) inquire(s *space, t steer.Tuple) {
-	if s.inquiries[t] != nil || s.moves[t] > 0 || s.taken[t] != nil || s.awaited() {
+	if s.awaited() {
+		s.putOff(t)
+		return
+	}
+	if s.inquiries[t] != nil || s.moves[t] > 0 || s.taken[t] != nil {
 		return
 	}
 	var all []*client
@@ -57,6 +61,27 @@ func (b *Broker) inquire(s *space, t steer.Tuple) {
 		o.ask(proto.OpWhose, proto.Stray{Local: t.Local, Remote: t.Remote}, nil, whoseTime, func(p *proto.Packet, err error) {
 			b.told(s, t, q, p, err)
 		})
+	}
+}
+
+// putOff has a flow asked about when all programs have had the time to come back: its peer's next segment may be seconds later, and get lost.
+func (s *space) putOff(t steer.Tuple) {
+	if len(s.unasked) >= maxInquiries {
+		return
+	}
+	if s.unasked == nil {
+		s.unasked = map[steer.Tuple]bool{}
+	}
+	s.unasked[t] = true
+}
+
+// inquireNow asks about what was put off.
+func (b *Broker) inquireNow() {
+	for _, s := range b.spaces {
+		for t := range s.unasked {
+			b.inquire(s, t)
+		}
+		s.unasked = nil
 	}
 }
 

@@ -133,6 +133,28 @@ func TestWhatMayBeSomebodysIsNotReset(t *testing.T) {
 	})
 }
 
+// While programs may still come back to a new broker nobody is asked; then it is, whether the peer says something more or not: the segments that it sends, ever
+// later, may meet further faults (make chaos seeds 201 and 209: 15 s without an answer).
+func TestWhatStraysInTheGraceIsAskedAboutAfterIt(t *testing.T) {
+	a := newAsked(t, true)
+	a.b.mu.Lock()
+	a.b.grace = map[steer.Pin]bool{}
+	for _, d := range a.space().devices {
+		d.found = true
+	}
+	a.b.mu.Unlock()
+	require.Equal(t, proto.Owned{}, a.stray())
+	a.b.mu.Lock()
+	require.Empty(t, a.space().inquiries)
+	a.b.endGrace()
+	a.b.mu.Unlock()
+	a.whose(a.one, false)
+	a.whose(a.other, false)
+	a.over()
+	require.Equal(t, proto.Owned{Free: true}, a.stray())
+	require.Empty(t, a.space().unasked)
+}
+
 // Who ends while it is asked has nothing.
 func TestTheDeadHaveNoFlows(t *testing.T) {
 	a := newAsked(t, true)
