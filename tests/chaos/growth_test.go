@@ -38,7 +38,19 @@ const heap = 3
 const enough = 24
 
 // diary has the samples of each process, in order of time; one that was started again begins anew.
-type diary map[int][]sample
+type diary map[int]samples
+
+type samples []sample
+
+// values are those of one thing, in order of time. Of the heap nothing is known before the first collection (a process of seed 209 had 0 in 31 of 56 samples).
+func (of samples) values(what int) (y []float64) {
+	for _, v := range of {
+		if what != heap || v[heap] > 0 {
+			y = append(y, v[what])
+		}
+	}
+	return y
+}
 
 // note writes down how all processes of the program are, and the broker.
 func (s *stand) note() {
@@ -133,16 +145,13 @@ type growth struct {
 func (d diary) growing() (all []growth) {
 	for _, pid := range slices.Sorted(maps.Keys(d)) {
 		of := d[pid]
-		if len(of) < enough {
-			continue
-		}
 		for i, m := range measured {
-			y := make([]float64, len(of))
-			for j := range of {
-				y[j] = of[j][i]
+			y := of.values(i)
+			if len(y) < enough {
+				continue
 			}
 			if more, sure := trend(y); more > m.allowed && sure > certain {
-				all = append(all, growth{pid, i, fmt.Sprintf("process %d: %s grow by %.1f in %d faults: %.0f", pid, m.name, more, len(of), y)})
+				all = append(all, growth{pid, i, fmt.Sprintf("process %d: %s grow by %.1f in %d faults: %.0f", pid, m.name, more, len(y), y)})
 			}
 		}
 	}
@@ -160,7 +169,8 @@ func (s *stand) mustNotGrow() {
 		if g.what != heap || !alive(g.pid) {
 			require.Fail(s.t, "growth", g.told)
 		}
-		most := median(of[:len(of)/3], heap) + measured[heap].allowed
+		y := of.values(heap)
+		most := median(y[:len(y)/3]) + measured[heap].allowed
 		s.t.Logf("%s; waiting for the next collection", g.told)
 		now := of[len(of)-1][heap]
 		for end := time.Now().Add(collected); now > most && time.Now().Before(end); time.Sleep(time.Second) {
@@ -171,12 +181,8 @@ func (s *stand) mustNotGrow() {
 	}
 }
 
-func median(of []sample, what int) float64 {
-	var y []float64
-	for _, v := range of {
-		y = append(y, v[what])
-	}
-	slices.Sort(y)
+func median(y []float64) float64 {
+	y = slices.Sorted(slices.Values(y))
 	return y[len(y)/2]
 }
 
@@ -231,4 +237,19 @@ func TestTrend(t *testing.T) {
 	require.Contains(t, told, "descriptors grow")
 	require.Contains(t, told, "own memory grow")
 	require.NotContains(t, told, "threads")
+}
+
+// TestTheFirstCollectionIsNoGrowth: the heap of process 16452 of seed 209, for which 3 MiB of growth were claimed; what grows after it is seen.
+func TestTheFirstCollectionIsNoGrowth(t *testing.T) {
+	seen := slices.Concat(slices.Repeat([]float64{0}, 31), slices.Repeat([]float64{2690}, 11), slices.Repeat([]float64{2704}, 5), []float64{4504, 4504, 4504, 2718, 2718, 2718, 2718, 2718, 2718})
+	d := diary{}
+	for _, v := range seen {
+		d[1] = append(d[1], sample{heap: v})
+	}
+	require.Len(t, d[1].values(heap), 25)
+	require.Empty(t, d.growing())
+	for i := range 40 {
+		d[1] = append(d[1], sample{heap: 2718 + 100*float64(i)})
+	}
+	require.Contains(t, fmt.Sprint(d.growing()), "heap grow")
 }
