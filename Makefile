@@ -172,10 +172,11 @@ sanitize: all ## Run random calls over the preload object built with UBSan and A
 FLOOD ?=
 FLOOD_RATE ?= 20000
 FLOOD_SLOW ?= 2000
+FLOOD_WORKERS ?=
 .PHONY: floods
-floods: install-deps all ## Attack nginx by the kernel and accelerated in turn, N rounds each, while clients are served (FLOOD=syn,rst; FLOOD_RATE packets/s, FLOOD_SLOW slow clients)
+floods: install-deps all ## Attack nginx by the kernel and accelerated in turn, N rounds each, while clients are served (FLOOD=syn,rst; FLOOD_RATE packets/s, FLOOD_SLOW slow clients, FLOOD_WORKERS of each nginx)
 	@scripts/install-deps nmap
-	SLT_FLOODS=$(call count,3) SLT_FLOOD_ONLY='$(FLOOD)' SLT_FLOOD_RATE=$(FLOOD_RATE) SLT_FLOOD_SLOW=$(FLOOD_SLOW) go test -count=1 -timeout 2h -v ./tests/floods
+	SLT_FLOODS=$(call count,3) SLT_FLOOD_ONLY='$(FLOOD)' SLT_FLOOD_RATE=$(FLOOD_RATE) SLT_FLOOD_SLOW=$(FLOOD_SLOW) SLT_FLOOD_WORKERS=$(FLOOD_WORKERS) go test -count=1 -timeout 2h -v ./tests/floods
 
 .PHONY: differ
 differ: all ## Run N random sequences of socket calls from SEED on, by the kernel and accelerated, and compare (N=5000 SEED=1)

@@ -32,7 +32,7 @@ var Table = []Knob{
 	{"SLUICE_LISTEN", "*", "Listeners to accelerate, comma-separated: `*`, `80`, `8000-8100`, `192.0.2.1:443`, `[2001:db8::1]:443`; `none` for none.", checkListen},
 	{"SLUICE_LOG", "error", "`off`, `error`, `info` or `debug` on stderr, or a path to append to at level info.", checkLog},
 	{"SLUICE_SLOW_USEC", "0", "Log calls into the engine that take more microseconds than this, 0 to 1000000; 0 logs none.", checkSpin},
-	{"SLUICE_SPIN_USEC", "20", "Microseconds a waiting call spins before it sleeps, 0 to 1000000.", checkSpin},
+	{"SLUICE_SPIN_USEC", "20", "Microseconds a waiting call spins before it sleeps, 0 to 1000000; none while the thread's last waits took more than twice that.", checkSpin},
 }
 
 // Lookup finds a knob by name.

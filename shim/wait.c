@@ -6,9 +6,12 @@
 #include "knobs.h"
 #include "plain.h"
 #include "real.h"
+#include "spin.h"
 #include "stage.h"
 #include "wait_run.h"
 #include "usdt.h"
+
+static _Thread_local spin_memory lately __attribute__((tls_model("initial-exec")));
 
 static inline void pause_cpu(void)
 {
@@ -42,9 +45,9 @@ static int look(struct wait *w, bool force)
 }
 
 // spin looks without sleeping for a while. The kernel's descriptors are left to the sleep that follows.
-static int spin(struct wait *w, const struct signals *before)
+static int spin(struct wait *w, const struct signals *before, int64_t now)
 {
-    int64_t now = now_ns(), end = now + knobs.spin_usec * 1000LL;
+    int64_t end = now + knobs.spin_usec * 1000LL;
     atomic_fetch_add_explicit(&w->shared->spins, 1, memory_order_relaxed);
     while (now < end && !over(w, now) && !interrupted(w, before)) {
         if (engine_due(w->shared) || w->peek(w)) {
@@ -145,8 +148,14 @@ static int run(struct wait *w)
     pthread_testcancel();
     if (w->deadline >= 0 && over(w, now_ns()))
         return expired(w);
-    r = spin(w, &before);
-    return r != 0 ? r : sleep_armed(w, &before);
+    int64_t began = now_ns(), took = 0;
+    r = spin_pays(lately) ? spin(w, &before, began) : 0;
+    if (r == 0) {
+        r = sleep_armed(w, &before);
+        took = now_ns() - began;
+    }
+    spin_learn(&lately, took, knobs.spin_usec);
+    return r;
 }
 
 // let_go: the thread was cancelled, perhaps before it slept, and will not give back what its call holds.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/bench/procfs"
 	"github.com/sluice-net/sluice/testbed"
 	"github.com/sluice-net/sluice/testbed/nginx"
 	"github.com/sluice-net/sluice/tests/testrig"
@@ -36,7 +37,7 @@ const slow = 2000 // clients, of slowloris
 var paths = [2]string{"kernel", "sluice"}
 
 func newHost(t *testing.T) *host {
-	workers := 1 + wanted(t, "SLT_FLOOD_SLOW", slow)/15000
+	workers := wanted(t, "SLT_FLOOD_WORKERS", 1+wanted(t, "SLT_FLOOD_SLOW", slow)/15000)
 	h := &host{t: t, rig: testrig.New(t, testbed.Config{Queues: workers}), rate: wanted(t, "SLT_FLOOD_RATE", 20000)}
 	h.flood, h.sack, h.slow = h.program("flood"), h.program("sack"), h.program("slow")
 	for i := range 32 { // the forged sources: their SYN-ACKs find a device, and nobody
@@ -102,9 +103,11 @@ func wanted(t *testing.T, name string, otherwise int) int {
 	return n
 }
 
-// result is of one attack on one path: pages a second before and during, how long after it the next page came, and the workers' memory.
+// result is of one attack on one path: pages a second before and during, the workers' processor time for a page meanwhile (us), how long after it the
+// next page came, and the workers' memory.
 type result struct {
 	calm, attacked float64
+	cpu            float64
 	recovery       time.Duration
 	failed         int64
 	before, most   memory // most: at the end of the attack, or after it
@@ -120,15 +123,24 @@ func (h *host) measure(i int, a attack) result {
 	r.calm = c.rate(time.Second)
 	end := a.begin(h, addr, port)
 	time.Sleep(500 * time.Millisecond)
+	ran, served := h.ran(pids), c.served.Load()
 	r.attacked = c.rate(2 * time.Second)
+	r.cpu = float64((h.ran(pids) - ran).Microseconds()) / float64(max(c.served.Load()-served, 1))
 	r.most = resident(h.t, pids)
 	end()
-	began, served := time.Now(), c.served.Load()
+	began := time.Now()
+	served = c.served.Load()
 	testrig.Until(h.t, "clients to be served again", func() bool { return c.served.Load() > served+4 })
 	r.recovery, r.failed = time.Since(began), c.failed.Load()
 	require.NoError(h.t, c.end())
 	r.most = r.most.max(resident(h.t, pids))
 	return r
+}
+
+func (h *host) ran(pids []int) time.Duration {
+	d, err := procfs.RunTime(pids...)
+	require.NoError(h.t, err)
+	return d
 }
 
 // rounds are the results of one attack by both paths, in turn.
@@ -156,6 +168,7 @@ func (r *rounds) ratios(figure func(result) float64) (v []float64) {
 }
 
 func calm(r result) float64     { return r.calm }
+func cpu(r result) float64      { return r.cpu }
 func attacked(r result) float64 { return r.attacked }
 func recovery(r result) float64 { return r.recovery.Seconds() * 1000 }
 func own(r result) float64      { return float64(r.most.anon - r.before.anon) }
@@ -163,10 +176,10 @@ func packets(r result) float64  { return float64(r.most.shared - r.before.shared
 
 func (r *rounds) row(name string) string {
 	ratio, before := r.ratios(attacked), r.ratios(calm)
-	return fmt.Sprintf("%-18s %7.0f %7.0f %7.0f %7.0f   %5.2f [%.2f … %.2f]   %5.2f [%.2f … %.2f]  %6.0f %6.0f %8.0f %8.0f %8.0f", name,
+	return fmt.Sprintf("%-18s %7.0f %7.0f %7.0f %7.0f   %5.2f [%.2f … %.2f]   %5.2f [%.2f … %.2f]  %6.1f %6.1f  %6.0f %6.0f %8.0f %8.0f %8.0f", name,
 		median(r.of(0, calm)), median(r.of(0, attacked)), median(r.of(1, calm)), median(r.of(1, attacked)),
 		median(ratio), slices.Min(ratio), slices.Max(ratio), median(before), slices.Min(before), slices.Max(before),
-		slices.Max(r.of(0, recovery)), slices.Max(r.of(1, recovery)), slices.Max(r.of(0, own)), slices.Max(r.of(1, own)), slices.Max(r.of(1, packets)))
+		median(r.of(0, cpu)), median(r.of(1, cpu)), slices.Max(r.of(0, recovery)), slices.Max(r.of(1, recovery)), slices.Max(r.of(0, own)), slices.Max(r.of(1, own)), slices.Max(r.of(1, packets)))
 }
 
 // TestFloods prints, for each attack, what clients got on each path, in turn.
@@ -175,8 +188,8 @@ func TestFloods(t *testing.T) {
 		t.Skip("make floods")
 	}
 	h, n := newHost(t), wanted(t, "SLT_FLOODS", 3)
-	t.Logf("pages a second, medians of %d rounds; sluice to the kernel, round by round: medians [least … most]; the longest wait for a page afterwards, ms; the workers' growth, KiB: own memory by either path, packet memory", n)
-	t.Logf("%-18s %15s %15s   %-19s   %-19s  %13s %26s", "", "kernel", "sluice", "attacked", "calm", "again after", "growth")
+	t.Logf("pages a second, medians of %d rounds; sluice to the kernel, round by round: medians [least … most]; us of the workers' processors for a page under attack; the longest wait for a page afterwards, ms; the workers' growth, KiB: own memory by either path, packet memory", n)
+	t.Logf("%-18s %15s %15s   %-19s   %-19s  %13s  %13s %26s", "", "kernel", "sluice", "attacked", "calm", "us a page", "again after", "growth")
 	for _, a := range attacks(wanted(t, "SLT_FLOOD_SLOW", slow)) {
 		if only := os.Getenv("SLT_FLOOD_ONLY"); only != "" && !slices.ContainsFunc(strings.Split(only, ","), func(o string) bool { return strings.HasPrefix(a.name, o) }) {
 			continue
