@@ -10,15 +10,21 @@ import (
 
 // mapping is the shared memory of one ring.
 type mapping struct {
-	mem     []byte
-	layout  Ring
-	watched bool // somebody may look at the indexes without asking: see RXRing, TXRing
+	mem    []byte
+	layout Ring
+	empty  []byte // as many pages for when it is gone, if somebody may look at the indexes without asking: see RXRing, TXRing
 }
 
-// retire lets go of the socket's memory but leaves empty pages in its place, on which both indexes read 0 for ever.
+// watch takes those pages while it can: later the process may not be allowed to map any (RLIMIT_AS), and would keep the socket.
+func (m *mapping) watch() (err error) {
+	m.empty, err = unix.Mmap(-1, 0, len(m.mem), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	return err
+}
+
+// retire lets go of the socket's memory but puts the empty pages in its place, on which both indexes read 0 for ever.
 func (m mapping) retire() error {
-	_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(&m.mem[0]), uintptr(len(m.mem)), unix.PROT_READ,
-		unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_FIXED|unix.MAP_NORESERVE)
+	size := uintptr(len(m.mem))
+	_, err := unix.MremapPtr(unsafe.Pointer(&m.empty[0]), size, unsafe.Pointer(&m.mem[0]), size, unix.MREMAP_MAYMOVE|unix.MREMAP_FIXED)
 	return err
 }
 

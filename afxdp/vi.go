@@ -69,7 +69,12 @@ func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) 
 	if err != nil {
 		return fmt.Errorf("map %s ring: %w", name, err)
 	}
-	m.watched = pgoff == unix.XDP_PGOFF_RX_RING || pgoff == unix.XDP_PGOFF_TX_RING
+	if pgoff == unix.XDP_PGOFF_RX_RING || pgoff == unix.XDP_PGOFF_TX_RING {
+		if err := m.watch(); err != nil {
+			_ = unix.Munmap(m.mem)
+			return fmt.Errorf("pages for the %s ring's end: %w", name, err)
+		}
+	}
 	v.maps = append(v.maps, m)
 	use(m)
 	return nil
@@ -77,7 +82,7 @@ func mapInto[T any](v *VI, name string, pgoff int64, r Ring, use func(mapping)) 
 
 func (v *VI) unmap() (err error) {
 	for _, m := range v.maps {
-		if m.watched {
+		if m.empty != nil {
 			err = errors.Join(err, m.retire())
 			continue
 		}

@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 6 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 7 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -226,6 +226,8 @@ struct sl_shared {
 	struct sl_plain plain[SL_PLAINS];
 
 	char token[32]; /* what the broker knows this process by: a forked child shows its copy when it wants a connection of ours. "": none */
+
+	SL_ATOMIC(uint32_t) starved; /* written by C: 1: it gets no memory for further connections */
 };
 
 /* How the engine is started. */

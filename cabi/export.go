@@ -6,7 +6,9 @@ package main
 
 /*
 #cgo CFLAGS: -DSL_CGO
+#cgo LDFLAGS: -Wl,--wrap=mmap -Wl,--wrap=malloc -Wl,--wrap=free
 #include "cabi.h"
+#include "room.h"
 */
 import "C"
 
@@ -41,6 +43,7 @@ var (
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.notes)]byte        = [unsafe.Offsetof(engine.Shared{}.Notes)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.own)]byte          = [unsafe.Offsetof(engine.Shared{}.Own)]byte{}
 	_ [unsafe.Offsetof(C.struct_sl_shared{}.crossings)]byte    = [unsafe.Offsetof(engine.Shared{}.Crossings)]byte{}
+	_ [unsafe.Offsetof(C.struct_sl_shared{}.starved)]byte      = [unsafe.Offsetof(engine.Shared{}.Starved)]byte{}
 )
 
 //export sl_start
@@ -50,6 +53,7 @@ func sl_start(shared *C.struct_sl_shared, boot *C.struct_sl_boot) C.int {
 	}
 	e, err := engine.Start(engine.SharedAt(unsafe.Pointer(shared)), engine.Boot{
 		Door: int(boot.door_fd), FDMin: int(boot.fd_min), Env: strings(boot.env), Kicks: boot.flags&C.SL_KICKS != 0, Watch: boot.flags&C.SL_WATCH != 0,
+		Room: func() bool { return C.room_keep() != 0 },
 	})
 	if err != nil {
 		return engine.Kernel

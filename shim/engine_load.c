@@ -13,6 +13,7 @@
 #include "log.h"
 #include "notes.h"
 #include "own.h"
+#include "pages.h"
 #include "raw.h"
 #include "real.h"
 #include "process.h"
@@ -121,7 +122,7 @@ static bool bring_up(void)
         return false;
     }
     signals_wrap();
-    if (!life_new() || (!memory && !load())) {
+    if (!pages_keep() || !life_new() || (!memory && !load())) {
         refused = true;
         space_keep();
         return false;

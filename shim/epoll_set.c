@@ -4,8 +4,8 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 
+#include "pages.h"
 #include "raw.h"
 #include "real.h"
 
@@ -18,18 +18,12 @@ static struct ep_item *chunks[CHUNKS];
 static uint32_t items_made;
 static struct ep_item *free_items;
 
-static void *memory(size_t bytes)
-{
-    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p == MAP_FAILED ? NULL : p;
-}
-
 // ---- sets
 
 static struct ep_set *take_set(void)
 {
     if (!free_sets) {
-        struct ep_set *more = memory(64 * sizeof *more);
+        struct ep_set *more = pages_new(64 * sizeof *more);
         for (int i = 0; more && i < 64; i++) {
             more[i].next = free_sets;
             free_sets = &more[i];
@@ -168,7 +162,7 @@ static struct ep_item *take_item(void)
     uint32_t n = items_made;
     if (n / CHUNK >= CHUNKS)
         return NULL;
-    if (!chunks[n / CHUNK] && !(chunks[n / CHUNK] = memory(CHUNK * sizeof *it)))
+    if (!chunks[n / CHUNK] && !(chunks[n / CHUNK] = pages_new(CHUNK * sizeof *it)))
         return NULL;
     items_made++;
     chunks[n / CHUNK][n % CHUNK].number = n;

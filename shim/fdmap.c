@@ -3,23 +3,16 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
 #include "engine.h"
 #include "epoll_set.h"
 #include "file.h"
 #include "hands.h"
+#include "pages.h"
 #include "raw.h"
 
 _Atomic(fd_entry *) fd_top[FD_TOP];
 _Atomic uint32_t fd_files;
-
-// Memory comes from the kernel: a preloaded allocator may be the caller.
-static void *pages_new(size_t bytes)
-{
-    long p = RAW(SYS_mmap, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p < 0 && p > -4096 ? NULL : (void *)p;
-}
 
 // publish puts fresh memory into *slot unless another thread was first, and returns what is there.
 static void *publish(_Atomic(void *) *slot, size_t bytes)
@@ -32,7 +25,7 @@ static void *publish(_Atomic(void *) *slot, size_t bytes)
         return NULL;
     if (atomic_compare_exchange_strong(slot, &have, fresh))
         return fresh;
-    RAW(SYS_munmap, fresh, bytes);
+    pages_free(fresh, bytes);
     return have;
 }
 

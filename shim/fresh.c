@@ -2,11 +2,11 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #include "fdmap.h"
 #include "knobs.h"
+#include "pages.h"
 #include "raw.h"
 #include "../cabi/cabi.h"
 
@@ -27,12 +27,11 @@ static entry *entry_of(int fd, bool make)
         return NULL;
     entry *page = atomic_load_explicit(&pages[fd / FD_PAGE], memory_order_acquire), *other = NULL;
     if (!page && make) {
-        long p = RAW(SYS_mmap, 0, FD_PAGE * sizeof(entry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p < 0 && p > -4096)
+        page = pages_new(FD_PAGE * sizeof(entry));
+        if (!page)
             return NULL;
-        page = (entry *)p;
         if (!atomic_compare_exchange_strong(&pages[fd / FD_PAGE], &other, page)) {
-            RAW(SYS_munmap, page, FD_PAGE * sizeof(entry));
+            pages_free(page, FD_PAGE * sizeof(entry));
             page = other;
         }
     }

@@ -14,6 +14,7 @@
 #include <signal.h>
 
 #include "attach.h"
+#include "pages.h"
 #include "raw.h"
 #include "ready.h"
 #include "real.h"
@@ -114,6 +115,17 @@ static void keep(struct sl_shared *s)
     own_call = atomic_load(&s->entered_ns);
 }
 
+// stock_up keeps memory, and tells the engine if none is to be had: it gives up its connections then.
+static void stock_up(struct sl_shared *s)
+{
+    static int64_t next;
+    int64_t now = now_ns();
+    if (now < next)
+        return;
+    next = now + 1000000000;
+    atomic_store(&s->starved, !pages_keep());
+}
+
 static void *helper_main(void *arg)
 {
     struct sl_shared *s = arg;
@@ -125,6 +137,7 @@ static void *helper_main(void *arg)
     ready_unlock();
     while (shared() == s && !atomic_load(&s->dead)) {
         attach_serve(s);
+        stock_up(s);
         uint64_t entered = atomic_load(&s->entered_ns);
         uint64_t until = atomic_load(&keeper_until);
         quiet = entered == seen ? quiet + 1 : 0;

@@ -3,9 +3,8 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/mman.h>
 
-#include "raw.h"
+#include "pages.h"
 
 static _Atomic(char *) kept[4];
 
@@ -16,8 +15,7 @@ char *scratch_get(void)
         if (buf)
             return buf;
     }
-    long p = RAW(SYS_mmap, 0, SCRATCH, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return p < 0 && p > -4096 ? NULL : (char *)p;
+    return pages_new(SCRATCH);
 }
 
 void scratch_put(char *buf)
@@ -27,5 +25,5 @@ void scratch_put(char *buf)
         if (atomic_compare_exchange_strong(&kept[i], &none, buf))
             return;
     }
-    RAW(SYS_munmap, buf, SCRATCH);
+    pages_free(buf, SCRATCH);
 }

@@ -10,7 +10,6 @@
 #include <link.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "engine.h"
@@ -67,39 +66,52 @@ static void block_all(sigset_t *old)
     RAW(SYS_rt_sigprocmask, SIG_SETMASK, &all, old, 8);
 }
 
-struct start {
+// What a thread is to do, until it has begun. Not from malloc, which may have nothing: Go would end the process.
+static struct start {
+    _Atomic bool taken;
     void *(*fn)(void *);
     void *arg;
-};
+} starts[16];
+
+static struct start *start_of(void *(*fn)(void *), void *arg)
+{
+    for (struct start *s = starts; s < starts + sizeof starts / sizeof starts[0]; s++)
+        if (!atomic_exchange(&s->taken, true)) {
+            s->fn = fn, s->arg = arg;
+            return s;
+        }
+    return NULL;
+}
 
 static void *engine_thread(void *p)
 {
-    struct start s = *(struct start *)p;
-    free(p);
+    struct start *told = p, s = { .fn = told->fn, .arg = told->arg };
+    atomic_store(&told->taken, false);
     thread_of_engine = true;
     block_all(NULL);
     RAW(SYS_tgkill, RAW(SYS_getpid), RAW(SYS_gettid), THREADS_SIGNAL);
     return s.fn(s.arg);
 }
 
+static void rest(void) { RAW(SYS_nanosleep, &(struct timespec){ .tv_nsec = 10000000 }, NULL); }
+
 INTERPOSE int pthread_create(pthread_t *t, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
 {
     bool engine = making || thread_of_engine || threads_in_image((uintptr_t)fn);
     if (!engine)
         return real.pthread_create(t, attr, fn, arg);
-    struct start *s = malloc(sizeof *s);
-    if (!s)
-        return EAGAIN;
-    *s = (struct start){ fn, arg };
+    struct start *s;
+    while (!(s = start_of(fn, arg))) // as many begin just now
+        rest();
     int r;
     while ((r = real.pthread_create(t, attr, engine_thread, s)) != 0) {
         if (spare_begin(t, attr, engine_thread, s))
             return 0;
         if (r != EAGAIN || making) {
-            free(s);
+            atomic_store(&s->taken, false);
             return r;
         }
-        RAW(SYS_nanosleep, &(struct timespec){ .tv_nsec = 10000000 }, NULL); // Go would end the process
+        rest(); // Go would end the process
     }
     spare_fill();
     return 0;

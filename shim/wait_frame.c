@@ -1,8 +1,7 @@
 #include "wait_frame.h"
 
-#include <sys/mman.h>
-
 #include "epoll_set.h"
+#include "pages.h"
 
 #define DEPTH 4
 #define SMALL 4096
@@ -19,7 +18,7 @@ static void undo(struct frame *f)
         set_thread_leaves(f->set, f);
     ready_unlock();
     if (f->bytes > SMALL) {
-        munmap(f->memory, f->bytes);
+        pages_free(f->memory, f->bytes);
         f->memory = NULL;
         f->bytes = 0;
     }
@@ -60,11 +59,11 @@ void *frame_memory(struct frame *f, size_t bytes)
 {
     if (f->bytes < bytes) {
         size_t want = bytes > SMALL ? bytes : SMALL;
-        void *p = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (p == MAP_FAILED)
+        void *p = pages_new(want);
+        if (!p)
             return NULL;
         if (f->memory)
-            munmap(f->memory, f->bytes);
+            pages_free(f->memory, f->bytes);
         f->memory = p;
         f->bytes = want;
     }
@@ -77,7 +76,7 @@ void frames_drop_all(void)
         undo(&frames[--depth]);
     for (int i = 0; i < DEPTH; i++)
         if (frames[i].memory)
-            munmap(frames[i].memory, frames[i].bytes);
+            pages_free(frames[i].memory, frames[i].bytes);
 }
 
 void frames_forked(void)

@@ -85,7 +85,7 @@ func (e *Engine) kernelOr(n int, err error) int {
 // SLListen is sl_listen.
 func (e *Engine) SLListen(kfd, backlog int) int {
 	return e.guard(Kernel, func(now int64) int {
-		if e.stopped {
+		if e.stopped || e.room.away {
 			return Kernel
 		}
 		return e.kernelOr(e.Listen(now, kfd, backlog))
@@ -110,7 +110,7 @@ func (e *Engine) SLRelisten(h int32, backlog int) int {
 // SLConnect is sl_connect.
 func (e *Engine) SLConnect(kfd int, sa []byte, how int) int {
 	return e.guard(Kernel, func(now int64) int {
-		if e.stopped {
+		if e.stopped || e.room.away {
 			return Kernel
 		}
 		to, six, err := parseSockaddr(sa)
@@ -128,7 +128,7 @@ func (e *Engine) SLConnect(kfd int, sa []byte, how int) int {
 // SLConnectData is sl_connect_data; *sent is how much of data the SYN took.
 func (e *Engine) SLConnectData(kfd int, sa []byte, data [][]byte, sent *int) int {
 	return e.guard(Kernel, func(now int64) int {
-		if e.stopped {
+		if e.stopped || e.room.away {
 			return Kernel
 		}
 		to, six, err := parseSockaddr(sa)

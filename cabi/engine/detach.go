@@ -9,10 +9,10 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// leaving is somebody's wish that connections go to the kernel (`sluice detach`). A few go at a time, a turn of the stack lies between: each stands
+// leaving is somebody's wish that connections go to the kernel (`sluice detach`), or ours (room.go). A few go at a time, a turn of the stack lies between: each stands
 // still until the last of those that go with it has arrived, and the others' packets wait as long.
 type leaving struct {
-	event *proto.Packet
+	event *proto.Packet         // nil: nobody asked
 	flows map[tcp.Flow]struct{} // that were not tried yet
 	moves proto.Moves
 }
@@ -46,7 +46,13 @@ func (e *Engine) detach(now int64, p *proto.Packet) error {
 	if err := p.Into(&w); err != nil {
 		return err
 	}
-	l := &leaving{event: p, flows: map[tcp.Flow]struct{}{}}
+	e.evict(now, p, w)
+	return nil
+}
+
+// evict has them leave; event, which may be nil, is answered then.
+func (e *Engine) evict(now int64, event *proto.Packet, w proto.Which) {
+	l := &leaving{event: event, flows: map[tcp.Flow]struct{}{}}
 	if e.plane != nil {
 		e.plane.stack.Each(func(s *usock.Socket) {
 			if s.Conn() != nil && w.Covers(plain(s.Local()), plain(s.Remote())) && movable(s) {
@@ -58,7 +64,6 @@ func (e *Engine) detach(now int64, p *proto.Packet) error {
 	if len(e.leaving) == 1 {
 		e.detachSome(now)
 	}
-	return nil
 }
 
 // detachSome moves the next few, and answers when there are no more.
@@ -80,7 +85,9 @@ func (e *Engine) detachSome(now int64) {
 	}
 	if len(l.flows) == 0 {
 		e.leaving = e.leaving[1:]
-		e.answerWith(now, l.event, l.moves)
+		if l.event != nil {
+			e.answerWith(now, l.event, l.moves)
+		}
 	}
 	e.leaveAt = now
 	if len(socks) == 0 && len(l.flows) > 0 { // they have only just come

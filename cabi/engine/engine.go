@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -24,6 +25,7 @@ type Boot struct {
 	Env   []string // SLUICE_X=value
 	Kicks bool     // the C side wakes the kernel for packets to send
 	Watch bool     // the C side waits at the queues' own descriptors
+	Room  Room     // nil: none is kept
 }
 
 func (b *Boot) knob(name, def string) string {
@@ -84,6 +86,7 @@ type Engine struct {
 
 	plain  plainCase
 	strays strays
+	room   room
 	huge   hugepages.Heap
 	litter int          // octets that moves copied since their memory was given back
 	ticked atomic.Int64 // when tick last did its work
@@ -103,6 +106,10 @@ func Start(sh *Shared, boot Boot) (*Engine, error) {
 	runtime.GOMAXPROCS(max(procs, runtime.GOMAXPROCS(0)))
 	if v := boot.knob("SLUICE_DEVICES", "all"); v != "" && v != "all" {
 		e.devices = strings.Split(v, ",")
+	}
+	if e.boot.Room != nil && !e.boot.Room() {
+		e.refuse(noRoom)
+		return nil, errors.New(noRoom)
 	}
 	for _, fd := range raisePoller(boot.FDMin) {
 		sh.own(fd)

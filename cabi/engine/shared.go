@@ -111,6 +111,8 @@ type Shared struct {
 	Plain                         [plains]Plain
 
 	Token [32]byte
+
+	Starved atomic.Uint32
 }
 
 // changed lists a handle for the C side, unless it is listed already.

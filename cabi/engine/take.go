@@ -19,6 +19,8 @@ import (
 // and had to take it back as fd.
 func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	switch {
+	case e.room.away:
+		return 0, errors.New(noRoom)
 	case e.plane == nil || e.stopped:
 		return 0, fmt.Errorf("no queue is leased: %w", unix.EOPNOTSUPP)
 	case e.sh.Handles.Load() >= MaxHandles-quarantine:

@@ -65,6 +65,7 @@ func (e *Engine) look(now int64) int {
 		e.dropFlow(f)
 	}
 	e.lookAtPorts(now)
+	e.keepRoom(now)
 	if n > 0 {
 		e.revokeAll()
 	}

@@ -1,5 +1,5 @@
 // A program that uses the engine by its C border alone, as the preload object does: an echo server and client driven by lines on
-// stdin, telling what happens on stdout. Usage: driver ENGINE.so BROKER.sock
+// stdin, telling what happens on stdout. Usage: driver ENGINE.so BROKER.sock|grow
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>
@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -176,6 +177,28 @@ static void start(const char *broker)
     say("start %d", r);
     if (r != 0)
         exit(3);
+}
+
+/* A process that may have no more than a few threads' stacks of address space, whose engine then copies more than an arena of Go's heap holds. */
+static void grow(void)
+{
+    const size_t arena = 64 << 20, threads = 48 << 20;
+    char *env = mmap(NULL, arena + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const char *list[] = {"SLUICE_BROKER=/nonexistent", NULL, NULL};
+    struct sl_boot boot = {.size = sizeof boot, .abi = SL_ABI, .door_fd = -1, .fd_min = 700, .env = list};
+    sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    say("start %d", p_sl_start(sh, &boot));
+    size_t pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (fscanf(f, "%zu", &pages) != 1)
+        exit(3);
+    fclose(f);
+    setrlimit(RLIMIT_AS, &(struct rlimit){pages * 4096 + threads, RLIM_INFINITY});
+    say("the program's: %d", mmap(NULL, arena, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0);
+    memset(env, 'x', arena);
+    list[1] = env;
+    say("grown %d", p_sl_start(sh, &boot));
+    notes();
 }
 
 static void cmd_listen(const char *ip, int port)
@@ -349,6 +372,10 @@ int main(int argc, char **argv)
 #define X(name) p_##name = (__typeof__(p_##name))dlsym(so, #name);
     CALLS(X)
 #undef X
+    if (!strcmp(argv[2], "grow")) {
+        grow();
+        return 0;
+    }
     start(argv[2]);
     for (;;)
         turn();
