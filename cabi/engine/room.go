@@ -51,10 +51,7 @@ func (e *Engine) keepRoom(now int64) {
 // clear gives to the kernel what there is, listeners for good. What is on its way to the program by one of them comes first, as the broker leads nobody
 // else there: then it tells that something is left.
 func (e *Engine) clear(now int64) (left bool) {
-	for _, l := range e.listeners {
-		if l.h < 0 {
-			continue
-		}
+	for _, l := range e.listens {
 		e.left(now, l)
 		if q := l.sock.Listener(); q.Waiting()+q.HalfOpens()+len(l.queue) > 0 {
 			left = true
