@@ -87,7 +87,23 @@ func (s suite) same(t *testing.T, kernel verdicts, w way) {
 		again := s.once(t, w, left)
 		left = slices.DeleteFunc(left, func(name string) bool { return again[name] == kernel[name] })
 	}
+	if slices.ContainsFunc(left, func(name string) bool { return kernel[name] == failed }) { // or that of the kernel's run was broken
+		again := s.once(t, ways[0], left)
+		left = slices.DeleteFunc(left, func(name string) bool { return kernel[name] == failed && got[name] == passed && again[name] == passed })
+	}
 	require.Empty(t, left, "not the kernel's: %s", tell(left, kernel, got))
+}
+
+// A test that fails by the kernel once, on a busy machine, and passes when run again need not fail accelerated.
+func TestTheKernelsRunMayBeBroken(t *testing.T) {
+	kernels := 0
+	suite{inside: true, run: func(_ *mirror, w way, _ []string) verdicts {
+		if w.name == "kernel" {
+			kernels++
+		}
+		return verdicts{"always": passed, "deadline": map[bool]string{true: failed, false: passed}[w.name == "kernel" && kernels == 1]}
+	}}.compare(t)
+	require.Equal(t, 1+len(ways[1:]), kernels)
 }
 
 func tell(names []string, kernel, other verdicts) string {
