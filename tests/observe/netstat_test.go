@@ -30,6 +30,7 @@ type report struct {
 type capture struct {
 	in, out, bytesIn, bytesOut uint64            // seen from the server: segments, and bytes of payload
 	again, bytesAgain          uint64            // sent before
+	synAgain                   uint64            // so, SYN-ACKs
 	flows                      map[string]uint64 // bytes sent to each port, again ones too
 }
 
@@ -72,6 +73,9 @@ func readCapture(t *testing.T, file string, port int) (c capture) {
 		c.flows[m[4]] += n
 		switch {
 		case strings.Contains(m[5], "S"):
+			if high[flow] == seq+1 {
+				c.synAgain++
+			}
 			high[flow] = seq + 1
 		case n > 0 || strings.Contains(m[5], "F"):
 			end := seq + n
