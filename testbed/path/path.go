@@ -40,15 +40,17 @@ type Counters struct {
 // Path forwards until it is closed.
 type Path struct {
 	dirs    [2]*direction
+	change  sync.Mutex // one Set at a time
 	setting atomic.Pointer[setting]
 	stop    atomic.Bool
-	done    sync.WaitGroup
+	ended   chan struct{}
 	count   [4]atomic.Uint64
 }
 
 type setting struct {
 	links [2]Link
 	seed  uint64
+	taken chan struct{} // closed once packets are treated so
 }
 
 // Directions, as Set takes them.
@@ -64,8 +66,8 @@ func Start(b *testbed.Bed, mtu int) (*Path, error) {
 			return nil, fmt.Errorf("turn offloads off: %w: %s", err, out)
 		}
 	}
-	p := &Path{}
-	p.setting.Store(&setting{})
+	p := &Path{ended: make(chan struct{})}
+	p.setting.Store(&setting{taken: make(chan struct{})})
 	err := b.Middle.Do(func() error {
 		server, err := openSocket(testbed.ToServer)
 		if err != nil {
@@ -83,14 +85,21 @@ func Start(b *testbed.Bed, mtu int) (*Path, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.done.Add(1)
 	go p.run()
 	return p, nil
 }
 
-// Set changes both directions, and begins the random numbers anew. Packets under way keep the time they were given.
+// Set changes both directions, and begins the random numbers anew. Packets under way keep the time they were given; what is sent once it has returned
+// (after 50 ms at most) goes by the new ones.
 func (p *Path) Set(toClient, toServer Link, seed uint64) {
-	p.setting.Store(&setting{links: [2]Link{toClient, toServer}, seed: seed})
+	p.change.Lock()
+	defer p.change.Unlock()
+	s := &setting{links: [2]Link{toClient, toServer}, seed: seed, taken: make(chan struct{})}
+	p.setting.Store(s)
+	select {
+	case <-s.taken:
+	case <-p.ended:
+	}
 	for i := range p.count {
 		p.count[i].Store(0)
 	}
@@ -104,7 +113,7 @@ func (p *Path) Counters() Counters {
 // Close ends the forwarding.
 func (p *Path) Close() {
 	p.stop.Store(true)
-	p.done.Wait()
+	<-p.ended
 	for _, d := range p.dirs {
 		_ = unix.Close(d.in)
 	}
@@ -121,7 +130,7 @@ const (
 const idle = 50 * time.Millisecond
 
 func (p *Path) run() {
-	defer p.done.Done()
+	defer close(p.ended)
 	runtime.LockOSThread() // and never unlocked: the thread ends with its priority
 	beReal()
 	now, active := int64(0), (*setting)(nil)
@@ -131,6 +140,7 @@ func (p *Path) run() {
 			for i, d := range p.dirs {
 				d.set(s.links[i], s.seed+uint64(i))
 			}
+			close(s.taken)
 		}
 		now = nanotime()
 		next := now + int64(idle)
