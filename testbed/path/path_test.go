@@ -69,8 +69,8 @@ func echo(t *testing.T, b *testbed.Bed, n int) (came int, least time.Duration) {
 	return came, least
 }
 
-// Packets that are sent after Set has returned go by what it set, however busy the path is: TestPath met one that went by the old delay.
-func TestSetHolds(t *testing.T) {
+// start is a path that packets go by.
+func start(t *testing.T) (*testbed.Bed, *path.Path) {
 	b := bedtest.New(t, testbed.Config{Middle: true, Queues: 1})
 	p, err := path.Start(b, 1500)
 	require.NoError(t, err)
@@ -79,6 +79,12 @@ func TestSetHolds(t *testing.T) {
 		n, _ := echo(t, b, 1)
 		return n == 1
 	})
+	return b, p
+}
+
+// Packets that are sent after Set has returned go by what it set, however busy the path is: TestPath met one that went by the old delay.
+func TestSetHolds(t *testing.T) {
+	b, p := start(t)
 	var noise net.Conn
 	require.NoError(t, b.Client.Do(func() (err error) {
 		noise, err = net.Dial("udp", net.JoinHostPort(b.Server.IPv4.String(), "9"))
@@ -109,14 +115,7 @@ func TestSetHolds(t *testing.T) {
 }
 
 func TestPath(t *testing.T) {
-	b := bedtest.New(t, testbed.Config{Middle: true, Queues: 1})
-	p, err := path.Start(b, 1500)
-	require.NoError(t, err)
-	t.Cleanup(p.Close)
-	bedtest.Until(t, "the neighbours know each other", func() bool {
-		n, _ := echo(t, b, 1)
-		return n == 1
-	})
+	b, p := start(t)
 	slow := path.Link{Delay: 10 * time.Millisecond}
 	p.Set(slow, slow, 1)
 	n, least := echo(t, b, 10)
