@@ -52,6 +52,7 @@ type client struct {
 	looks      bool                // is a tool's: asked for a mirror
 	tells      bool                // answers "whose"
 	keepers    bool                // takes connections out of keepers
+	releases   bool                // gives leased ports back on request
 	refused    map[proto.Op]string // why, of the last request of a kind
 }
 

@@ -39,7 +39,7 @@ func (b *Broker) readHello(c *client) error {
 	b.mu.Lock()
 	c.pid, c.uid, c.gid, c.pidfd = int(p.Creds.Pid), p.Creds.Uid, p.Creds.Gid, pidfd
 	c.program, c.frames, c.token = clean(h.Program), clampFrames(h.Frames, b.cfg.Frames), rand.Text()
-	c.tells, c.keepers = h.Tells, h.Keepers
+	c.tells, c.keepers, c.releases = h.Tells, h.Keepers, h.Releases
 	gone, over := c.gone, b.overProcesses(c)
 	if gone {
 		c.closeFiles()

@@ -17,6 +17,7 @@ func init() {
 		proto.OpDisconnect: opDisconnect,
 		proto.OpPorts:      opPorts,
 		proto.OpUnports:    opUnports,
+		proto.OpRelease:    opRelease,
 		proto.OpKeep:       opKeep,
 		proto.OpHandover:   opHandover,
 		proto.OpTakeover:   opTakeover,

@@ -149,6 +149,14 @@ func opUnports(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err := p.Into(&r); err != nil || len(r.Ports) > maxPorts {
 		return nil, nil, refuse("unports: %v", err)
 	}
+	var rest []int
+	if len(p.FDs) == 1 {
+		keeper, err := keepRest(p.FDs[0], r)
+		if err != nil {
+			return nil, nil, refuse("unports: %v", err)
+		}
+		rest = append(rest, keeper)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	back := map[*device][]netip.AddrPort{}
@@ -162,7 +170,7 @@ func opUnports(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		d.unlease(c, ports)
 	}
 	c.settleMembership()
-	return nil, nil, nil
+	return nil, rest, nil
 }
 
 // opKeep is opPorts for a block that an earlier broker leased: the sockets are in the keeper that it gave.

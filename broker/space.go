@@ -26,13 +26,12 @@ type space struct {
 	deadSweep time.Time
 	inquiries map[steer.Tuple]*inquiry
 	unasked   map[steer.Tuple]bool // flows to be asked about after the grace
-	inquired  int                  // since inquiredSince
-	moves     map[steer.Tuple]int  // to the kernel, under way
+	inquired  rate
+	released  rate
+	moves     map[steer.Tuple]int // to the kernel, under way
 	taken     map[steer.Tuple]*takenConn
 	bare      map[uint64]int       // listeners, by cookie, from which a process without an engine accepts: the last that said so
 	rung      map[uint16]time.Time // ports of bells, until when they may be asked about
-
-	inquiredSince time.Time
 
 	done      chan struct{}
 	closed    bool

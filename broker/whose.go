@@ -48,7 +48,7 @@ func (b *Broker) inquire(s *space, t steer.Tuple) {
 		}
 		all = append(all, o)
 	}
-	if len(all) == 0 || !s.mayInquire(time.Now()) {
+	if len(all) == 0 || !s.inquired.allows(time.Now(), maxInquiries) {
 		return
 	}
 	q := &inquiry{left: len(all)}
@@ -85,13 +85,19 @@ func (b *Broker) inquireNow() {
 	}
 }
 
-// mayInquire counts an inquiry, and says whether it is one too many in this second.
-func (s *space) mayInquire(now time.Time) bool {
-	if now.Sub(s.inquiredSince) > time.Second {
-		s.inquiredSince, s.inquired = now, 0
+// rate counts what was done within a second.
+type rate struct {
+	since time.Time
+	n     int
+}
+
+// allows counts once more, and says whether that is at most so often.
+func (r *rate) allows(now time.Time, most int) bool {
+	if now.Sub(r.since) > time.Second {
+		*r = rate{since: now}
 	}
-	s.inquired++
-	return s.inquired <= maxInquiries
+	r.n++
+	return r.n <= most
 }
 
 // told takes one answer. Who is gone has nothing any more.

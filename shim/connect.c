@@ -9,6 +9,7 @@
 #include "iov.h"
 #include "knobs.h"
 #include "ours.h"
+#include "ports.h"
 #include "probe.h"
 #include "raw.h"
 #include "wait.h"
@@ -104,6 +105,13 @@ static int dissolve(int fd, struct file *f, const struct sockaddr *sa, socklen_t
     return r == 0 ? real.connect(fd, sa, n) : (int)raw_result(r);
 }
 
+// kernels_connect: every port that the kernel chooses from may be on lease, or bound.
+static int kernels_connect(int fd, const struct sockaddr *sa, socklen_t n)
+{
+    int r = real.connect(fd, sa, n);
+    return r < 0 && errno == EADDRNOTAVAIL && ports_back(fd, NULL, 0) ? real.connect(fd, sa, n) : r;
+}
+
 // selected: *how is sl_connect's: what is known of fd.
 static bool selected(int fd, const struct sockaddr *sa, socklen_t n, int *how)
 {
@@ -191,7 +199,7 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
         return again(fd, f);
     int how;
     if (!selected(fd, sa, n, &how))
-        return fresh_end(fd), real.connect(fd, sa, n);
+        return fresh_end(fd), kernels_connect(fd, sa, n);
     int ret;
     f = start(fd, sa, n, how, NULL, &ret);
     if (f && !f->deferred && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
@@ -201,7 +209,7 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
     }
     if (f)
         return finish(fd, f, EINPROGRESS);
-    return ret == SL_KERNEL ? real.connect(fd, sa, n) : ret;
+    return ret == SL_KERNEL ? kernels_connect(fd, sa, n) : ret;
 }
 
 // after_syn ends a send whose first took octets went with the SYN: a blocking one waits for the handshake and sends the rest, as the kernel's

@@ -209,3 +209,21 @@ int door_fetch(int listener, int port)
     RAW(SYS_close, c.fd);
     return ok ? c.got : -2;
 }
+
+bool door_release(int port)
+{
+    struct channel c;
+    door_open();
+    if (door_fd() < 0)
+        return false;
+    if (!channel_open(&c)) { // another broker, perhaps
+        door_renew();
+        if (!channel_open(&c))
+            return false;
+    }
+    struct text t = TEXT_INIT;
+    text_add(text_num(text_add(&t, "{\"id\":2,\"op\":\"release\",\"body\":{\"port\":"), port), "}}");
+    bool ok = ask(&c, t.s, "\"id\":2");
+    RAW(SYS_close, c.fd);
+    return ok;
+}

@@ -13,6 +13,7 @@
 #include "kconn.h"
 #include "log.h"
 #include "raw.h"
+#include "ready.h"
 #include "sleep.h"
 #include "wait.h"
 #include "usdt.h"
@@ -275,6 +276,8 @@ void file_dispose(struct file *f)
     int h = atomic_load(&f->handle);
     if (h < 0)
         return;
+    if (shared())
+        engine_turn(shared(), false); // who closes after the peer has no TIME-WAIT, and who left something unread resets
     file_set_handle(f, -1);
     if (!shared())
         return;

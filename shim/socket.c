@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "ours.h"
 #include "own.h"
+#include "ports.h"
 #include "probe.h"
 #include "raw.h"
 #include "ready.h"
@@ -41,6 +42,8 @@ static bool over(struct file *f)
 static int bind_fresh(int fd, const struct sockaddr *sa, socklen_t n)
 {
     int r = real.bind(fd, sa, n);
+    if (r < 0 && errno == EADDRINUSE && ports_back(fd, sa, n))
+        r = real.bind(fd, sa, n);
     if (r == 0)
         fresh_bound(fd, sa, n);
     return r;
@@ -80,6 +83,8 @@ INTERPOSE int listen(int fd, int backlog)
     }
     fresh_end(fd);
     int r = real.listen(fd, backlog);
+    if (r < 0 && errno == EADDRINUSE && ports_back(fd, NULL, 0)) // not bound yet
+        r = real.listen(fd, backlog);
     if (r == 0 && knobs.on)
         listener_consider(fd, backlog);
     return r;

@@ -15,7 +15,7 @@
 //
 // Outgoing connections: a program shows bound sockets in blocks ("ports"), gets one descriptor back that holds them all (the keeper), and from then
 // on makes connections from those ports without a word. It gives a block back by closing the keeper and saying so ("unports"), and shows the
-// keeper to the next broker ("keep"). A flow whose port the program bound itself is asked for by itself ("connect", "disconnect").
+// keeper to the next broker ("keep"). Whom bind refuses a port asks for all that programs have and do not use ("release"). A flow whose port the program bound itself is asked for by itself ("connect", "disconnect").
 //
 // A broker may be killed at any instant, and takes no connection along. One that goes to the kernel comes to the program ahead of the answer to
 // "handover", as a frozen socket ("sockets"), and is brought to life there; if the answer does not come, the socket itself says whether it lives (fallback/repair,

@@ -16,6 +16,8 @@ type Hello struct {
 	Tells   bool   `json:"tells,omitempty"`   // answers "whose"; who does not is not asked
 	Short   int    `json:"short,omitempty"`   // the short form that it reads; 0: none
 	Keepers bool   `json:"keepers,omitempty"` // takes an accepted connection out of a keeper
+
+	Releases bool `json:"releases,omitempty"` // gives leased ports back on request; who does not is not asked
 }
 
 // Welcome answers hello.
@@ -93,6 +95,11 @@ type Ports struct {
 type Unports struct {
 	Local netip.Addr `json:"local"`
 	Ports []uint16   `json:"ports"`
+}
+
+// Release asks for leased ports that no connection uses, as somebody wants to bind: for one, or for all (0).
+type Release struct {
+	Port uint16 `json:"port,omitempty"`
 }
 
 // Queued is a connection's state, and where its two queues' bytes are in the memfd that comes along.

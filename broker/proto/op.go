@@ -37,7 +37,8 @@ const (
 	OpConnect    Op = "connect"    // Connect, the bound kernel socket -> Grant, [umem, state,] XSKs
 	OpDisconnect Op = "disconnect" // Disconnect -> nothing
 	OpPorts      Op = "ports"      // Ports, bound kernel sockets -> Grant, [umem, state,] XSKs, a keeper of the sockets
-	OpUnports    Op = "unports"    // Unports -> nothing
+	OpUnports    Op = "unports"    // Unports[, the keeper of their block] -> nothing[, a keeper of the rest]
+	OpRelease    Op = "release"    // Release -> nothing: leased ports without a connection are the kernel's again. The broker asks the same of each engine
 	OpKeep       Op = "keep"       // nothing, a keeper -> nothing. After adopt, block by block
 	OpHandover   Op = "handover"   // Handover, a memfd with the queues if anything is in them -> Handed, one kernel socket for each state, if "sockets" did not bring them
 	OpTakeover   Op = "takeover"   // nothing, a kernel socket -> Taken, a memfd with the queues if anything is in them

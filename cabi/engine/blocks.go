@@ -115,27 +115,14 @@ func (e *Engine) endBlock(now int64, b *block) {
 	}
 	p := b.pool
 	b.closed = true
-	var first, last *port
-	for q := p.first; q != nil; q = q.next {
-		if q.block == b {
-			p.free--
-			continue
-		}
-		if last == nil {
-			first = q
-		} else {
-			last.next = q
-		}
-		last = q
-	}
-	if p.first, p.last = first, last; last != nil {
-		last.next = nil
-	}
-	p.leased -= len(b.ports)
+	p.strike(func(q *port) bool { return q.block == b })
 	m := proto.Unports{Local: p.local}
 	for i := range b.ports {
-		m.Ports = append(m.Ports, b.ports[i].number)
+		if q := &b.ports[i]; !q.gone {
+			m.Ports = append(m.Ports, q.number)
+		}
 	}
+	p.leased -= len(m.Ports)
 	if p.leased == 0 {
 		delete(e.ports.pools, p.local)
 	}

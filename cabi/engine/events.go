@@ -74,6 +74,8 @@ func (e *Engine) event(now int64, p *proto.Packet) {
 		err = e.attach(p)
 	case proto.OpWhose:
 		err = e.whose(now, p)
+	case proto.OpRelease:
+		err = e.unlease(now, p)
 	case proto.OpInspect:
 		err = e.inspect(now, p)
 	case proto.OpTap:

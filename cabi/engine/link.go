@@ -57,7 +57,7 @@ func (e *Engine) dial() error {
 }
 
 func (e *Engine) hello(door int) error {
-	c, w, err := proto.OpenAbove(door, e.boot.FDMin, proto.Hello{Program: programName(), Tells: true, Keepers: true}, callTime)
+	c, w, err := proto.OpenAbove(door, e.boot.FDMin, proto.Hello{Program: programName(), Tells: true, Keepers: true, Releases: true}, callTime)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoBroker, err)
 	}

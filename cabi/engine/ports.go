@@ -41,6 +41,7 @@ type port struct {
 	block  *block
 	inUse  bool
 	spent  bool
+	gone   bool  // given back, before the rest of its block
 	ended  int64 // when its last connection was over; 0: never used
 	next   *port // in the list of free ones
 }
@@ -111,6 +112,26 @@ func (p *pool) take(skip, n int, usable func(*port) bool) *port {
 		return at
 	}
 	return nil
+}
+
+// strike takes ports off the list of free ones.
+func (p *pool) strike(some func(*port) bool) {
+	var first, last *port
+	for q := p.first; q != nil; q = q.next {
+		if some(q) {
+			p.free--
+			continue
+		}
+		if last == nil {
+			first = q
+		} else {
+			last.next = q
+		}
+		last = q
+	}
+	if p.first, p.last = first, last; last != nil {
+		last.next = nil
+	}
 }
 
 // lease finds a port for a connection from local to remote. An error: the kernel connects.

@@ -255,3 +255,52 @@ func TestPortsUnderALimitOfDescriptors(t *testing.T) {
 	require.NotNil(t, l)
 	require.Greater(t, l.Counters["connected"], uint64(40))
 }
+
+// TestBindBesideOutgoingConnections: whoever binds gets the ports that the kernel would give, while the engine has blocks of them on lease.
+func TestBindBesideOutgoingConnections(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	_, err := bed.Server.Run("sysctl", "-qw", "net.ipv4.ip_local_port_range=40000 40099")
+	require.NoError(t, err)
+	program := filepath.Join(dir, "binds")
+	cc(t, program, "ports/binds.c")
+	saw := func(env ...string) string {
+		host, port := ender(t, bed.Client) // another one each time: the last one's connections are in TIME-WAIT
+		return outputOf(t, exec.Command(program, host, port), bed.Server.Start, env...)
+	}
+	kernel := saw()
+	t.Log(kernel)
+	_, err = bed.Server.Run("ss", "-K", "state", "time-wait")
+	require.NoError(t, err)
+	require.Equal(t, kernel, saw("LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*"))
+	bedtest.Until(t, "connections of the engine to be counted", func() bool {
+		st, err := broker.Query(socket, bedtest.CleanLimit)
+		return err == nil && st.Ended["connected"] >= 25
+	})
+}
+
+// ender ends a connection that it got an octet from, or whose other side has ended it.
+func ender(t *testing.T, n *testbed.Node) (host, port string) {
+	t.Helper()
+	var l net.Listener
+	require.NoError(t, n.Do(func() (err error) {
+		l, err = net.Listen("tcp", n.IPv4.String()+":0")
+		return err
+	}))
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = c.Read(make([]byte, 1))
+				_ = c.Close()
+			}()
+		}
+	}()
+	host, port, _ = net.SplitHostPort(l.Addr().String())
+	return host, port
+}
