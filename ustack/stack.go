@@ -159,6 +159,16 @@ func (s *Stack) Retire(l *usock.Socket) {
 	s.lists.retire(l.Host().(*endpoint), l.Listener().Local.Local.Port())
 }
 
+// Urge repeats the SYN-ACKs of what is half open on a queue, which is about to go.
+func (s *Stack) Urge(now int64, ifindex, queue int) {
+	s.now = now
+	for _, l := range s.lists.all {
+		l.e.Listener().Urge(now, ifindex, queue, s)
+		s.activate(l.e)
+	}
+	s.Settle(now)
+}
+
 // Bury tells that a flow is the kernel's though packets of it may lie in the rings: they are dropped, not answered with a reset.
 func (s *Stack) Bury(now int64, f tcp.Flow) { s.gone.add(keyOf(f), now) }
 

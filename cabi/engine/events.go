@@ -24,7 +24,8 @@ type yield struct {
 	event  *proto.Packet
 	queues []proto.QueueRef
 	until  int64
-	polled bool // what was in the rings when it came has been taken
+	polled bool  // what was in the rings when it came has been taken
+	urge   int64 // when to repeat the SYN-ACKs of what is half open there
 }
 
 // next is when to look at it again: what it waits for comes by packets and timers, too.
@@ -137,6 +138,9 @@ func (e *Engine) giveUp(now int64) {
 	for i := 0; i < len(e.yields); {
 		y := &e.yields[i]
 		if !y.polled || e.connecting() || (now < y.until && e.halfOpen(y.queues)) {
+			if y.polled {
+				e.urge(now, y)
+			}
 			y.polled = true // by the next turn
 			i++
 			continue
@@ -157,6 +161,19 @@ func (e *Engine) giveUp(now int64) {
 		}
 		e.closeBlocks(now)
 		e.answer(now, event, "", nil)
+	}
+}
+
+// urge repeats the SYN-ACKs of what is half open on queues that go, at once and in the middle of the time there is: each was to come a second after the first,
+// just as the SYN of whom the first did not reach. That SYN is the kernel's by now; with both answers, the client would take one and acknowledge it to the
+// other, which would reset it (make chaos seeds 1 and 311: reloads after a bad link).
+func (e *Engine) urge(now int64, y *yield) {
+	if now >= y.until || now < y.urge {
+		return
+	}
+	y.urge = now + yieldGrace/2
+	for _, q := range y.queues {
+		e.plane.stack.Urge(now, q.Ifindex, q.Queue)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/ustack/tcp"
 	"github.com/sluice-net/sluice/ustack/usock"
 )
@@ -74,4 +75,31 @@ func TestListenersInTurn(t *testing.T) {
 	r.e.plane.stack.Each(func(*usock.Socket) { n++ })
 	require.Equal(t, 2, n, "nor in the stack")
 	r.connect(30001)
+}
+
+// TestHalfOpenConnectionsAreUrged: before a queue goes SYN-ACKs of what is half open there are repeated, so that no client has it answered by two.
+func TestHalfOpenConnectionsAreUrged(t *testing.T) {
+	r := newPairRig(t)
+	c, err := r.peer.Connect(nanotime(), netip.AddrPortFrom(theirAddr, 30000), netip.AddrPortFrom(ourAddr, 80))
+	require.NoError(t, err)
+	r.e.SLPoll()
+	repeated := func() uint64 { return r.e.plane.stack.Host().MIB.RetransSegs }
+	now := nanotime()
+	r.e.yields = []yield{{event: &proto.Packet{Pidfd: -1}, queues: []proto.QueueRef{{Ifindex: 1}}, until: now + yieldGrace}}
+	r.e.giveUp(now)
+	require.Zero(t, repeated(), "its answer may be in the rings")
+	for _, at := range []struct {
+		after int64
+		want  uint64
+	}{{yieldLook, 1}, {2 * yieldLook, 1}, {yieldGrace/2 + yieldLook, 2}, {yieldGrace - 1, 2}} {
+		r.e.giveUp(now + at.after)
+		require.EqualValues(t, at.want, repeated(), at.after)
+		require.Len(t, r.e.yields, 1)
+	}
+	r.turn()
+	require.Equal(t, tcp.Established, c.State())
+	require.Equal(t, 1, r.l.sock.Listener().Waiting())
+	r.e.giveUp(now + yieldGrace)
+	require.Empty(t, r.e.yields)
+	require.EqualValues(t, 2, repeated())
 }

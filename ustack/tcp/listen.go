@@ -217,6 +217,12 @@ func (l *Listener) expire(now int64, i int32, out Out) {
 		l.h.MIB.RetransSegs++
 		l.sendSYNACK(now, r, noCookie, out)
 	}
+	l.wait(now, i)
+}
+
+// wait has a half-open connection wait for its next repetition.
+func (l *Listener) wait(now int64, i int32) {
+	r := &l.half.recs[i]
 	l.half.unlink(i)
 	if r.timeouts == 0 {
 		l.half.young--
@@ -224,6 +230,25 @@ func (l *Listener) expire(now int64, i int32, out Out) {
 	r.timeouts++
 	r.at = now + min(int64(synackTimeout)<<min(int(r.timeouts), 20), int64(l.h.Params.RTOMax))
 	l.half.link(i)
+}
+
+// Urge repeats the SYN-ACKs of what is half open on a queue now, not when their time has come: whoever goes by that queue to another process in the
+// meantime would find nothing. A peer that has it already answers by an ACK (RFC 5961 §4.2), which is what we wait for.
+func (l *Listener) Urge(now int64, ifindex, queue int, out Out) {
+	for level := levels - 1; level >= 0; level-- { // those that are through wait at the next level
+		last := l.half.tail[level]
+		for i, next := l.half.head[level], int32(-1); i >= 0; i = next {
+			r := &l.half.recs[i]
+			if next = r.next; i == last {
+				next = -1
+			}
+			if int(r.ifindex) == ifindex && int(r.queue) == queue && !(r.acked && l.opt.DeferAccept > 0) {
+				l.h.MIB.RetransSegs++
+				l.sendSYNACK(now, r, noCookie, out)
+				l.wait(now, i)
+			}
+		}
+	}
 }
 
 // synackRetries is tcp_synack_retries, less when the queue is more than half full of old requests: "we reserve half of

@@ -324,3 +324,47 @@ func ExampleState() {
 	fmt.Println(Established, CloseWait)
 	// Output: ESTABLISHED CLOSE-WAIT
 }
+
+// TestUrge: SYN-ACKs of one queue are repeated when asked for, each once, and count as any repetition.
+func TestUrge(t *testing.T) {
+	k := newCrowd(t, 100)
+	for i := range 8 { // by queues 0 to 3
+		k.syn(i)
+	}
+	k.advance(1100 * time.Millisecond)
+	for i := 8; i < 16; i++ {
+		k.syn(i)
+	}
+	first := map[int]Header{}
+	for i := range 16 {
+		h := k.sent(i)
+		require.Len(t, h, map[bool]int{true: 2, false: 1}[i < 8], i)
+		first[i] = h[0]
+	}
+	repeated := k.h.MIB.RetransSegs
+	k.l.Urge(k.now, 2, 1, k)
+	for i := range 16 {
+		h := k.sent(i)
+		if i%4 != 1 {
+			require.Empty(t, h, i)
+			continue
+		}
+		require.Len(t, h, 1, i)
+		require.Equal(t, first[i].Seq, h[0].Seq)
+	}
+	require.EqualValues(t, 4, k.h.MIB.RetransSegs-repeated)
+	k.l.Urge(k.now, 3, 1, k)
+	require.Empty(t, k.out, "of another device")
+	k.advance(1900 * time.Millisecond)
+	require.Empty(t, k.sent(1))
+	require.Empty(t, k.sent(9), "the next is due when it would be after a second timeout")
+	require.Len(t, k.sent(8), 1)
+	require.NotNil(t, k.ack(1, first[1], 0))
+	require.NotNil(t, k.ack(9, first[9], 0))
+	for range 20 {
+		k.l.Urge(k.now, 2, 1, k)
+	}
+	require.Len(t, k.sent(5), 20)
+	k.advance(10 * time.Minute)
+	require.Zero(t, k.l.HalfOpens())
+}
