@@ -57,7 +57,8 @@ func (e *Engine) grow(now int64, p *pool) error {
 	return nil
 }
 
-// bindSome binds up to n kernel sockets, numbered from low on, to ports of the kernel's choice; fewer if the process may open no more.
+// bindSome binds up to n kernel sockets, numbered from low on, to ports of the kernel's choice. If the process may open no more, half of those it
+// got: the broker's answer brings descriptors, and one for which there is no room ends the channel, and with it all connections.
 func bindSome(local netip.Addr, n, low int) (socks []int, numbers []uint16, err error) {
 	family := unix.AF_INET6
 	if local.Is4() {
@@ -66,11 +67,13 @@ func bindSome(local netip.Addr, n, low int) (socks []int, numbers []uint16, err 
 	lowest := lowestPort()
 	for len(socks) < n {
 		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-		if err != nil && len(socks) > 0 {
-			break
-		}
 		if err != nil {
-			return nil, nil, err
+			half := len(socks) / 2
+			closeAll(socks[half:])
+			if half == 0 {
+				return nil, nil, err
+			}
+			return socks[:half], numbers[:half], nil
 		}
 		fd = proto.Raise(fd, low)
 		if lowest > 0 {

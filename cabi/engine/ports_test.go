@@ -29,6 +29,45 @@ func TestPortsLeaveThoseOfBind(t *testing.T) {
 	}
 }
 
+// TestPortsLeaveDescriptors: a process that may open no more keeps room for what the answer to its request brings (`make chaos` seed 1, the pair: without it
+// the channel ended, and all connections with it).
+func TestPortsLeaveDescriptors(t *testing.T) {
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+	for _, c := range []struct{ free, got int }{{0, 0}, {1, 0}, {5, 2}, {20, 8}} {
+		socks, left := func() (socks []int, left int) {
+			first, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+			require.NoError(t, err)
+			fill := []int{first}
+			for range 100 { // the lowest numbers: behind them all are free
+				fd, err := unix.Dup(first)
+				require.NoError(t, err)
+				fill = append(fill, fd)
+			}
+			defer closeAll(fill)
+			require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: uint64(fill[len(fill)-1] + 1 + c.free), Max: old.Max}))
+			defer func() { require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old)) }()
+			socks, _, err = bindSome(netip.MustParseAddr("127.0.0.1"), 8, 0)
+			if c.got == 0 {
+				require.ErrorIs(t, err, unix.EMFILE)
+			}
+			var more []int
+			for {
+				fd, err := unix.Dup(first)
+				if err != nil {
+					break
+				}
+				more = append(more, fd)
+			}
+			closeAll(more)
+			return socks, len(more)
+		}()
+		require.Len(t, socks, c.got, "%d free", c.free)
+		require.Equal(t, c.free-c.got, left)
+		closeAll(socks)
+	}
+}
+
 // Which port is next cannot be foretold, but it is always one of those that rested longest.
 func TestPortsAreTakenAtRandom(t *testing.T) {
 	const ports = 2 * fewPorts // so many that none needs to rest
