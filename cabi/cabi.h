@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 7 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 8 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -228,6 +228,8 @@ struct sl_shared {
 	char token[32]; /* what the broker knows this process by: a forked child shows its copy when it wants a connection of ours. "": none */
 
 	SL_ATOMIC(uint32_t) starved; /* written by C: 1: it gets no memory for further connections */
+
+	SL_ATOMIC(uint32_t) unanswered; /* 1: ACKs wait for answers to what the program has read; who waits for more calls sl_poll first */
 };
 
 /* How the engine is started. */

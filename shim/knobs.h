@@ -31,7 +31,8 @@ enum {
     FAST_CHECKSUM = 16, // checksum: the engine leaves TCP's sum to the device
     FAST_TSO = 32,      // tso: the engine's: runs of segments leave as one
     FAST_PLAIN = 64,    // plain: the next segment in, and an answer out, before the engine is entered
-    FAST_ALL = 127,
+    FAST_ACK = 128,     // ack: the engine's: the ACK of a request waits for its answer
+    FAST_ALL = 255,
 };
 
 struct knobs {

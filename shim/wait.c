@@ -142,7 +142,7 @@ static int run(struct wait *w)
     stage_end();
     kick_end(w->shared);
     sleep_looked();
-    int r = look(w, false);
+    int r = look(w, atomic_load_explicit(&w->shared->unanswered, memory_order_relaxed));
     if (r != 0)
         return r;
     pthread_testcancel();

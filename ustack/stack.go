@@ -32,6 +32,8 @@ type Config struct {
 	Sink   Sink // nil: nobody is told of readiness
 
 	Registry Registry // nil: nobody is told of connections
+
+	AnswerWait int64 // tcp.Answers.Wait, ns; Waits must be called then
 }
 
 // Sink is told of readiness.
@@ -75,6 +77,7 @@ type Counters struct {
 
 // Stack is one instance. It is not safe for use by two threads at once.
 type Stack struct {
+	late   []*tcp.Conn // see unanswered
 	pool   *pbuf.Pool
 	routes Router
 	sink   Sink
@@ -127,6 +130,7 @@ func New(c Config) *Stack {
 	}
 	c.Pool.SetReserve(c.Pool.Len() / 8)
 	s := &Stack{pool: c.Pool, routes: c.Routes, sink: c.Sink, reg: c.Registry, host: tcp.NewHost(c.Params, c.Pool, c.Rand)}
+	s.host.Answers.Wait = c.AnswerWait
 	s.cnt.Eth, s.cnt.IP, s.cnt.TCP = &s.eth.Counters, &s.ip.Counters, &s.host.MIB
 	s.host.NewConn = s.makeConn
 	s.settler, _ = c.Sink.(Settler)

@@ -14,6 +14,7 @@ func (s *Stack) Poll(now int64, budget int) int {
 	}
 	s.rx.port = nil
 	s.runTimers(now)
+	s.unanswered(now)
 	s.retry(now)
 	s.settle(now)
 	s.feed(now)
@@ -31,7 +32,7 @@ const pollAgain = 1_000_000
 
 // NextDeadline is when Poll must be called at the latest, 0 for never.
 func (s *Stack) NextDeadline() int64 {
-	d := earlier(s.timers.next(), s.host.Waits.Deadline())
+	d := earlier(earlier(s.timers.next(), s.host.Waits.Deadline()), s.host.Answers.Deadline())
 	if s.room && s.blocked.n() > 0 {
 		return s.now // retry is not through with them
 	}

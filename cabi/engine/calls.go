@@ -389,7 +389,12 @@ func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
 
 // SLPoll is sl_poll.
 func (e *Engine) SLPoll() int {
-	n := e.enter(0, false, e.turn)
+	n := e.enter(0, false, func(now int64) int {
+		if e.plane != nil {
+			e.plane.stack.Waits()
+		}
+		return e.turn(now)
+	})
 	e.tick()
 	return n
 }

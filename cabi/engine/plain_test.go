@@ -138,7 +138,8 @@ func newPlainRig(t *testing.T, seed uint64) *plainRig {
 	r := &plainRig{t: t, c: newCSide(t), rnd: rand.New(rand.NewPCG(seed, 1)), now: 1e9, seq: 1000, ts: 5000}
 	r.vi = &wireVI{mem: efvi.Memory{Bytes: make([]byte, 2048*efvi.FrameSize)}}
 	r.pool = pbuf.New(r.vi.mem.Bytes, efvi.FrameSize)
-	r.st = ustack.New(ustack.Config{Pool: r.pool, Rand: r.rnd.Uint64, Params: tcp.DefaultParams(), Sink: r, Routes: toward{ourAddr, [6]byte{2, 0, 0, 0, 0, 2}}})
+	r.st = ustack.New(ustack.Config{Pool: r.pool, Rand: r.rnd.Uint64, Params: tcp.DefaultParams(), Sink: r, Routes: toward{ourAddr, [6]byte{2, 0, 0, 0, 0, 2}},
+		AnswerWait: int64(seed%2) * 40e6})
 	r.st.AddVI(r.vi)
 	var err error
 	r.l, err = r.st.Listen(r.now, netip.AddrPortFrom(ourAddr, 80), 8)

@@ -96,6 +96,8 @@ func (e *Engine) newPlane(g *proto.Grant, memFD, stateFD int) (*plane, error) {
 		Sink:   sink{e},
 
 		Registry: registry{e},
+
+		AnswerWait: e.boot.answerWait(),
 	})
 	if err := p.counters.find(e, p.stack); err != nil {
 		return fail(err)

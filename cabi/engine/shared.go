@@ -113,6 +113,8 @@ type Shared struct {
 	Token [32]byte
 
 	Starved atomic.Uint32
+
+	Unanswered atomic.Uint32
 }
 
 // changed lists a handle for the C side, unless it is listed already.

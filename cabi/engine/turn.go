@@ -108,6 +108,9 @@ func (e *Engine) leave(now int64) {
 		d = earlier(d, now)
 	}
 	e.openPlain()
+	if u := e.unanswered(); e.sh.Unanswered.Load() != u {
+		e.sh.Unanswered.Store(u)
+	}
 	if e.sh.Deadline.Load() != d {
 		e.sh.Deadline.Store(d)
 	}

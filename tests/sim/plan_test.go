@@ -16,6 +16,7 @@ type plan struct {
 	Frames  int // in each host's pool
 	Backlog int
 	Bursts  bool  `json:",omitempty"` // the devices take them
+	Waits   bool  `json:",omitempty"` // ACKs of requests wait for the answers
 	Joins   bool  `json:",omitempty"` // packets that follow each other arrive as one
 	Parts   bool  `json:",omitempty"` // packets arrive in several frames even if one would hold them
 	Slow    int64 `json:",omitempty"` // ns before the program accepts what waits

@@ -38,7 +38,7 @@ type result struct {
 // run plays a plan to its end. Whatever an oracle finds, and any panic of the stack, is the result's error.
 func (p *plan) run() (r result) {
 	c := catcher{}
-	w := newWorld(c, config{seed: p.Seed, v6: p.V6, frames: p.Frames, mtu: p.MTU, bursts: p.Bursts, parts: p.Parts, joins: p.Joins,
+	w := newWorld(c, config{seed: p.Seed, v6: p.V6, frames: p.Frames, mtu: p.MTU, bursts: p.Bursts, parts: p.Parts, joins: p.Joins, waits: p.Waits,
 		params: func(i int, prm *tcp.Params) { p.Traits[i].apply(prm) }})
 	defer w.free()
 	defer func() {

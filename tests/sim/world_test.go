@@ -95,6 +95,7 @@ type config struct {
 	bursts bool
 	parts  bool
 	joins  bool
+	waits  bool // ACKs of requests wait for the answers; programs wait now and then
 	params func(host int, p *tcp.Params)
 
 	registry ustack.Registry // of both hosts
@@ -135,7 +136,11 @@ func (w *world) newHost(c config, i int) *host {
 	if c.params != nil {
 		c.params(i, p)
 	}
-	h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h, Registry: c.registry, Secret: c.secret})
+	wait := int64(0)
+	if c.waits {
+		wait = 40 * ms
+	}
+	h.Stack = ustack.New(ustack.Config{Pool: h.pool, Rand: w.rng.Uint64, Params: p, Routes: h.routes, Sink: h, Registry: c.registry, Secret: c.secret, AnswerWait: wait})
 	return h
 }
 
@@ -199,6 +204,9 @@ func (w *world) step(limit int64) bool {
 		p.to.arrive(p)
 	}
 	for _, h := range w.host {
+		if w.steps%4 == 0 {
+			h.Waits()
+		}
 		h.Poll(w.now, 256)
 	}
 	w.runApps()

@@ -133,7 +133,7 @@ func (c *Conn) Deadline() int64 {
 	if c.is(flagFrozen) || c.state == Closed {
 		return 0
 	}
-	d := earlier(earlier(c.snd.deadline(), c.ack.at), c.keepAt)
+	d := earlier(earlier(c.snd.deadline(), c.ack.timer()), c.keepAt)
 	if c.ooo != nil {
 		d = earlier(d, c.ooo.comp.at)
 	}
@@ -164,7 +164,7 @@ func (c *Conn) OnTimer(now int64, out Out) {
 			c.set(flagSYNACK)
 		}
 	}
-	if c.ack.at != 0 && c.ack.at <= now {
+	if at := c.ack.timer(); at != 0 && at <= now {
 		c.delackTimer(now)
 	}
 	if c.ooo != nil && c.ooo.comp.at != 0 && c.ooo.comp.at <= now {
@@ -203,6 +203,7 @@ func (c *Conn) done(now int64) {
 	}
 	c.leaveFast(now, false)
 	c.state, c.shut = Closed, shutBoth
+	c.endAnswer()
 	c.ack = ackState{}
 	c.keepAt = 0
 	c.endNotes()

@@ -17,25 +17,28 @@ const (
 
 // ackState is what is known about ACKs that are due.
 type ackState struct {
-	at       int64 // delayed ACK timer, 0 off
+	at       int64 // delayed ACK timer, 0 off; with ackAnswer: until when the ACK waits for an answer
 	ato      int64 // estimate of the time between segments, 0 before the first one
 	lastData int64 // when data came in last
 	rcvMSS   uint16
 	lastLen  uint16 // length of the last short segment
-	quick    uint8  // ACKs to send without delay
 	pending  ackFlags
-	pingpong bool // requests and answers alternate: delay ACKs
+	quick    uint8 // ACKs to send without delay
+	pingpong bool  // requests and answers alternate: delay ACKs
 }
 
-type ackFlags uint8
+type ackFlags uint16
 
 const (
 	ackScheduled ackFlags = 1 << iota // an ACK is owed
 	ackNow                            // and must not wait
 	ackPushed                         // a short segment came
 	ackPushed2                        // another one came before it was acknowledged
+	ackMore                           // another segment came before it was acknowledged
 	ackHeld                           // data is ready to carry the ACK: it waits for the timer, or for something to acknowledge
 	ackNoMem                          // what came had no room: the window is closed until the program reads
+	ackAnswer                         // it waits for the answer to what came, until at: answer.go
+	ackRead                           // and the program has read all that came
 )
 
 // initRcvMSS guesses the peer's segment size, as tcp_initialize_rcv_mss.
@@ -46,6 +49,9 @@ func (c *Conn) initRcvMSS() {
 // received is tcp_event_data_recv: data came in order.
 func (c *Conn) received(now int64, s *Segment) {
 	a := &c.ack
+	if a.pending&ackScheduled != 0 {
+		a.pending |= ackMore
+	}
 	a.pending = a.pending&^ackHeld | ackScheduled
 	c.measureMSS(s)
 	c.measureRTT(now, s)
@@ -124,8 +130,11 @@ func (c *Conn) ackDue(now int64) bool {
 	if c.manyIn() {
 		return true
 	}
-	if a.quick > 0 && !a.pingpong || a.pending&ackNow != 0 {
+	if a.pending&ackNow != 0 {
 		return true
+	}
+	if a.quick > 0 && !a.pingpong {
+		return !c.awaitAnswer(now)
 	}
 	if c.ooo != nil {
 		return c.ooo.comp.at == 0
@@ -135,7 +144,7 @@ func (c *Conn) ackDue(now int64) bool {
 
 // manyIn: more than one full segment came in order, and the window need not wait for the program.
 func (c *Conn) manyIn() bool {
-	return c.rcvNxt.Sub(c.rcvWup) > int(c.ack.rcvMSS) &&
+	return c.twoIn() &&
 		(c.rcvNxt.Sub(c.copied) < c.opt.RcvLowat || c.windowToOffer() >= int(c.rcvWnd))
 }
 
@@ -169,6 +178,14 @@ func (c *Conn) delayAck(now int64) bool {
 	return false
 }
 
+// timer is when the delayed ACK timer goes off, 0 never.
+func (a *ackState) timer() int64 {
+	if a.pending&ackAnswer != 0 {
+		return 0
+	}
+	return a.at
+}
+
 // delackTimer is the delayed ACK timer going off.
 func (c *Conn) delackTimer(now int64) {
 	a := &c.ack
@@ -193,6 +210,7 @@ func (c *Conn) acked() {
 			a.ato = atoMin
 		}
 	}
+	c.endAnswer()
 	a.pending, a.at = 0, 0
 	c.dsack.due = false
 	c.ackedAhead()
@@ -212,17 +230,27 @@ func (c *Conn) readAcks(all bool) bool {
 		return false
 	}
 	pushed := a.pending&ackPushed2 != 0 || a.pending&ackPushed != 0 && !a.pingpong
-	return c.rcvNxt.Sub(c.rcvWup) > int(a.rcvMSS) || all && pushed
+	return c.twoIn() || all && pushed
 }
 
+// twoIn: more than one full segment is not acknowledged yet.
+func (c *Conn) twoIn() bool { return c.rcvNxt.Sub(c.rcvWup) > int(c.ack.rcvMSS) }
+
 // readUnseen says that nothing would leave after a read of all that waits: it may become known later.
-func (c *Conn) readUnseen() bool { return !c.readAcks(true) && 2*c.offered() > c.win.clamp }
+func (c *Conn) readUnseen() bool {
+	unseen := !c.readAcks(true) || c.ack.pending&ackAnswer != 0 && !c.twoIn()
+	return unseen && 2*c.offered() > c.win.clamp
+}
 
 // afterRead decides whether reading n bytes lets an ACK leave, as tcp_cleanup_rbuf.
 func (c *Conn) afterRead(n int) {
 	a := &c.ack
 	if c.readAcks(n > 0 && c.rq.bytes == 0) {
-		a.pending |= ackNow
+		if a.pending&ackAnswer != 0 && !c.twoIn() {
+			c.readUnanswered()
+		} else {
+			a.pending |= ackNow
+		}
 		return
 	}
 	if n == 0 || c.shut&shutRecv != 0 || !c.state.in(Established, FinWait1, FinWait2) {

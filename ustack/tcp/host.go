@@ -8,11 +8,12 @@ import (
 
 // Host is what all connections of one stack share.
 type Host struct {
-	Params *Params
-	Pool   *pbuf.Pool
-	Rand   func() uint64
-	MIB    MIB
-	Waits  TimeWaits
+	Params  *Params
+	Pool    *pbuf.Pool
+	Rand    func() uint64
+	MIB     MIB
+	Waits   TimeWaits
+	Answers Answers
 
 	// NewConn makes the memory of a connection, all zero; nil: new.
 	NewConn func() *Conn

@@ -49,6 +49,7 @@ func (c *Conn) Freeze(now int64) (*Snapshot, error) {
 	}
 	c.set(flagFrozen)
 	c.snd.frozen = true
+	c.endAnswer()
 	return c.snapshot(now), nil
 }
 

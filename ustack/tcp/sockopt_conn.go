@@ -95,6 +95,7 @@ func (c *Conn) setQuickAck(val []byte) error {
 		return nil
 	}
 	c.ack.pingpong = false
+	c.endAnswer()
 	if c.state.in(Established, CloseWait) && c.ack.pending&ackScheduled != 0 {
 		c.ack.pending |= ackPushed // what was read is acknowledged now, what was not when it is
 		c.afterRead(1)

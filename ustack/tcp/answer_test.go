@@ -1,0 +1,163 @@
+package tcp
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sluice-net/sluice/ustack/pbuf"
+)
+
+const answerWait = 40 * time.Millisecond
+
+// awaiting is an established connection of a host whose ACKs wait for answers.
+func awaiting(t *testing.T) *rig {
+	r := established(t)
+	r.h.Answers.Wait = int64(answerWait)
+	return r
+}
+
+// late has the ACKs leave whose time is over, and with waits those of what was read.
+func (r *rig) late(waits bool) {
+	l := r.h.Answers.Late(r.now, nil)
+	if waits {
+		l = r.h.Answers.Read(l)
+	}
+	for _, c := range l {
+		c.Output(r.now, r)
+	}
+}
+
+func TestTheAnswerCarriesTheFirstACK(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	r.wantIdle()
+	r.read(1, 100)
+	r.wantIdle()
+	require.True(t, r.h.Answers.Unanswered())
+	r.write(50)
+	r.want("P. 1:51(50) ack 101")
+	require.False(t, r.h.Answers.Unanswered())
+	require.Zero(t, r.h.Answers.Deadline())
+	r.late(true)
+	r.advance(time.Second)
+	r.want("P. 1:51(50) ack 101") // repeated, as nobody acknowledged it: nothing else
+}
+
+func TestAProgramThatWaitsHasNoAnswer(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	r.late(true)
+	r.wantIdle() // not read yet
+	r.read(1, 100)
+	r.late(false)
+	r.wantIdle()
+	r.late(true)
+	r.want(". 1:1(0) ack 101")
+	r.late(true)
+	r.wantIdle()
+}
+
+func TestAnUnreadRequestIsAcknowledgedInTime(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	require.Equal(t, r.now+int64(answerWait), r.h.Answers.Deadline())
+	require.Zero(t, r.c.Deadline())
+	r.now += int64(answerWait) - 1
+	r.late(false)
+	r.wantIdle()
+	r.now++
+	r.late(false)
+	r.want(". 1:1(0) ack 101")
+	require.Zero(t, r.h.Answers.Deadline())
+}
+
+// What makes an ACK due for another reason does so while it waits, too.
+func TestMoreEndsTheWait(t *testing.T) {
+	for name, more := range map[string]struct{ in, out string }{
+		"another short segment": {"P. 101:201(100) ack 1", ". 1:1(0) ack 201"},
+		"a hole":                {"P. 201:301(100) ack 1", ". 1:1(0) ack 101 <sack 201:301>"},
+		"a repetition":          {"P. 1:101(100) ack 1", ". 1:1(0) ack 101 <sack 1:101>"},
+		"a full segment":        {". 101:1561(1460) ack 1", ". 1:1(0) ack 1561"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := awaiting(t)
+			r.send("P. 1:101(100) ack 1")
+			r.wantIdle()
+			r.send(more.in)
+			r.want(more.out)
+			r.wantIdle()
+			require.False(t, r.h.Answers.Unanswered())
+			require.Zero(t, r.h.Answers.Deadline())
+		})
+	}
+}
+
+// A FIN's ACK is delayed as the kernel's is, and takes along that of the request.
+func TestTheEndOfARequestWaitsToo(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	r.now += int64(time.Millisecond)
+	r.send("F. 101:101(0) ack 1")
+	r.wantIdle()
+	r.now += int64(answerWait) - int64(time.Millisecond)
+	r.late(false)
+	r.want(". 1:1(0) ack 102")
+}
+
+func TestQuickAckWaitsForNothing(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	r.read(1, 100)
+	require.NoError(t, r.c.SetOption(r.now, solTCP, tcpQuickAck, []byte{1, 0, 0, 0}))
+	r.c.Output(r.now, r)
+	r.want(". 1:1(0) ack 101")
+}
+
+// Connections that end, or move, while they wait are not asked for later.
+func TestTheEndOfOneThatWaits(t *testing.T) {
+	for name, end := range map[string]func(r *rig){
+		"a reset": func(r *rig) { r.send("R. 101:101(0) ack 1") },
+		"a move": func(r *rig) {
+			_, err := r.c.Freeze(r.now)
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := awaiting(t)
+			r.send("P. 1:101(100) ack 1")
+			r.read(1, 100)
+			end(r)
+			require.False(t, r.h.Answers.Unanswered())
+			require.Zero(t, r.h.Answers.Deadline())
+			r.late(true)
+			r.wantIdle()
+		})
+	}
+}
+
+// The lists do not grow with what is over.
+func TestAnswersForgetWhatIsOver(t *testing.T) {
+	h := NewHost(DefaultParams(), pbuf.New(make([]byte, 4096), 4096), func() uint64 { return 4 })
+	h.Answers.Wait = 1000
+	first := &Conn{h: h}
+	wait := func(c *Conn, now int64) {
+		c.state = Established
+		c.ack.pending = ackScheduled | ackPushed
+		require.True(t, c.awaitAnswer(now))
+		c.readUnanswered()
+	}
+	wait(first, 0)
+	for i := range 100_000 {
+		c := &Conn{h: h}
+		wait(c, int64(i))
+		c.endAnswer()
+		if i%1000 == 999 { // the only one that never ends otherwise
+			require.Equal(t, []*Conn{first}, h.Answers.Late(int64(i)+1000, nil))
+			wait(first, int64(i))
+		}
+	}
+	require.Less(t, cap(h.Answers.list), 4096)
+	require.Less(t, cap(h.Answers.read), 4096)
+}
