@@ -47,13 +47,15 @@ func TestDescriptorReuse(t *testing.T) {
 			c := exec.Command(program, own, "7001", peers, "7002", fmt.Sprint(way.length.Milliseconds()), fmt.Sprint(seed))
 			var out, counts bytes.Buffer
 			c.Env, c.Stdout, c.Stderr = way.env, &out, &counts
+			began := time.Now()
 			require.NoError(t, bed.Server.Start(c))
 			defer time.AfterFunc(way.length+2*time.Minute, func() { _ = c.Process.Kill() }).Stop()
 			err := c.Wait()
-			t.Logf("seed %d: %s", seed, counts.String())
+			t.Logf("seed %d, %v: %s", seed, time.Since(began).Round(time.Second), counts.String())
 			peerSaid := stop()
 			require.Equal(t, "0 wrong\n", out.String(), "%s%s", counts.String(), peerSaid)
 			require.NoError(t, err)
+			require.GreaterOrEqual(t, time.Since(began), way.length)
 			require.Empty(t, peerSaid)
 		})
 	}

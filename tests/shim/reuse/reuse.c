@@ -241,7 +241,10 @@ int main(int argc, char **argv)
     }
     for (intptr_t i = 0; i < WORKERS + MEDDLERS; i++)
         pthread_create(&t[i], NULL, i < WORKERS ? worker : meddler, (void *)i);
-    usleep((unsigned)atoi(argv[5]) * 1000u);
+    long ms = atol(argv[5]);
+    struct timespec length = { ms / 1000, ms % 1000 * 1000000 };
+    while (nanosleep(&length, &length) != 0)
+        ;
     over = true;
     for (int i = 0; i < WORKERS + MEDDLERS; i++)
         pthread_join(t[i], NULL);
