@@ -161,3 +161,18 @@ func TestAnswersForgetWhatIsOver(t *testing.T) {
 	require.Less(t, cap(h.Answers.list), 4096)
 	require.Less(t, cap(h.Answers.read), 4096)
 }
+
+// Behind the last one that waits there may be others that do no more.
+func TestTheLastThatWaitsIsNotTheLastInTheList(t *testing.T) {
+	h := NewHost(DefaultParams(), pbuf.New(make([]byte, 4096), 4096), func() uint64 { return 4 })
+	h.Answers.Wait = 1000
+	var c [2]*Conn
+	for i := range c {
+		c[i] = &Conn{h: h, state: Established}
+		c[i].ack.pending = ackScheduled | ackPushed
+		require.True(t, c[i].awaitAnswer(0))
+		c[i].readUnanswered()
+	}
+	c[1].endAnswer()
+	require.Equal(t, []*Conn{c[0]}, h.Answers.Read(nil))
+}
