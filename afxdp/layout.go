@@ -1,5 +1,7 @@
 package afxdp
 
+import "github.com/sluice-net/sluice/efvi"
+
 // Ring tells where in its mapping the parts of one ring lie, in bytes.
 type Ring struct {
 	Entries  uint32 `json:"entries"`
@@ -44,6 +46,7 @@ type RingConfig struct {
 	Parts                    bool   // longer packets come than a frame holds, whatever the MTU
 	TxMetadata               bool   // every packet sent will have efvi.SumRoom bytes in front of it, within its frame
 	Busy                     BusyPoll
+	Mapped                   efvi.Memory // the memory, if the caller has it mapped: its pages need not be found again
 
 	flags uint16 // in place of need-wakeup, for probes
 }

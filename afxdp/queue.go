@@ -30,11 +30,11 @@ func OpenQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error)
 		}
 		cfg.Share = 0
 	}
-	m, err := MapMemory(mem)
+	m, done, err := cfg.mapping(mem)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = UnmapMemory(m) }()
+	defer done()
 	q, err := open(ifindex, queue, m, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("take queue %d of interface %d: %w", queue, ifindex, err)
@@ -48,16 +48,25 @@ func OpenQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error)
 func PrepareQueue(ifindex, queue int, mem *os.File, cfg RingConfig) (*Queue, error) {
 	cfg = cfg.withDefaults()
 	cfg.Share = 0
-	m, err := MapMemory(mem)
+	m, done, err := cfg.mapping(mem)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = UnmapMemory(m) }()
+	defer done()
 	q, err := prepare(ifindex, queue, m, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("prepare queue %d of interface %d: %w", queue, ifindex, err)
 	}
 	return q, nil
+}
+
+// mapping is the memory, mapped until done is called at least.
+func (c *RingConfig) mapping(mem *os.File) (m efvi.Memory, done func(), err error) {
+	if len(c.Mapped.Bytes) > 0 {
+		return c.Mapped, func() {}, nil
+	}
+	m, err = MapMemory(mem)
+	return m, func() { _ = UnmapMemory(m) }, err
 }
 
 func open(ifindex, queue int, m efvi.Memory, cfg RingConfig) (*Queue, error) {

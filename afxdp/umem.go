@@ -31,6 +31,32 @@ func newMemory(name string, frames, flags int) (*os.File, error) {
 	return f, nil
 }
 
+// MakePages has the kernel make all pages now instead of at the first touch. They are written: a fault for each takes twice as long, and who maps
+// something meanwhile waits for the end of all of them.
+func MakePages(mem *os.File) error {
+	st, err := mem.Stat()
+	if err != nil {
+		return fmt.Errorf("stat umem: %w", err)
+	}
+	zeros := make([]byte, 1<<20)
+	for at := int64(0); at < st.Size(); at += int64(len(zeros)) {
+		if _, err := mem.WriteAt(zeros[:min(int64(len(zeros)), st.Size()-at)], at); err != nil {
+			return makeHugePages(mem)
+		}
+	}
+	return nil
+}
+
+// makeHugePages is MakePages where nothing can be written.
+func makeHugePages(mem *os.File) error {
+	m, err := MapMemory(mem)
+	if err != nil {
+		return err
+	}
+	_ = unix.Madvise(m.Bytes, unix.MADV_POPULATE_WRITE) // a kernel before 5.14 makes them when they are registered
+	return UnmapMemory(m)
+}
+
 // MapMemory maps the whole of a memfd made by NewMemory. UnmapMemory undoes it.
 func MapMemory(mem *os.File) (efvi.Memory, error) {
 	st, err := mem.Stat()
@@ -45,6 +71,17 @@ func MapMemory(mem *os.File) (efvi.Memory, error) {
 		return efvi.Memory{}, fmt.Errorf("map umem: %w", err)
 	}
 	return efvi.Memory{Bytes: b}, nil
+}
+
+// MapPages is MapMemory, and all its pages are in the page table: whoever registers them does not fault on each. In pieces, since who maps something
+// else waits for the end of one.
+func MapPages(mem *os.File) (efvi.Memory, error) {
+	m, err := MapMemory(mem)
+	const piece = 2 << 20
+	for b := m.Bytes; len(b) > 0; b = b[min(piece, len(b)):] {
+		_ = unix.Madvise(b[:min(piece, len(b))], unix.MADV_POPULATE_READ) // Linux 5.14; for reading several pages take one fault
+	}
+	return m, err
 }
 
 // UnmapMemory undoes MapMemory.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/efvi"
 )
 
 // client is one process and its lease. All fields below ch belong to the broker's lock.
@@ -30,6 +31,7 @@ type client struct {
 
 	lease      uint64
 	umem       *os.File
+	mapped     efvi.Memory // while its first queues are opened
 	state      *os.File
 	stateMap   *proto.StateMap
 	sentMem    bool
@@ -209,6 +211,7 @@ func (c *client) closeFiles() {
 	if c.stateMap != nil {
 		c.stateMap.Close()
 	}
+	c.unmap()
 	c.umem, c.state, c.pidfd, c.stateMap = nil, nil, nil, nil
 }
 

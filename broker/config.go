@@ -30,6 +30,7 @@ type Config struct {
 	// The times below are waits for programs, not promises.
 	YieldTimeout time.Duration // for queues to be given up; default 2 s
 	GiveTimeout  time.Duration // for a connection to be handed over on request; default 15 s
+	ReleaseTime  time.Duration // for ports without a use to be given back, as a bind waits; default 250 ms
 	HelloTimeout time.Duration // from a channel to its hello; default 10 s
 	Grace        time.Duration // for owners to come back after a restart; default 5 s
 	Hold         time.Duration // how long a program keeps queues after its last outgoing connection, unless somebody wants them; default 5 s
@@ -63,6 +64,7 @@ func (c Config) withDefaults() Config {
 	orInt(&c.Clients, 4096)
 	orTime(&c.YieldTimeout, 2*time.Second)
 	orTime(&c.GiveTimeout, 15*time.Second)
+	orTime(&c.ReleaseTime, 250*time.Millisecond)
 	orTime(&c.HelloTimeout, 10*time.Second)
 	orTime(&c.Grace, 5*time.Second)
 	orTime(&c.Hold, 5*time.Second)

@@ -25,19 +25,22 @@ func (c *client) giveMemory() error {
 	if err := c.b.overMemory(c); err != nil {
 		return err
 	}
-	umem, err := c.b.newMemory(c.frames)
+	umem, mapped, err := c.b.newMemory(c.frames)
 	if err != nil {
 		return err
 	}
+	c.mapped = mapped
 	fd, err := proto.NewState()
 	if err != nil {
 		umem.Close()
+		c.unmap()
 		return err
 	}
 	state := os.NewFile(uintptr(fd), "sluice-state")
 	m, err := proto.MapState(fd)
 	if err != nil {
 		umem.Close()
+		c.unmap()
 		state.Close()
 		return err
 	}

@@ -108,6 +108,7 @@ func (b *Broker) grant(c *client, cookie uint64, notes []string, join func(), de
 		d.reconcile()
 	}
 	c.collect = nil
+	c.unmap()
 	g := proto.Grant{Lease: c.lease, Cookie: cookie, Notes: notes}
 	var fds []int
 	if !c.sentMem {

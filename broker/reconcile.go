@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/sluice-net/sluice/broker/proto"
+	"github.com/sluice-net/sluice/efvi"
 )
 
 // A queue's packets go to one process, whatever their port, so those who share a device's queues must listen alike:
@@ -171,7 +172,7 @@ func (d *device) open(q *queue, c *client) {
 	}
 	b, open, share := d.space.b, d.opener(q), d.space.socketOf(c, d.parts())
 	if c.collect != nil {
-		x, err := open(c.umem, share)
+		x, err := open(c.umem, c.mapped, share)
 		d.opened(q, c, x, err)
 		return
 	}
@@ -189,7 +190,7 @@ func (d *device) open(q *queue, c *client) {
 	q.opening = true
 	d.space.refs++
 	b.goDo(func() {
-		x, err := open(umem, share)
+		x, err := open(umem, efvi.Memory{}, share)
 		umem.Close()
 		if share > 0 {
 			unix.Close(share)
@@ -203,16 +204,16 @@ func (d *device) open(q *queue, c *client) {
 }
 
 // opener opens a queue, also without the lock.
-func (d *device) opener(q *queue) func(mem *os.File, share int) (xsk, error) {
+func (d *device) opener(q *queue) func(mem *os.File, m efvi.Memory, share int) (xsk, error) {
 	b, ns, ifindex, index, mtu, cfg := d.space.b, d.space.fd(), d.Ifindex, q.index, d.MTU, d.rings()
 	if d.trunk != nil {
-		return func(mem *os.File, share int) (xsk, error) {
-			cfg.Share = share
+		return func(mem *os.File, m efvi.Memory, share int) (xsk, error) {
+			cfg.Share, cfg.Mapped = share, m
 			return b.back.OpenSpur(ns, ifindex, mtu, mem, cfg)
 		}
 	}
-	return func(mem *os.File, share int) (xsk, error) {
-		cfg.Share = share
+	return func(mem *os.File, m efvi.Memory, share int) (xsk, error) {
+		cfg.Share, cfg.Mapped = share, m
 		return b.back.OpenQueue(ns, ifindex, index, mem, cfg)
 	}
 }

@@ -16,12 +16,8 @@ import (
 // A port on lease is bound, and without a connection it is so for nobody's use: the kernel would give it to whoever binds. So who is refused one asks,
 // and all programs of the namespace give back what they do not use.
 
-const (
-	// releaseTime is how long a program may take to give its ports back. A bind waits for it.
-	releaseTime = 250 * time.Millisecond
-	// maxReleases is how often in a second programs have to lease anew what they had.
-	maxReleases = 200
-)
+// maxReleases is how often in a second programs have to lease anew what they had.
+const maxReleases = 200
 
 // opRelease waits for all who have such ports.
 func opRelease(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
@@ -33,7 +29,7 @@ func opRelease(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	all := b.lessees(c, r.Port)
 	done := make(chan struct{}, len(all))
 	for _, o := range all {
-		o.ask(proto.OpRelease, r, nil, releaseTime, func(*proto.Packet, error) { done <- struct{}{} })
+		o.ask(proto.OpRelease, r, nil, b.cfg.ReleaseTime, func(*proto.Packet, error) { done <- struct{}{} })
 	}
 	b.mu.Unlock()
 	for range all {

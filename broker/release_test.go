@@ -2,6 +2,7 @@ package broker
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -11,7 +12,7 @@ import (
 
 // TestPortsAreReleased: who binds asks, and who has ports that no connection uses gives them back before the answer, block by block or some of one.
 func TestPortsAreReleased(t *testing.T) {
-	h := newFakeHost(t, 2, nil)
+	h := newFakeHost(t, 2, func(c *Config) { c.ReleaseTime = patience })
 	e := newEngineWith(t, h.b.cfg.Socket, proto.Hello{Program: "has ports", Releases: true})
 	binds := newEngineWith(t, h.b.cfg.Socket, proto.Hello{Program: "binds"})
 	fds, ports := bound(t, 8, 0)
@@ -50,6 +51,9 @@ func TestPortsAreReleased(t *testing.T) {
 	require.Equal(t, 7, h.b.Status().Leases[0].Ports)
 	require.Equal(t, 7, h.entries())
 
+	h.b.mu.Lock()
+	h.b.cfg.ReleaseTime = 10 * time.Millisecond
+	h.b.mu.Unlock()
 	done, r = ask(0), proto.Release{}
 	e.event(proto.OpRelease, &r) // no answer: the others wait for it no longer than they may
 	require.Zero(t, r.Port)

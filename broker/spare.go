@@ -3,28 +3,37 @@ package broker
 import (
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/sluice-net/sluice/afxdp"
+	"github.com/sluice-net/sluice/efvi"
 )
 
 // spare is a umem made ahead: 64 MiB of fresh pages take the kernel 50 to 300 ms, which a short program's first connect would wait for.
 // Nobody had it before.
 type spare struct {
 	file   *os.File // nil: none now
+	mapped efvi.Memory
 	making bool
 }
 
-// newMemory makes a umem, or takes the one made ahead.
-func (b *Broker) newMemory(frames int) (*os.File, error) {
-	if f := b.spare.file; f != nil && frames == b.cfg.Frames {
-		b.spare.file = nil
+// newMemory makes a umem, or takes the one made ahead, which is mapped.
+func (b *Broker) newMemory(frames int) (*os.File, efvi.Memory, error) {
+	if f, m := b.spare.file, b.spare.mapped; f != nil && frames == b.cfg.Frames {
+		b.spare.file, b.spare.mapped = nil, efvi.Memory{}
 		if !b.cfg.NoPins { // else for one program, which has it now
 			b.makeSpare()
 		}
-		return f, nil
+		return f, m, nil
 	}
-	return b.freshMemory(frames)
+	f, err := b.freshMemory(frames)
+	return f, efvi.Memory{}, err
+}
+
+// unmap ends the mapping of a client's umem, beside.
+func (c *client) unmap() {
+	if m := c.mapped; len(m.Bytes) > 0 {
+		c.mapped = efvi.Memory{}
+		c.b.goDo(func() { _ = afxdp.UnmapMemory(m) })
+	}
 }
 
 const umemName = "sluice-umem"
@@ -48,7 +57,7 @@ func (b *Broker) makeSpare() {
 	}
 	b.spare.making = true
 	b.goDo(func() {
-		f, err := b.touched(b.cfg.Frames)
+		f, m, err := b.touched(b.cfg.Frames)
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.spare.making = false
@@ -57,8 +66,9 @@ func (b *Broker) makeSpare() {
 			b.log.Debugf("broker: umem made ahead: %v", err)
 		case b.closed || b.drains:
 			f.Close()
+			_ = afxdp.UnmapMemory(m)
 		default:
-			b.spare.file = f
+			b.spare.file, b.spare.mapped = f, m
 		}
 	})
 }
@@ -66,21 +76,23 @@ func (b *Broker) makeSpare() {
 func (b *Broker) dropSpare() {
 	if b.spare.file != nil {
 		b.spare.file.Close()
-		b.spare.file = nil
+		_ = afxdp.UnmapMemory(b.spare.mapped)
+		b.spare = spare{making: b.spare.making}
 	}
 }
 
-// touched is a umem whose pages are there.
-func (b *Broker) touched(frames int) (*os.File, error) {
+// touched is a umem whose pages are there, and mapped.
+func (b *Broker) touched(frames int) (*os.File, efvi.Memory, error) {
 	f, err := b.freshMemory(frames)
 	if err != nil {
-		return nil, err
+		return nil, efvi.Memory{}, err
 	}
-	m, err := afxdp.MapMemory(f)
+	var m efvi.Memory
+	if err = afxdp.MakePages(f); err == nil {
+		m, err = afxdp.MapPages(f)
+	}
 	if err != nil {
 		f.Close()
-		return nil, err
 	}
-	_ = unix.Madvise(m.Bytes, unix.MADV_POPULATE_WRITE) // a kernel before 5.14 makes them when they are registered
-	return f, afxdp.UnmapMemory(m)
+	return f, m, err
 }
