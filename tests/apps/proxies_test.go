@@ -120,7 +120,7 @@ server.bind = "AT"
 server.port = 8080
 proxy.server = ( "" => ( ( "host" => "TO", "port" => 8081 ) ) )
 `},
-	"squid": {"/usr/sbin/squid -N -f CONF", `
+	"squid": {"/usr/sbin/squid -N -d 1 -f CONF", `
 http_port AT:8080 accel defaultsite=here no-vhost
 cache_peer TO parent 8081 0 no-query originserver name=other
 cache_peer_access other allow all
