@@ -8,7 +8,8 @@ import (
 	"github.com/sluice-net/sluice/ustack/tcp"
 )
 
-// unlease gives back what the kernel would give to whoever binds: leased ports that no connection uses, and none waits on (TIME-WAIT).
+// unlease gives back what the kernel would give to whoever binds: leased ports that no connection uses, and none waits on (TIME-WAIT). That is for no longer
+// than idle ports are kept: the kernel's connections to several peers wait on one port, ours have one each, and would have all there are.
 func (e *Engine) unlease(now int64, p *proto.Packet) error {
 	var r proto.Release
 	if err := p.Into(&r); err != nil {
@@ -17,7 +18,8 @@ func (e *Engine) unlease(now int64, p *proto.Packet) error {
 	waiting := e.inTimeWait()
 	for _, b := range slices.Clone(e.ports.blocks) {
 		e.shed(now, b, func(q *port) bool {
-			return !q.inUse && (r.Port == 0 || q.number == r.Port) && !waiting[netip.AddrPortFrom(b.pool.local, q.number)]
+			waits := waiting[netip.AddrPortFrom(b.pool.local, q.number)] && now-q.ended < holdPorts
+			return !q.inUse && !waits && (r.Port == 0 || q.number == r.Port)
 		})
 	}
 	e.answer(now, p, "", nil)

@@ -48,4 +48,6 @@ func TestUnusedPortsAreGivenBack(t *testing.T) {
 	require.Equal(t, 1, p.free)
 	require.EqualValues(t, 80, p.first.number)
 	require.Equal(t, p.first, p.last)
+	require.NoError(t, r.e.unlease(1+holdPorts, all))
+	require.Equal(t, []*block{busy}, r.e.ports.blocks)
 }
