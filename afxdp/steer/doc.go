@@ -10,7 +10,7 @@
 //  4. a pure SYN to a listener's entry on which the kernel does not listen (any more), or to a bound port's on which it does: kernel. The
 //     entry's owner closed the socket he got it for, and the port may be somebody else's;
 //  5. a pure SYN of the kernel's share: more processes listen there than there are queues, and the kernel serves those without one;
-//  6. a pure SYN on a queue that is quiet: kernel;
+//  6. a pure SYN on a queue that is quiet: kernel, unless it repeats one of the last 4 s that went to a socket that is still there;
 //  7. else the AF_XDP socket of the queue it came in by; if there is none, the kernel, but nobody
 //     while the queue is quiet: it changes hands, and the kernel would reset connections that move.
 //

@@ -48,7 +48,7 @@ func TestVerdictOfSpurs(t *testing.T) {
 	for spur := range 2 {
 		require.NoError(t, p.SetQuiet(way.First+spur, true))
 	}
-	r.want("quiet_syn", 0, r.packet(false, 1, freePort).Bytes(), "spurs between two owners")
+	r.want("quiet_syn", 0, r.packet(false, 9, freePort).Bytes(), "spurs between two owners")
 	require.NoError(t, p.DelQueue(way.First))
 	require.NoError(t, p.DelQueue(way.First), "it is no error if there is none")
 	require.False(t, p.HasSpur(way.First))

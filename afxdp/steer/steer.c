@@ -35,6 +35,8 @@ struct connect_key {
 	__u8 proto, zero;
 };
 
+#include "syns.h"
+
 /* What user space tells about the device. All but the MAC address is a note of user space to
  * itself, for whoever adopts the pins or lists the programs. */
 struct device {
@@ -461,12 +463,15 @@ int steer(struct xdp_md *ctx)
 		queue = SPUR(f.entry.flags) + lot(&f.key) % spurs_of_it;
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {
-		if (f.syn)
+		if (f.syn && !repeated(&f.key))
 			return count(QUIET_SYN, XDP_PASS);
-		/* The queue is changing hands: its connection lives, or will in a moment. The kernel would reset it. */
-		otherwise = XDP_DROP;
+		/* The queue is changing hands: its connection lives, or will in a moment. The kernel would reset it. But of a SYN whose first
+		 * went to a socket that is closed there is nothing left. */
+		otherwise = f.syn ? XDP_PASS : XDP_DROP;
 	}
 	verdict = spurs_of_it ? bpf_redirect_map(&spurs, queue, otherwise) : bpf_redirect_map(&xsks, queue, otherwise);
+	if (f.syn && verdict == XDP_REDIRECT)
+		remember(&f.key);
 	if (verdict == XDP_PASS)
 		return count(NO_QUEUE, verdict);
 	if (verdict == XDP_DROP)

@@ -65,6 +65,7 @@ const (
 	steerMapQuiet     = "quiet"
 	steerMapSpurEnds  = "spur_ends"
 	steerMapSpurs     = "spurs"
+	steerMapSyns      = "syns"
 	steerMapXsks      = "xsks"
 	steerProgSteer    = "steer"
 )
@@ -125,6 +126,7 @@ type steerMapSpecs struct {
 	Quiet     *ebpf.MapSpec `ebpf:"quiet"`
 	SpurEnds  *ebpf.MapSpec `ebpf:"spur_ends"`
 	Spurs     *ebpf.MapSpec `ebpf:"spurs"`
+	Syns      *ebpf.MapSpec `ebpf:"syns"`
 	Xsks      *ebpf.MapSpec `ebpf:"xsks"`
 }
 
@@ -161,6 +163,7 @@ type steerMaps struct {
 	Quiet     *ebpf.Map `ebpf:"quiet"`
 	SpurEnds  *ebpf.Map `ebpf:"spur_ends"`
 	Spurs     *ebpf.Map `ebpf:"spurs"`
+	Syns      *ebpf.Map `ebpf:"syns"`
 	Xsks      *ebpf.Map `ebpf:"xsks"`
 }
 
@@ -173,6 +176,7 @@ func (m *steerMaps) Close() error {
 		m.Quiet,
 		m.SpurEnds,
 		m.Spurs,
+		m.Syns,
 		m.Xsks,
 	)
 }

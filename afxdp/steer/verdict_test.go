@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -264,6 +265,29 @@ func TestQuietQueueLeavesSYNsToTheKernel(t *testing.T) {
 	r.want("quiet_syn", 1, p.Bytes(), "SYN on a queue between two owners")
 	require.NoError(t, r.port.Program.SetQuiet(0, false))
 	r.want("redirected", 0, p.Bytes(), "SYN, no longer quiet")
+}
+
+// A SYN that repeats one that went to the queue's owner goes there, too: answered by both, its peer would be reset (make chaos seeds 1 and 311). But
+// not when the owner is gone.
+func TestARepeatedSYNGoesWhereTheFirstWent(t *testing.T) {
+	r := newRig(t)
+	for _, v6 := range []bool{false, true} {
+		p, other := r.packet(v6, 1, anyPort), r.packet(v6, 2, anyPort)
+		r.want("redirected", 0, p.Bytes(), "the first SYN")
+		require.NoError(t, r.port.Program.SetQuiet(0, true))
+		r.want("redirected", 0, p.Bytes(), "again")
+		r.want("quiet_syn", 0, other.Bytes(), "of another connection")
+		r.want("quiet_syn", 0, other.Bytes(), "of another connection, again: its first is the kernel's")
+		require.NoError(t, r.port.Program.SetQuiet(1, true))
+		r.want("no_queue", 1, p.Bytes(), "again, on a queue between two owners")
+		require.NoError(t, r.port.Program.SetQuiet(0, false))
+		r.want("redirected", 0, other.Bytes(), "no longer quiet")
+	}
+	p := r.packet(false, 3, anyPort)
+	r.want("redirected", 0, p.Bytes(), "the first SYN")
+	require.NoError(t, r.port.Program.SetQuiet(0, true))
+	time.Sleep(4100 * time.Millisecond)
+	r.want("quiet_syn", 0, p.Bytes(), "a new connection from the same port, as far as can be told")
 }
 
 // On a router the port of a wildcard listener is other hosts' business too.
