@@ -33,18 +33,26 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 		return nil, nil, refuse("%s: needs a process or a connection", op)
 	}
 	w.Local, w.Remote = unmap(w.Local), unmap(w.Remote)
-	answers := make(chan answer, 16)
-	asked := 0
 	b.mu.Lock()
-	for o := range b.clients {
-		if o.gone || o.stateMap == nil || c.uid != 0 && c.uid != o.uid || asked == cap(answers) {
-			continue
+	mine := func(meant func(*client) bool) (out []*client) {
+		for o := range b.clients {
+			if !o.gone && (o.stateMap != nil || o.tells) && (c.uid == 0 || c.uid == o.uid) && meant(o) {
+				out = append(out, o)
+			}
 		}
-		if w.Pid == o.pid || w.Pid == 0 && has(o, steer.Tuple{Local: w.Local, Remote: w.Remote}) {
-			asked++
-			o.ch.rouse(awakeFor)
-			o.ask(op, w, nil, moveTimeout, func(p *proto.Packet, err error) { answers <- moved(p, err) })
-		}
+		return out
+	}
+	t := steer.Tuple{Local: w.Local, Remote: w.Remote}
+	meant := mine(func(o *client) bool { return w.Pid == o.pid || w.Pid == 0 && has(o, t) })
+	anybody := len(meant) == 0 && w.Pid == 0 && op == proto.OpAttach
+	if anybody { // of what only the kernel has we do not know whose it is
+		meant = mine(func(*client) bool { return true })
+	}
+	asked := len(meant)
+	answers := make(chan answer, asked)
+	for _, o := range meant {
+		o.ch.rouse(awakeFor)
+		o.ask(op, w, nil, moveTimeout, func(p *proto.Packet, err error) { answers <- moved(p, err) })
 	}
 	b.mu.Unlock()
 	if asked == 0 {
@@ -59,8 +67,11 @@ func (b *Broker) moveByHand(c *client, p *proto.Packet, op proto.Op, has func(*c
 			first = a.err
 		}
 	}
-	if first != nil && sum.Moved == 0 {
+	switch {
+	case first != nil && sum.Moved == 0:
 		return nil, nil, fmt.Errorf("%s: %w", op, first)
+	case anybody && sum.Moved+sum.Left == 0:
+		return nil, nil, refuse("%s: no program here has it", op)
 	}
 	return sum, nil, nil
 }

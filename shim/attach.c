@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <sys/time.h>
 
+#include "claim.h"
 #include "epoll_set.h"
 #include "kconn.h"
 #include "log.h"
@@ -121,7 +122,7 @@ static void stays(struct file *k, struct file *c, int r)
 
 static bool move(struct file *k, int mine)
 {
-    if (atomic_load(&k->pinned) || atomic_load(&k->heirs) != 0)
+    if (atomic_load(&k->pinned) || atomic_load(&k->heirs) != 0 || !claim_sure(k))
         return false;
     struct file *c = file_for(mine);
     if (!c || !kconn_shut(k)) {
@@ -149,6 +150,7 @@ void attach_serve(struct sl_shared *s)
     if (wish == attach_seen())
         return;
     atomic_store(&seen, wish);
+    left = claim_wished();
     for (int fd = fd_next(0); fd >= 0; fd = fd_next(fd + 1)) {
         struct file *k = fd_kind(fd) == FD_KCONN ? file_get(fd) : NULL;
         int mine = k && k->kind == FD_KCONN && atomic_load(&k->fd) == fd ? copy(k, fd) : -1;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "await.h"
 #include "clock.h"
 #include "conn_io.h"
 #include "engine.h"
@@ -155,8 +156,12 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int ho
 {
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     *ret = SL_KERNEL;
-    if (flags < 0 || !engine_need())
+    if (flags < 0)
         return NULL;
+    if (!engine_need()) {
+        await_engine();
+        return NULL;
+    }
     struct file *f = NULL; // bound before the SYN leaves: other threads may hear of the connection as soon as that comes back
     int h = c ? ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect_data, fd, sa, n, c->iov, c->n, &c->took)
               : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, how);

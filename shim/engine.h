@@ -101,6 +101,8 @@ extern bool engine_loaded;
 
 // engine_need loads and starts the engine in this process unless that was tried and refused. False: stay with the kernel.
 bool engine_need(void);
+// engine_retry: when engine_need tries again (ns), -1: never.
+int64_t engine_retry(void);
 // listener_need: fd names a listener f (FD_LISTENER, f->handle < 0) that is about to be polled or accepted from: puts it into the engine, if it
 // can be. True: f->handle is valid. Cheap when it has been refused.
 bool listener_need(int fd, struct file *f);

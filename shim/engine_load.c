@@ -161,6 +161,8 @@ bool engine_need(void)
     return up;
 }
 
+int64_t engine_retry(void) { return refused || !knobs.on ? -1 : start_retry_ns; }
+
 void engine_confined(void)
 {
     if (shared() && refuse_reason())

@@ -153,7 +153,7 @@ INTERPOSE int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_
 // The child will have fd as another number, without FD_CLOEXEC.
 INTERPOSE int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *fa, int fd, int to)
 {
-    handover_fd(fd);
+    handover_for_good(fd);
     return real.posix_spawn_file_actions_adddup2(fa, fd, to);
 }
 

@@ -64,7 +64,7 @@ INTERPOSE void closefrom(int lo)
 static int dup_of(int old, int fd, bool held)
 {
     uint64_t was = fd >= 0 ? fd_alias(old, fd, false) : 0;
-    fresh_end(old);
+    fresh_kernels(old);
     if (held)
         fd_unhold(old);
     fd_forget(was, fd);
@@ -85,7 +85,7 @@ static int dup_onto(int fd, int to, int flags)
     bool low = fd_hold(fd < to ? fd : to), high = fd_hold(fd < to ? to : fd);
     bool held = fd < to ? low : high, target = fd < to ? high : low;
     int r = real.dup3(fd, to, flags);
-    fresh_end(fd);
+    fresh_kernels(fd);
     uint64_t was = r >= 0 ? fd_alias(fd, to, target) : 0;
     if (r < 0 && target)
         fd_unhold(to);

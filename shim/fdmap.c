@@ -113,6 +113,7 @@ struct file *file_new(enum fd_kind kind)
     f->kept = -1;
     atomic_store(&f->gate, 0);
     atomic_store(&f->pinned, false);
+    f->unsure = false;
     atomic_store(&f->heirs, 0);
     f->heir_next = NULL;
     f->owner = 0, f->foreign = -1;

@@ -59,6 +59,7 @@ struct file {
     bool corked;               // the engine knows of TCP_CORK
     _Atomic uint32_t gate;     // FD_KCONN: calls in progress, and whether it is being moved (kconn.c)
     _Atomic bool pinned;       // FD_KCONN: must stay the kernel's
+    bool unsure;               // FD_KCONN: a call that began unwatched may be under way (claim.c)
     _Atomic uint32_t next_free;
 };
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <sys/syscall.h>
 
+#include "fresh.h"
 #include "ours.h"
 #include "probe.h"
 #include "process.h"
@@ -96,7 +97,10 @@ bool fork_by_number(long nr, const long *a, long *ret)
 // A child of vfork shares our memory: what it closes would be closed in our map. While anything is ours, it gets its own.
 __attribute__((used)) static void *vfork_target(void)
 {
-    return shared() || atomic_load(&fd_files) != 0 ? (void *)fork : (void *)real.vfork;
+    if (shared() || atomic_load(&fd_files) != 0)
+        return (void *)fork;
+    fresh_forking();
+    return (void *)real.vfork;
 }
 
 // vfork must not return through a frame of ours, which its child would destroy: it jumps.

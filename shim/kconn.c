@@ -5,7 +5,9 @@
 #include <netinet/tcp.h>
 #include <time.h>
 
+#include "await.h"
 #include "clock.h"
+#include "fresh.h"
 #include "raw.h"
 
 #define SHUT 0x80000000u // a move is under way, or was done
@@ -19,8 +21,13 @@ struct file *kconn_new(void) { return shared() ? file_new(FD_KCONN) : NULL; }
 int kconn_bind(int fd)
 {
     struct file *k = fd >= 0 ? kconn_new() : NULL;
-    if (!k)
+    if (!k) {
+        if (fd >= 0) {
+            fresh_accepted(fd);
+            await_engine();
+        }
         return fd;
+    }
     fd_bind(fd, k);
     file_put(k);
     return fd;
@@ -89,6 +96,8 @@ void kconn_pin(int fd)
     struct file *k = fd_kind(fd) == FD_KCONN ? file_get(fd) : NULL;
     if (k)
         atomic_store(&k->pinned, true);
+    else
+        fresh_kernels(fd);
     file_put(k);
 }
 

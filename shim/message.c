@@ -66,6 +66,12 @@ static void received_fds(struct msghdr *m)
     }
 }
 
+// looks: a descriptor that leaves may concern us.
+static bool looks(void)
+{
+    return atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 || atomic_load_explicit(&fresh_some, memory_order_relaxed);
+}
+
 // Descriptors that leave over a unix socket become the kernel's first: their receiver knows nothing of our engine.
 static void sent_fds(const struct msghdr *m)
 {
@@ -75,7 +81,6 @@ static void sent_fds(const struct msghdr *m)
         for (size_t at = 0; at + sizeof(int) <= h->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
             int fd;
             memcpy(&fd, CMSG_DATA(h) + at, sizeof fd);
-            fresh_end(fd);
             listener_give(fd);
             handover_for_good(fd);
         }
@@ -117,7 +122,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
 {
     struct msghdr own;
     const struct msghdr *m = given;
-    if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0) {
+    if (looks()) {
         if (!there(&own, given, true))
             return real.sendmsg(fd, given, flags);
         m = &own;
@@ -145,7 +150,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
     if (flags & MSG_FASTOPEN && m->msg_controllen == 0
         && connect_data(fd, m->msg_name, m->msg_namelen, m->msg_iov, m->msg_iovlen, flags, &r))
         return r;
-    if (atomic_load_explicit(&fd_files, memory_order_relaxed) != 0 && m->msg_controllen > 0)
+    if (m == &own && m->msg_controllen > 0)
         sent_fds(m);
     return BY_KERNEL_OR(fd, raw_result(RAW(SYS_sendmsg, fd, m, flags)), real.sendmsg(fd, m, flags), sendmsg(fd, given, flags));
 }
@@ -192,7 +197,7 @@ INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
 {
     if (fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) {
         struct msghdr own;
-        for (unsigned int i = 0; i < n && atomic_load_explicit(&fd_files, memory_order_relaxed) != 0; i++)
+        for (unsigned int i = 0; i < n && looks(); i++)
             if (there(&own, nth(m, i), true) && own.msg_controllen > 0)
                 sent_fds(&own);
         return real.sendmmsg(fd, m, n, flags);

@@ -9,6 +9,7 @@
 #include "conn_io.h"
 #include "door.h"
 #include "file.h"
+#include "fresh.h"
 #include "heirs.h"
 #include "kconn.h"
 #include "log.h"
@@ -182,6 +183,7 @@ void handover_inherited(void)
 {
     if (atomic_load(&fd_files) != 0)
         fd_each(NULL, handover_open, NULL);
+    fresh_inherited();
 }
 
 static void handover_any(int fd, struct file *f, void *arg)

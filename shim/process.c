@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "await.h"
 #include "door.h"
 #include "engine.h"
 #include "fresh.h"
@@ -31,6 +32,7 @@ void process_forked(void)
     stage_forked();
     files_forked();
     wait_forked();
+    await_forked();
     heirs_child();
 }
 

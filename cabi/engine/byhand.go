@@ -78,7 +78,7 @@ func (e *Engine) SLWishDone(moved, left int) int {
 		}
 		w.moved.Moved, w.moved.Left = moved, left
 		if left > 0 && w.moved.Why == "" {
-			w.moved.Why = fmt.Sprintf("%d in use by a call that cannot be interrupted, shared with another process, or with options that only the kernel has", left)
+			w.moved.Why = fmt.Sprintf("%d in use by a call that cannot be interrupted, perhaps another process's too, or with options that only the kernel has", left)
 		}
 		e.answerWith(now, w.event, w.moved)
 		return 0

@@ -21,8 +21,8 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	switch {
 	case e.room.away:
 		return 0, errors.New(noRoom)
-	case e.plane == nil || e.stopped:
-		return 0, fmt.Errorf("no queue is leased: %w", unix.EOPNOTSUPP)
+	case e.stopped:
+		return 0, fmt.Errorf("the engine has stopped: %w", unix.EOPNOTSUPP)
 	case e.sh.Handles.Load() >= MaxHandles-quarantine:
 		return 0, fmt.Errorf("no handle free: %w", unix.ENFILE)
 	}
@@ -30,15 +30,13 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := e.roomFor(kfd); err != nil {
+	f, err := e.steerTaken(now, plain(local), plain(remote), kfd)
+	if err != nil {
 		return 0, err
 	}
-	var f *flow
-	if !e.listensAt(plain(local)) || e.onVLAN(plain(local), plain(remote)) {
-		f = &flow{local: plain(local), remote: plain(remote), kfd: -1}
-		if err := e.steer(now, f, kfd); err != nil {
-			return 0, err
-		}
+	if err := e.roomFor(kfd); err != nil {
+		e.dropFlow(f)
+		return 0, err
 	}
 	var opts []setting
 	q, err := e.fetch(now, kfd, func() { opts = changed(kfd, six) })
@@ -67,6 +65,19 @@ func (e *Engine) Takeover(now int64, kfd int) (int, error) {
 	e.count(proto.CountTakenOver)
 	e.record(s)
 	return int(h), nil
+}
+
+// steerTaken has the packets of a connection led here that come by no listener's entry; nil: they do. What the kernel has they are led to by nobody
+// yet: the XDP program asks its table first.
+func (e *Engine) steerTaken(now int64, local, remote netip.AddrPort, kfd int) (f *flow, err error) {
+	if !e.listensAt(local) || e.onVLAN(local, remote) {
+		f = &flow{local: local, remote: remote, kfd: -1}
+		err = e.steer(now, f, kfd)
+	}
+	if err == nil && e.plane == nil {
+		err = fmt.Errorf("no queue is leased: %w", unix.EOPNOTSUPP)
+	}
+	return f, err
 }
 
 // onVLAN: a listener's entry may be for other frames than this connection's, so it needs its own.
