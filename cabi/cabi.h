@@ -359,11 +359,11 @@ int sl_handover(int h);
 /* sl_wished: does the wish under way mean the connection of kernel socket kfd? 1; 0. */
 int sl_wished(int kfd);
 
-/* sl_takeover: the reverse of sl_handover: the connection of kernel socket kfd goes on in the engine. No thread may be in a call on it, and
- * it must be in no epoll set. kfd stays open, a TCP socket that soon is unconnected, as the placeholder of the handle.
+/* sl_takeover: the reverse of sl_handover: the connections of n kernel sockets go on in the engine. No thread may be in a call on one, and
+ * none may be in an epoll set. Each kfd stays open, a TCP socket that soon is unconnected, as the placeholder of its handle. result, of each:
  * A handle; SL_KERNEL_FD|fd: the kernel had given the connection up and took it back as another socket: fd belongs to the C side;
- * -errno (reason noted): all is as it was. */
-int sl_takeover(int kfd);
+ * -errno (reason noted): all is as it was. 0. */
+int sl_takeover(int n, const int *kfd, int *result);
 
 /* sl_wish_done: the connections of the wish under way were looked at: so many were moved, so many stayed. 0. */
 int sl_wish_done(int moved, int left);

@@ -195,7 +195,10 @@ func sl_handover(h C.int) C.int { return C.int(the.SLHandover(int32(h))) }
 func sl_wished(kfd C.int) C.int { return C.int(the.SLWished(int(kfd))) }
 
 //export sl_takeover
-func sl_takeover(kfd C.int) C.int { return C.int(the.SLTakeover(int(kfd))) }
+func sl_takeover(n C.int, kfds, results *C.int) C.int {
+	the.SLTakeover(unsafe.Slice((*int32)(kfds), n), unsafe.Slice((*int32)(results), n))
+	return 0
+}
 
 //export sl_wish_done
 func sl_wish_done(moved, left C.int) C.int { return C.int(the.SLWishDone(int(moved), int(left))) }

@@ -3,8 +3,10 @@
 #include "attach.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 
 #include "claim.h"
@@ -120,47 +122,116 @@ static void stays(struct file *k, struct file *c, int r)
     kconn_open(k);
 }
 
-static bool move(struct file *k, int mine)
+// Connections that are taken together: the broker works on one while we do on another. All of them stand still meanwhile, so they are few, and have no
+// more octets in their queues than that.
+#define TOGETHER 4
+#define OCTETS (256 << 10)
+
+struct mover {
+    struct file *k, *c;
+    int mine;
+};
+
+struct crowd {
+    struct mover of[TOGETHER];
+    int n, octets;
+    int moved, left; // of all
+};
+
+static int queued(int mine)
 {
-    if (atomic_load(&k->pinned) || atomic_load(&k->heirs) != 0 || !claim_sure(k))
-        return false;
-    struct file *c = file_for(mine);
-    if (!c || !kconn_shut(k)) {
-        file_put(c);
-        return false;
+    int in = 0, out = 0;
+    RAW(SYS_ioctl, mine, SIOCINQ, &in);
+    RAW(SYS_ioctl, mine, SIOCOUTQ, &out);
+    return in + out;
+}
+
+static void end(struct mover *m)
+{
+    RAW(SYS_close, m->mine);
+    file_put(m->c); // if the program closed it meanwhile, this closes it
+    file_put(m->k);
+}
+
+// go takes those that stand ready.
+static void go(struct crowd *all)
+{
+    int fds[TOGETHER], r[TOGETHER];
+    if (all->n == 0)
+        return;
+    for (int i = 0; i < all->n; i++)
+        fds[i] = all->of[i].mine;
+    ENGINE(sl_takeover, all->n, fds, r);
+    for (int i = 0; i < all->n; i++) {
+        struct mover *m = &all->of[i];
+        bool ok = r[i] >= 0 && !(r[i] & SL_KERNEL_FD);
+        if (ok)
+            taken(m->k, m->c, r[i]);
+        else
+            stays(m->k, m->c, r[i]);
+        all->moved += ok, all->left += !ok;
     }
-    atomic_fetch_add(&attach_gen, 1);
-    struct leaving l = { c, true };
-    each_of(k, leave_sets, &l);
-    int r = l.left && !atomic_load(&k->pinned) ? ENGINE(sl_takeover, mine) : -ENOENT;
-    bool ok = r >= 0 && !(r & SL_KERNEL_FD);
-    if (ok)
-        taken(k, c, r);
-    else
-        stays(k, c, r);
     sleepers_wake();
-    file_put(c); // if the program closed it meanwhile, this closes it
-    return ok;
+    for (int i = 0; i < all->n; i++)
+        end(&all->of[i]);
+    all->n = all->octets = 0;
+}
+
+// ready holds m up, out of all epoll sets. False: it cannot be.
+static bool ready(struct mover *m)
+{
+    m->c = file_for(m->mine);
+    if (!m->c || !kconn_shut(m->k))
+        return false;
+    atomic_fetch_add(&attach_gen, 1);
+    struct leaving l = { m->c, true };
+    each_of(m->k, leave_sets, &l);
+    if (l.left && !atomic_load(&m->k->pinned))
+        return true;
+    stays(m->k, m->c, -ENOENT);
+    sleepers_wake();
+    return false;
+}
+
+// join adds k, mine a descriptor of its socket, to those that go. Both are join's.
+static void join(struct crowd *all, struct file *k, int mine)
+{
+    struct mover *m = &all->of[all->n], new = { .k = k, .mine = mine };
+    int octets = queued(mine);
+    if (all->octets + octets > OCTETS || k->unsure || kconn_busy(k)) { // nobody stands still for what may be waited for
+        go(all);
+        m = all->of;
+    }
+    bool may = !atomic_load(&k->pinned) && atomic_load(&k->heirs) == 0 && claim_sure(k);
+    *m = new;
+    if (!may || !ready(m)) {
+        all->left++;
+        end(m);
+        return;
+    }
+    all->octets += octets;
+    if (++all->n == TOGETHER)
+        go(all);
 }
 
 void attach_serve(struct sl_shared *s)
 {
     uint32_t wish = atomic_load(&s->wish);
-    int moved = 0, left = 0;
     if (wish == attach_seen())
         return;
     atomic_store(&seen, wish);
-    left = claim_wished();
+    struct crowd all = { .left = claim_wished() };
     for (int fd = fd_next(0); fd >= 0; fd = fd_next(fd + 1)) {
         struct file *k = fd_kind(fd) == FD_KCONN ? file_get(fd) : NULL;
         int mine = k && k->kind == FD_KCONN && atomic_load(&k->fd) == fd ? copy(k, fd) : -1;
         if (mine >= 0 && ENGINE(sl_wished, mine) == 1) {
-            bool ok = move(k, mine);
-            moved += ok, left += !ok;
+            join(&all, k, mine);
+            continue;
         }
         if (mine >= 0)
             RAW(SYS_close, mine);
         file_put(k);
     }
-    ENGINE(sl_wish_done, moved, left);
+    go(&all);
+    ENGINE(sl_wish_done, all.moved, all.left);
 }

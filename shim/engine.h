@@ -32,7 +32,7 @@ struct engine_calls {
     int (*sl_poll)(void);
     int (*sl_handover)(int);
     int (*sl_wished)(int);
-    int (*sl_takeover)(int);
+    int (*sl_takeover)(int, const int *, int *);
     int (*sl_wish_done)(int, int);
     int (*sl_stop)(void);
 };

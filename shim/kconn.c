@@ -90,6 +90,7 @@ bool kconn_shut(struct file *k)
 void kconn_open(struct file *k) { atomic_fetch_and(&k->gate, ~SHUT); }
 void kconn_gone(struct file *k) { atomic_fetch_or(&k->gate, GONE); }
 bool kconn_moving(struct file *k) { return atomic_load(&k->gate) & SHUT; }
+bool kconn_busy(struct file *k) { return atomic_load(&k->gate) & INSIDE; }
 
 void kconn_pin(int fd)
 {

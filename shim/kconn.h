@@ -45,6 +45,7 @@ bool kconn_shut(struct file *k);
 void kconn_open(struct file *k);
 void kconn_gone(struct file *k);
 bool kconn_moving(struct file *k);
+bool kconn_busy(struct file *k); // somebody is inside
 
 // Receiving and sending with the kernel's own rules; should the connection move meanwhile, the call goes on in the engine.
 ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m);

@@ -26,7 +26,7 @@ type Client struct {
 	events []*Packet
 	err    error
 
-	Meanwhile func() // done once, while the next call's answer is waited for
+	begun map[uint64]*Packet // requests whose answer Await waits for; not nil: it has come
 }
 
 // Dial connects a door: a descriptor to the broker's socket, close-on-exec, from which channels are opened.
@@ -89,7 +89,12 @@ func (c *Client) Close() {
 	for _, p := range c.events {
 		p.CloseFDs()
 	}
-	c.events = nil
+	for _, p := range c.begun {
+		if p != nil {
+			p.CloseFDs()
+		}
+	}
+	c.events, c.begun = nil, nil
 	if c.fd >= 0 {
 		unix.Close(c.fd)
 		c.fd = -1
@@ -110,23 +115,58 @@ func (c *Client) CallAhead(op Op, body any, fds []int, reply any, timeout time.D
 	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
 }
 
-func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
-	if c.err != nil {
-		return nil, nil, c.err
+// Begin sends a request, and Await waits for its reply, as Call. Between them there may be others: the broker works on them in turn.
+func (c *Client) Begin(op Op, body any, fds []int, timeout time.Duration) (id uint64, err error) {
+	if id, err = c.request(op, body, fds, nil, time.Now().Add(timeout)); err == nil {
+		if c.begun == nil {
+			c.begun = map[uint64]*Packet{}
+		}
+		c.begun[id] = nil
 	}
-	c.id++
-	id, meanwhile := c.id, c.Meanwhile
-	c.Meanwhile = nil
-	msg, err := EncodeFor(c.form, Envelope{ID: id, Op: op, Until: until.UnixMilli()}, body)
+	return id, err
+}
+
+// Await is the other half of Begin.
+func (c *Client) Await(id uint64, op Op, reply any, timeout time.Duration) ([]int, error) {
+	p := c.begun[id]
+	delete(c.begun, id)
+	if p != nil {
+		return answer(op, p, reply)
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	ahead, got, err := c.await(id, op, reply, time.Now().Add(timeout))
+	for _, p := range ahead {
+		p.CloseFDs()
+	}
+	return got, err
+}
+
+func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
+	id, err := c.request(op, body, fds, oob, until)
 	if err != nil {
 		return nil, nil, err
 	}
+	return c.await(id, op, reply, until)
+}
+
+func (c *Client) request(op Op, body any, fds []int, oob []byte, until time.Time) (id uint64, err error) {
+	if c.err != nil {
+		return 0, c.err
+	}
+	c.id++
+	msg, err := EncodeFor(c.form, Envelope{ID: c.id, Op: op, Until: until.UnixMilli()}, body)
+	if err != nil {
+		return 0, err
+	}
 	if err := send(c.fd, msg, fds, oob, until); err != nil {
-		return nil, nil, c.broken(err)
+		return 0, c.broken(err)
 	}
-	if meanwhile != nil {
-		meanwhile()
-	}
+	return c.id, nil
+}
+
+func (c *Client) await(id uint64, op Op, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
 	var awake time.Time
 	if op == OpHandover || op == OpTakeover {
 		awake = time.Now().Add(stayAwake)
@@ -143,19 +183,34 @@ func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until t
 		case p.Op != OpReply:
 			c.keep(p)
 			continue
-		case p.ID != id: // the answer to a call that gave up waiting
-			p.CloseFDs()
+		case p.ID != id:
+			c.drop(p)
 			continue
-		case p.Error != "":
-			p.CloseFDs()
-			return ahead, nil, &Refused{p.Error}
 		}
-		if err := p.Into(reply); err != nil {
-			p.CloseFDs()
-			return ahead, nil, fmt.Errorf("reply to %s: %w", op, err)
-		}
-		return ahead, p.FDs, nil
+		got, err = answer(op, p, reply)
+		return ahead, got, err
 	}
+}
+
+func answer(op Op, p *Packet, reply any) ([]int, error) {
+	if p.Error != "" {
+		p.CloseFDs()
+		return nil, &Refused{p.Error}
+	}
+	if err := p.Into(reply); err != nil {
+		p.CloseFDs()
+		return nil, fmt.Errorf("reply to %s: %w", op, err)
+	}
+	return p.FDs, nil
+}
+
+// drop is for an answer that is not waited for just now: of a call that gave up, unless it was begun.
+func (c *Client) drop(p *Packet) {
+	if _, ok := c.begun[p.ID]; ok && p.Op == OpReply {
+		c.begun[p.ID] = p
+		return
+	}
+	p.CloseFDs()
 }
 
 // keep keeps an event for later, unless it is part of an answer nobody waits for any more.
@@ -220,7 +275,7 @@ func (c *Client) Next() (*Packet, error) {
 		case p.Op != OpReply && p.Op != OpSockets:
 			return p, nil
 		}
-		p.CloseFDs() // of the answer to a call that gave up waiting
+		c.drop(p)
 	}
 	return nil, c.err
 }

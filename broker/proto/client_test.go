@@ -233,32 +233,39 @@ func TestOversizedIsRefusedBothWays(t *testing.T) {
 	require.ErrorContains(t, err, "decode message")
 }
 
-// TestMeanwhile: once the request is out, and before its answer is waited for; once.
-func TestMeanwhile(t *testing.T) {
+// TestBegin: several requests are out before the first answer is waited for; each finds its own, in whatever order they are asked for.
+func TestBegin(t *testing.T) {
 	door, ch := fakeBroker(t)
 	c, _, err := Open(door, Hello{}, 15*time.Second)
 	require.NoError(t, err)
 	defer c.Close()
 	far := <-ch
 	defer unix.Close(far)
-	done, asked := make(chan struct{}), make(chan struct{})
+	const some = 3
 	go func() {
-		for range 2 {
-			p := mustRead(far, make([]byte, MaxMessage))
-			if p.Op == OpTakeover {
-				close(asked)
-				<-done
-			}
-			yes, _ := Encode(Envelope{ID: p.ID, Op: OpReply}, nil)
+		var asked []*Packet
+		for range some { // nothing is answered before all are there
+			asked = append(asked, mustRead(far, make([]byte, MaxMessage)))
+		}
+		asked = append(asked, mustRead(far, make([]byte, MaxMessage)))
+		for _, p := range asked {
+			yes, _ := Encode(Envelope{ID: p.ID, Op: OpReply}, Welcome{Pid: int(p.ID)})
 			Write(far, yes, nil)
 		}
 	}()
-	c.Meanwhile = func() {
-		<-asked
-		close(done)
+	var ids []uint64
+	for range some {
+		id, err := c.Begin(OpTakeover, nil, nil, 15*time.Second)
+		require.NoError(t, err)
+		ids = append(ids, id)
 	}
-	_, err = c.Call(OpTakeover, nil, nil, nil, 15*time.Second)
-	require.NoError(t, err)
 	_, err = c.Call(OpStatus, nil, nil, nil, 15*time.Second)
 	require.NoError(t, err)
+	for _, i := range []int{1, 0, 2} {
+		var w Welcome
+		_, err := c.Await(ids[i], OpTakeover, &w, 15*time.Second)
+		require.NoError(t, err)
+		require.EqualValues(t, ids[i], w.Pid)
+	}
+	require.Empty(t, c.begun)
 }

@@ -48,21 +48,29 @@ func (e *Engine) SLWished(kfd int) int {
 	})
 }
 
-// SLTakeover is sl_takeover.
-func (e *Engine) SLTakeover(kfd int) int {
-	return e.guard(-int(unix.EIO), func(now int64) int {
-		h, err := e.Takeover(now, kfd)
+// SLTakeover is sl_takeover: results are as many as kfds.
+func (e *Engine) SLTakeover(kfds, results []int32) {
+	fds := make([]int, len(kfds))
+	for i, fd := range kfds {
+		fds[i], results[i] = int(fd), -int32(unix.EIO)
+	}
+	e.guard(0, func(now int64) int {
+		var why error
+		e.Takeover(now, fds, func(i, h int, err error) {
+			results[i] = int32(result(h, err))
+			if err != nil {
+				why = err
+				e.info("not taken from the kernel: %v", err)
+			}
+		})
 		if len(e.wishes) > 0 {
 			m := &e.wishes[0].moved
 			m.Nanos += nanotime() - now
-			if err != nil {
-				m.Why = err.Error()
+			if why != nil {
+				m.Why = why.Error()
 			}
 		}
-		if err != nil {
-			e.info("not taken from the kernel: %v", err)
-		}
-		return result(h, err)
+		return 0
 	})
 }
 

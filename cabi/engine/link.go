@@ -103,33 +103,60 @@ func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([
 
 // callAhead is call for a request to which something may come ahead of the answer, or instead of one.
 func (e *Engine) callAhead(now int64, op proto.Op, body any, fds []int, reply any) (ahead []*proto.Packet, got []int, err error) {
-	limit := callTime
-	switch op {
-	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:
-		limit = moveTime
-	case proto.OpUnlisten:
-		limit = unlistenTime
-	}
 	if e.link.client == nil {
 		return nil, nil, errNoBroker
 	}
 	e.nextLook = now // for the events that were kept
 	e.kick()         // the program's data need not wait for the broker
-	ahead, got, err = e.link.client.CallAhead(op, body, fds, reply, limit)
+	ahead, got, err = e.link.client.CallAhead(op, body, fds, reply, limitOf(op))
+	return ahead, got, e.judge(now, op, err)
+}
+
+// begin is the first half of a call, await the second.
+func (e *Engine) begin(now int64, op proto.Op, fds []int) (id uint64, err error) {
+	if e.link.client == nil {
+		return 0, errNoBroker
+	}
+	e.nextLook = now
+	e.kick()
+	id, err = e.link.client.Begin(op, nil, fds, limitOf(op))
+	return id, e.judge(now, op, err)
+}
+
+func (e *Engine) await(now int64, id uint64, op proto.Op, reply any) (fds []int, err error) {
+	if e.link.client == nil {
+		return nil, errNoBroker
+	}
+	fds, err = e.link.client.Await(id, op, reply, limitOf(op))
+	return fds, e.judge(now, op, err)
+}
+
+func limitOf(op proto.Op) time.Duration {
+	switch op {
+	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:
+		return moveTime
+	case proto.OpUnlisten:
+		return unlistenTime
+	}
+	return callTime
+}
+
+// judge says what the end of a call begun at now means for the channel, and words it.
+func (e *Engine) judge(now int64, op proto.Op, err error) error {
 	if took := nanotime() - now; took > slowCall {
 		e.debug("%s took the broker %v", op, time.Duration(took).Round(time.Millisecond))
 	}
 	var no *proto.Refused
 	switch {
 	case err == nil:
-		return ahead, got, nil
+		return nil
 	case errors.Is(err, proto.ErrTimeout) && e.plane == nil:
 		// A grant that comes late would be of queues that nobody serves. Nothing is held yet: a new channel starts afresh.
 	case errors.As(err, &no), errors.Is(err, proto.ErrTimeout), errors.Is(err, proto.ErrTooBig):
-		return ahead, nil, fmt.Errorf("%s: %w", op, err)
+		return fmt.Errorf("%s: %w", op, err)
 	}
 	e.lost(now, err)
-	return ahead, nil, fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
+	return fmt.Errorf("%s: %w: %w", op, errNoBroker, err)
 }
 
 // tell is a request whose reply does not matter.

@@ -34,8 +34,7 @@ func TestTheKernelHasAllWhileThereIsNoRoom(t *testing.T) {
 	require.True(t, e.room.away)
 	require.EqualValues(t, 1, sh.NotesTail.Load())
 	require.Equal(t, Kernel, e.SLListen(-1, 1))
-	_, err := e.Takeover(now, -1)
-	require.ErrorContains(t, err, "the kernel serves")
+	e.Takeover(now, []int{-1}, func(_, _ int, err error) { require.ErrorContains(t, err, "the kernel serves") })
 
 	there = true
 	pass(time.Second)

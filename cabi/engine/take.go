@@ -15,51 +15,81 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// Takeover is sl_takeover: the connection of kernel socket kfd goes on here. A handle, or KernelFD|fd if the kernel had given it up already
-// and had to take it back as fd.
-func (e *Engine) Takeover(now int64, kfd int) (int, error) {
+// taking is a connection on its way here.
+type taking struct {
+	kfd           int
+	local, remote netip.AddrPort
+	six           bool
+	f             *flow  // nil: by a listener's entry
+	id            uint64 // of the request to the broker
+	err           error
+}
+
+// Takeover is sl_takeover: the connections of kernel sockets go on here. done is told of each its handle, or KernelFD|fd if the kernel had given it up already
+// and had to take it back as fd. The broker is asked for all of them before the first is waited for, so that neither of us waits for the other.
+func (e *Engine) Takeover(now int64, kfds []int, done func(i, h int, err error)) {
+	all, frames := make([]taking, len(kfds)), 0
+	for i, kfd := range kfds {
+		all[i].kfd = kfd
+		all[i].err = e.askFor(now, &all[i], len(kfds), &frames)
+	}
+	for i := range all {
+		h, err := e.takeIn(now, &all[i])
+		done(i, h, err)
+	}
+}
+
+// askFor has the broker begin with one of n. frames is what those before it need.
+func (e *Engine) askFor(now int64, t *taking, n int, frames *int) (err error) {
 	switch {
 	case e.room.away:
-		return 0, errors.New(noRoom)
+		return errors.New(noRoom)
 	case e.stopped:
-		return 0, fmt.Errorf("the engine has stopped: %w", unix.EOPNOTSUPP)
-	case e.sh.Handles.Load() >= MaxHandles-quarantine:
-		return 0, fmt.Errorf("no handle free: %w", unix.ENFILE)
+		return fmt.Errorf("the engine has stopped: %w", unix.EOPNOTSUPP)
+	case int(e.sh.Handles.Load())+n > MaxHandles-quarantine:
+		return fmt.Errorf("no handle free: %w", unix.ENFILE)
 	}
-	local, remote, six, err := ends(kfd)
+	if t.local, t.remote, t.six, err = ends(t.kfd); err != nil {
+		return err
+	}
+	if t.f, err = e.steerTaken(now, plain(t.local), plain(t.remote), t.kfd); err != nil {
+		return err
+	}
+	if err = e.roomFor(t.kfd, frames); err == nil {
+		t.id, err = e.begin(now, proto.OpTakeover, []int{t.kfd})
+	}
 	if err != nil {
-		return 0, err
+		e.dropFlow(t.f)
 	}
-	f, err := e.steerTaken(now, plain(local), plain(remote), kfd)
-	if err != nil {
-		return 0, err
+	return err
+}
+
+// takeIn makes it ours as soon as the broker has it.
+func (e *Engine) takeIn(now int64, t *taking) (int, error) {
+	if t.err != nil {
+		return 0, t.err
 	}
-	if err := e.roomFor(kfd); err != nil {
-		e.dropFlow(f)
-		return 0, err
-	}
-	var opts []setting
-	q, err := e.fetch(now, kfd, func() { opts = changed(kfd, six) })
+	opts := changed(t.kfd, t.six)
+	q, err := e.fetch(now, t.id)
 	if err != nil && e.orphaned(nanotime()) {
-		q, err = frozenState(kfd) // the broker may have died in the middle of it
-		opts = changed(kfd, six)
+		q, err = frozenState(t.kfd) // the broker may have died in the middle of it
 	}
 	if err != nil {
-		e.buried(local, remote)
-		e.dropFlow(f)
+		e.buried(t.local, t.remote)
+		e.dropFlow(t.f)
 		return 0, err
 	}
-	s, err := e.settleHere(now, opts, q, six)
+	s, err := e.settleHere(now, opts, q, t.six)
 	e.littered(len(q.RecvData) + len(q.SendData))
 	if err != nil {
-		e.buried(local, remote)
-		e.dropFlow(f)
+		e.buried(t.local, t.remote)
+		e.dropFlow(t.f)
 		return e.giveBack(now, q, err)
 	}
-	e.leaveFrozen(now, kfd)
+	e.leaveFrozen(now, t.kfd)
 	h := s.Tag
-	if e.tab.objects[h].out = f; f != nil {
-		s.Ref = f
+	if e.tab.objects[h].out = t.f; t.f != nil {
+		s.Ref = t.f
 	}
 	e.came(nanotime(), s.Conn().Flow)
 	e.count(proto.CountTakenOver)
@@ -91,17 +121,20 @@ func (e *Engine) buried(local, remote netip.AddrPort) {
 	e.plane.stack.Bury(nanotime(), tcp.Flow{Local: plain(local), Remote: plain(remote)})
 }
 
-// roomFor tells whether there are frames for what is queued: once it is frozen it is late. Half of what is free stays free.
-func (e *Engine) roomFor(kfd int) error {
+// roomFor tells whether there are frames for what is queued, beside those that others have been promised: once it is frozen it is late. Half of what is
+// free stays free.
+func (e *Engine) roomFor(kfd int, promised *int) error {
 	in, err1 := unix.IoctlGetInt(kfd, unix.SIOCINQ)
 	out, err2 := unix.IoctlGetInt(kfd, unix.SIOCOUTQ)
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("length of the queues: %w", err)
 	}
 	const least = 1000 // octets in a frame, at least
-	if need := in/least + out/least; need > e.plane.stack.Free()/2 {
+	need := *promised + in/least + out/least
+	if need > e.plane.stack.Free()/2 {
 		return fmt.Errorf("%d octets queued, too many for the memory that is free: %w", in+out, unix.ENOMEM)
 	}
+	*promised = need
 	return nil
 }
 
@@ -129,13 +162,10 @@ func (e *Engine) listensAt(at netip.AddrPort) bool {
 	return false
 }
 
-// fetch has the broker freeze the kernel's socket and tell what it is, and does something else meanwhile.
-func (e *Engine) fetch(now int64, kfd int, meanwhile func()) (*repair.State, error) {
+// fetch waits for what the broker, which was asked to freeze a socket of the kernel's, says that it is.
+func (e *Engine) fetch(now int64, id uint64) (*repair.State, error) {
 	var t proto.Taken
-	if e.link.client != nil {
-		e.link.client.Meanwhile = meanwhile
-	}
-	fds, err := e.call(now, proto.OpTakeover, nil, []int{kfd}, &t)
+	fds, err := e.await(now, id, proto.OpTakeover, &t)
 	if err != nil {
 		return nil, err
 	}

@@ -370,7 +370,12 @@ EXPORT int sl_handover(int h)
 }
 
 EXPORT int sl_wished(int kfd) { return 0 * kfd; }
-EXPORT int sl_takeover(int kfd) { return -EOPNOTSUPP + 0 * kfd; }
+EXPORT int sl_takeover(int n, const int *kfd, int *result)
+{
+    for (int i = 0; i < n; i++)
+        result[i] = -EOPNOTSUPP + 0 * kfd[i];
+    return 0;
+}
 EXPORT int sl_wish_done(int moved, int left) { return 0 * moved * left; }
 
 EXPORT int sl_stop(void)
