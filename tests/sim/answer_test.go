@@ -35,3 +35,18 @@ func TestAnAnswerCarriesTheACK(t *testing.T) {
 		require.Equal(t, map[bool]uint64{false: 2, true: 1}[waits], sent, "packets of the server, waits %v", waits)
 	}
 }
+
+// What moves to the kernel is acknowledged before: the kernel would send no ACK by itself, and the peer repeat its request.
+func TestARequestIsAcknowledgedBeforeAMove(t *testing.T) {
+	l := Link{Delay: ms / 20}
+	w := newWorld(t, config{seed: 3, waits: true, link: [2]Link{l, l}})
+	a, b := w.pair()
+	_, err := a.Send(w.now, [][]byte{[]byte("GET /")}, 0)
+	require.NoError(t, err)
+	w.until(second, "a request", func() bool { return b.InqHint() == 5 })
+	before := w.host[1].Counters().TxPackets
+	snap, err := b.Freeze(w.now)
+	require.NoError(t, err)
+	require.Equal(t, "GET /", string(snap.Unread))
+	require.Equal(t, before+1, w.host[1].Counters().TxPackets)
+}

@@ -102,6 +102,15 @@ func (c *Conn) readUnanswered() {
 	}
 }
 
+// Acknowledge has the next Output send an ACK that waits for an answer; false: there is none.
+func (c *Conn) Acknowledge() bool {
+	if c.ack.pending&ackAnswer == 0 {
+		return false
+	}
+	c.noAnswer()
+	return true
+}
+
 // noAnswer: its ACK waits no longer.
 func (c *Conn) noAnswer() {
 	c.endAnswer()

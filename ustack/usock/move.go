@@ -8,6 +8,9 @@ func (s *Socket) Freeze(now int64) (*tcp.Snapshot, error) {
 	if s.conn == nil {
 		return nil, tcp.ErrCannotMove
 	}
+	if s.conn.Acknowledge() { // the kernel would not know of it
+		s.host.Turn(now)
+	}
 	snap, err := s.conn.Freeze(now)
 	s.host.Turn(now)
 	return snap, err
