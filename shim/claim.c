@@ -23,8 +23,10 @@
 #include "real.h"
 #include "rules.h"
 
-#define PATIENCE 100000000 // ns that a claim waits for threads
+#define PATIENCE 100000000 // ns that the claims of a wish wait for threads, in all: who waits is the engine's helper
 #define SETTLE 2000000     // ns in which a thread that is not asleep in a call has come to it
+
+static int64_t until; // the wish's patience lasts
 
 static void nap(long ns)
 {
@@ -71,6 +73,7 @@ int claim_wished(void)
     }
     if (some > 0)
         nap(SETTLE);
+    until = now_ns() + PATIENCE;
     return left;
 }
 
@@ -146,7 +149,6 @@ static bool all_elsewhere(int fd)
 {
     char self[24];
     snprintf(self, sizeof self, "%ld", RAW(SYS_gettid));
-    int64_t until = now_ns() + PATIENCE;
     DIR *tasks = opendir("/proc/self/task");
     bool all = tasks != NULL;
     for (struct dirent *d; all && (d = readdir(tasks));) {
