@@ -77,6 +77,7 @@
  * moved     0: an engine handle. fd + 1: the connection was handed to the kernel and is descriptor fd, which belongs to
  *           the C side: dup2 it over every descriptor of the handle (keeping each one's FD_CLOEXEC), put the program's own O_NONBLOCK on it,
  *           add it to the kernel's epoll sets, close fd, then sl_close(h) to free the number. SL_GONE: see there.
+ *           Before C closes fd it sets moved to SL_GONE, or to another descriptor that stays: the engine passes copies of it on.
  *           A move sets moved first, then bumps both edges and sets ready to POLLIN|POLLOUT, and lists the handle as changed.
  */
 struct sl_word {

@@ -140,6 +140,7 @@ void heirs_prepare(void)
 {
     int conns = 0;
     pthread_mutex_lock(&forking);
+    settle_wait(true); // what is half the kernel's would be so to the child for ever; and who settles must know that there are heirs
     silent = silent || atomic_load(&will) >= 0;
     next[0] = next[1] = -1;
     if (shared() && atomic_load(&fd_files) != 0)
@@ -149,7 +150,9 @@ void heirs_prepare(void)
     next_bit = free_bit();
     if (next_bit < 0 || !reader_start() || RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, next) < 0) {
         next[0] = -1;
+        settle_wait(false);
         handover_all(); // too many children: then the kernel keeps the connections for all
+        settle_wait(true);
         return;
     }
     next[0] = own_move(next[0], NULL);
@@ -167,6 +170,7 @@ void heirs_parent(void)
         struct epoll_event ev = { .events = EPOLLIN, .data.u32 = (uint32_t)next_bit };
         RAW(SYS_epoll_ctl, atomic_load(&watch), EPOLL_CTL_ADD, next[0], &ev); // a fork that failed ends at once
     }
+    settle_wait(false);
     pthread_mutex_unlock(&forking);
 }
 

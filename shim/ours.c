@@ -54,12 +54,16 @@ static void keep(struct file *f, int kernel)
 {
     struct sl_shared *s = shared();
     int h = atomic_load(&f->handle);
-    if (!s || h < 0 || atomic_load(&f->heirs) == 0) {
-        RAW(SYS_close, kernel);
-        return;
+    bool asked = s && h >= 0 && atomic_load(&f->heirs) != 0;
+    int copy = asked ? (int)RAW(SYS_fcntl, kernel, F_DUPFD_CLOEXEC, own_base()) : -1;
+    if (asked) {
+        f->kept = copy >= 0 ? copy : kernel;
+        own_add(f->kept, NULL);
     }
-    f->kept = own_move(kernel, NULL);
-    atomic_store(&s->words[h].moved, (uint32_t)f->kept + 1);
+    if (s && h >= 0) // before what it says is closed
+        atomic_store(&s->words[h].moved, asked ? (uint32_t)f->kept + 1 : SL_GONE);
+    if (!asked || copy >= 0)
+        RAW(SYS_close, kernel);
 }
 
 // settle_as makes kernel (a descriptor of ours, closed here) what f's descriptors are from now on: k. settle_lock is held.

@@ -238,17 +238,35 @@ func (e *Engine) give(now int64, p *proto.Packet) {
 	if h < 0 {
 		h = e.handleOf(&g)
 	}
-	fd, err := e.Handover(now, h)
-	if err == nil && fd == Moved {
-		if fd = int(e.sh.Words[h].Moved.Load()) - 1; uint32(fd+1) == Gone {
-			err = unix.ECONNRESET
-		}
+	fd := -1
+	_, err := e.Handover(now, h)
+	if err == nil {
+		fd, err = e.movedCopy(h)
 	}
 	if err != nil {
 		e.answer(now, p, err.Error(), nil)
 		return
 	}
 	e.answer(now, p, "", []int{fd})
+	_ = unix.Close(fd)
+}
+
+// movedCopy is a copy of the kernel socket that a connection has become. Threads of the program may be about to close the one there is, without the
+// engine's lock; they say so first.
+func (e *Engine) movedCopy(h int32) (int, error) {
+	for w := &e.sh.Words[h].Moved; ; {
+		v := w.Load()
+		if v == 0 || v == Gone {
+			return -1, unix.ECONNRESET
+		}
+		fd, err := unix.FcntlInt(uintptr(v-1), unix.F_DUPFD_CLOEXEC, e.boot.FDMin)
+		if w.Load() == v {
+			return fd, err
+		}
+		if err == nil {
+			_ = unix.Close(fd)
+		}
+	}
 }
 
 // handleOf finds a connection by its addresses, -1 if there is none.
