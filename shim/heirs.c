@@ -136,6 +136,22 @@ static void hand_down(int fd, struct file *f, void *arg)
     }
 }
 
+// next_pair makes the two ends that the next child and its parent talk by.
+static bool next_pair(void)
+{
+    bool whole = RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, next) >= 0;
+    for (int i = 0; i < 2 && whole; i++)
+        next[i] = own_move(next[i], NULL);
+    if (whole && next[0] >= 0 && next[1] >= 0)
+        return true;
+    for (int i = 0; i < 2; i++) {
+        if (whole && next[i] >= 0)
+            own_drop(next[i]);
+        next[i] = -1;
+    }
+    return false;
+}
+
 void heirs_prepare(void)
 {
     int conns = 0;
@@ -148,15 +164,12 @@ void heirs_prepare(void)
     if (conns == 0)
         return;
     next_bit = free_bit();
-    if (next_bit < 0 || !reader_start() || RAW(SYS_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, next) < 0) {
-        next[0] = -1;
+    if (next_bit < 0 || !reader_start() || !next_pair()) {
         settle_wait(false);
-        handover_all(); // too many children: then the kernel keeps the connections for all
+        handover_all(); // too many children, or descriptors: then the kernel keeps the connections for all
         settle_wait(true);
         return;
     }
-    next[0] = own_move(next[0], NULL);
-    next[1] = own_move(next[1], NULL);
     pthread_mutex_lock(&lock);
     fd_each(NULL, hand_down, NULL);
 }

@@ -13,6 +13,7 @@
 #include "ours.h"
 #include "process.h"
 #include "raw.h"
+#include "ready.h"
 #include "refuse.h"
 #include "space.h"
 #include "threads.h"
@@ -27,6 +28,7 @@ bool process_self(void) { return atomic_load(&main_pid) == (int)RAW(SYS_getpid);
 void process_forked(void)
 {
     atomic_store(&main_pid, (int)RAW(SYS_getpid));
+    ready_lock_forked(); // wait_prepare has taken it, and a file that ends here asks for it
     engine_forked();
     listener_forked();
     stage_forked();

@@ -40,9 +40,10 @@ void ready_init(void)
     handles = p == MAP_FAILED ? NULL : p;
 }
 
+void ready_lock_forked(void) { lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+
 void ready_forked(void)
 {
-    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     if (handles)
         munmap(handles, SL_MAX_HANDLES * sizeof(struct handle_list));
     handles = NULL;

@@ -63,6 +63,7 @@ void engine_turn(struct sl_shared *s, bool force);
 
 // The lock is held over a fork, so that the child finds whole lists.
 void ready_init(void);
+void ready_lock_forked(void);
 void ready_forked(void);
 
 #endif
