@@ -282,8 +282,6 @@ void file_dispose(struct file *f)
     int h = atomic_load(&f->handle);
     if (h < 0)
         return;
-    if (shared())
-        engine_turn(shared(), false); // who closes after the peer has no TIME-WAIT, and who left something unread resets
     file_set_handle(f, -1);
     if (!shared())
         return;

@@ -277,6 +277,9 @@ func (e *Engine) SLClose(h int32) int {
 			e.closeListener(now, l)
 			return 0
 		}
+		if s != nil { // who closes after the peer has no TIME-WAIT, and who left something unread resets
+			e.plane.stack.Poll(now, budget)
+		}
 		e.unbind(h)
 		if s == nil {
 			if v := e.sh.Words[h].Moved.Load(); v != 0 && v != Gone {
