@@ -90,7 +90,7 @@ func TestPcapngTellsWhoAndWhen(t *testing.T) {
 		directions[x1.flags&3]++
 	}
 	require.GreaterOrEqual(t, directions[1], 4, "inbound: SYN, ACK, request, FIN")
-	require.GreaterOrEqual(t, directions[2], 4, "outbound")
+	require.GreaterOrEqual(t, directions[2], 3, "outbound: SYN-ACK, answer, FIN")
 }
 
 // What leaves in runs, by segmentation offload, is captured too: the capture here has the bytes that the one at the far end has.
