@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,7 +24,7 @@ const mortalVar = "CABI_TEST_MORTAL_BROKER"
 // mortalBroker is what this binary is with that variable, "socket step n": a broker that kills itself at a step, when that comes for the n-th time.
 func mortalBroker(words []string) {
 	left, _ := strconv.Atoi(words[2])
-	_, err := broker.Start(context.Background(), broker.Config{Socket: words[0], Log: toStdout{}, Step: func(what string) {
+	_, err := broker.Start(context.Background(), broker.Config{Socket: words[0], PinDir: pinsBeside(words[0]), Log: toStdout{}, Step: func(what string) {
 		if what == words[1] {
 			if left--; left == 0 {
 				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
@@ -102,7 +101,7 @@ func TestABrokerThatDiesInAMove(t *testing.T) {
 			d.say("stats")
 			require.Contains(t, d.want("stats"), "panics 0")
 			bedtest.Until(t, "pins that nobody came for to go", func() bool {
-				pins, err := os.ReadDir(filepath.Join(filepath.Dir(r.socket), "bpf", "sluice"))
+				pins, err := os.ReadDir(pinsBeside(r.socket))
 				return err == nil && len(pins) == 0
 			})
 		})

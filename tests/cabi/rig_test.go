@@ -109,8 +109,11 @@ func newRig(t *testing.T, queues int) *rig {
 	return r
 }
 
+// pinsBeside is where a broker pins if nobody says otherwise and the host has no bpffs: with one, tests would share its.
+func pinsBeside(socket string) string { return filepath.Join(filepath.Dir(socket), "bpf", "sluice") }
+
 func (r *rig) startBroker() {
-	b, err := broker.Start(context.Background(), broker.Config{Socket: r.socket, Log: r.log, Grace: r.grace})
+	b, err := broker.Start(context.Background(), broker.Config{Socket: r.socket, PinDir: pinsBeside(r.socket), Log: r.log, Grace: r.grace})
 	require.NoError(r.t, err)
 	r.broker = b
 }
