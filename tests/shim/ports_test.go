@@ -72,26 +72,7 @@ func (d *dialler) do(order string) string {
 // echo answers until the other side has had enough.
 func echo(t *testing.T, n *testbed.Node) (host, port string) {
 	t.Helper()
-	var l net.Listener
-	require.NoError(t, n.Do(func() (err error) {
-		l, err = net.Listen("tcp", n.IPv4.String()+":0")
-		return err
-	}))
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(c, c)
-				_ = c.Close()
-			}()
-		}
-	}()
-	host, port, _ = net.SplitHostPort(l.Addr().String())
-	return host, port
+	return n.IPv4.String(), fmt.Sprint(bedtest.Echo(t, n))
 }
 
 // leaseOf is the only lease there is; nil: none, or no broker.
@@ -283,24 +264,5 @@ func TestBindBesideOutgoingConnections(t *testing.T) {
 // ender ends a connection that it got an octet from, or whose other side has ended it.
 func ender(t *testing.T, n *testbed.Node) (host, port string) {
 	t.Helper()
-	var l net.Listener
-	require.NoError(t, n.Do(func() (err error) {
-		l, err = net.Listen("tcp", n.IPv4.String()+":0")
-		return err
-	}))
-	t.Cleanup(func() { l.Close() })
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = c.Read(make([]byte, 1))
-				_ = c.Close()
-			}()
-		}
-	}()
-	host, port, _ = net.SplitHostPort(l.Addr().String())
-	return host, port
+	return n.IPv4.String(), fmt.Sprint(bedtest.Serve(t, n, func(c net.Conn) { _, _ = c.Read(make([]byte, 1)) }))
 }
