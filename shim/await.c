@@ -3,14 +3,13 @@
 #include "await.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <time.h>
 
 #include "engine.h"
 #include "raw.h"
-#include "real.h"
+#include "threads.h"
 
 static _Atomic bool running;
 
@@ -29,18 +28,8 @@ void await_engine(void)
 {
     if (!engine_loaded || engine_retry() < 0 || atomic_exchange(&running, true))
         return;
-    pthread_t t;
-    pthread_attr_t attr;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 512 << 10);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (real.pthread_create(&t, &attr, await_main, NULL) != 0)
+    if (!thread_ours(await_main, NULL))
         atomic_store(&running, false);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
 }
 
 void await_forked(void) { atomic_store(&running, false); }

@@ -17,8 +17,8 @@
 #include "pages.h"
 #include "raw.h"
 #include "ready.h"
-#include "real.h"
 #include "stage.h"
+#include "threads.h"
 
 #define TICK_NS 1000000
 #define BUSY_TICK_NS 4000000 // a timer costs a busy core 20 us in a virtual machine
@@ -166,18 +166,8 @@ void helper_start(void)
 {
     if (atomic_exchange(&running, true))
         return;
-    pthread_t t;
-    pthread_attr_t attr;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setstacksize(&attr, 512 << 10);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    if (real.pthread_create(&t, &attr, helper_main, shared()) != 0)
+    if (!thread_ours(helper_main, shared()))
         atomic_store(&running, false);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attr);
 }
 
 void helper_forked(void)

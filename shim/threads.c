@@ -128,3 +128,19 @@ void engine_part(void)
     RAW(SYS_rt_sigprocmask, SIG_SETMASK, &met_mask, NULL, 8);
     engine_met = true;
 }
+
+bool thread_ours(void *(*run)(void *), void *arg)
+{
+    pthread_t t;
+    pthread_attr_t attr;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 512 << 10);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = real.pthread_create(&t, &attr, run, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attr);
+    return r == 0;
+}

@@ -11,6 +11,7 @@ void threads_image(void *in);    // the image around this address is the engine'
 bool threads_in_image(uintptr_t pc);
 void threads_start(void); // before there are any
 void threads_alone(void); // in a child that libc has not made: it has one thread
+bool thread_ours(void *(*run)(void *), void *arg); // a thread of the preload object's own: detached, with a small stack, and no signals; false: there is none
 extern _Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
 
 #define THREADS_SIGNAL SIGPROF // the signal that a new thread of the engine sends itself: see threads.c
