@@ -31,35 +31,29 @@ func TestAMovedConnectionIsCopiedWhileItMoves(t *testing.T) {
 	w := &e.sh.Words[7].Moved
 	_, err = e.movedCopy(7)
 	require.ErrorIs(t, err, unix.ECONNRESET)
-	at := dup(file)
-	w.Store(uint32(at) + 1)
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			next := dup(file)
-			w.Store(uint32(next) + 1)
-			unix.Close(at)
-			other := dup(null) // it has the number now
-			unix.Close(other)
-			at = next
-		}
-	}()
 	want := inode(int(file.Fd()))
-	for range 20000 {
-		fd, err := e.movedCopy(7)
-		require.NoError(t, err)
-		require.Equal(t, want, inode(fd))
-		require.NoError(t, unix.Close(fd))
+	for range 20000 { // a word names a second descriptor once, and never the first again: keep in shim/ours.c
+		first := dup(file)
+		second := dup(file)
+		w.Store(uint32(first) + 1)
+		begun, others := make(chan struct{}), make(chan int)
+		go func() {
+			<-begun
+			w.Store(uint32(second) + 1)
+			unix.Close(first)
+			other, _ := unix.FcntlInt(null.Fd(), unix.F_DUPFD_CLOEXEC, first) // it has the number now
+			others <- other
+		}()
+		close(begun)
+		for range 4 {
+			fd, err := e.movedCopy(7)
+			require.NoError(t, err)
+			require.Equal(t, want, inode(fd))
+			require.NoError(t, unix.Close(fd))
+		}
+		unix.Close(<-others)
+		unix.Close(second)
 	}
-	close(stop)
-	<-stopped
-	unix.Close(at)
 	w.Store(Gone)
 	_, err = e.movedCopy(7)
 	require.ErrorIs(t, err, unix.ECONNRESET)
