@@ -110,7 +110,7 @@ func (h *host) gone(pids []int) {
 	h.t.Helper()
 	testrig.Until(h.t, "the processes to end", func() bool {
 		for _, pid := range pids {
-			if alive(pid) {
+			if testrig.Alive(pid) {
 				return false
 			}
 		}

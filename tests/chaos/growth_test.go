@@ -20,7 +20,7 @@ import (
 type sample [len(measured)]float64
 
 // measured are the things of which a process must not have more and more, and how much a trend may be worth over all its life: less than one is
-// no trend, and what a program itself keeps for later (redis' and nginx' memory, threads of Go's runtime) settles within that.
+// no trend, and what a program itself keeps for later (nginx' memory, threads of Go's runtime) settles within that.
 var measured = [...]struct {
 	name    string
 	allowed float64
@@ -61,6 +61,9 @@ func (s *stand) note() {
 	if s.diary[at] == nil {
 		s.warm()
 	}
+	if s.spare != nil {
+		s.spare()
+	}
 	st, err := testrig.QueryStatus(s.rig.Socket())
 	require.NoError(s.t, err)
 	b, err := ask.Dial(s.rig.Socket(), "chaos")
@@ -73,7 +76,7 @@ func (s *stand) note() {
 	}
 	for _, pid := range s.pids() {
 		// One that was stopped, or ends just now, may not answer in time.
-		if in, err := b.Counters(pid); err == nil && !in.Stale && alive(pid) {
+		if in, err := b.Counters(pid); err == nil && !in.Stale && testrig.Alive(pid) {
 			s.diary[pid] = append(s.diary[pid], s.sample(pid, in.Engine.Goroutines, in.Engine.Heap, keeperFDs(ports[pid])))
 		}
 	}
@@ -114,7 +117,7 @@ func (s *stand) warm() {
 			for _, way := range []string{"detach", "attach"} {
 				_, _, _ = testrig.Try(nil, s.rig.Env(), testrig.Built(s.t, "sluice"), way, fmt.Sprint(pid))
 			}
-			if s.handedOver() > before || !alive(pid) {
+			if s.handedOver() > before || !testrig.Alive(pid) {
 				break
 			}
 		}
@@ -166,7 +169,7 @@ const collected = 150 * time.Second
 func (s *stand) mustNotGrow() {
 	for _, g := range s.diary.growing() {
 		of := s.diary[g.pid]
-		if g.what != heap || !alive(g.pid) {
+		if g.what != heap || !testrig.Alive(g.pid) {
 			require.Fail(s.t, "growth", g.told)
 		}
 		y := of.values(heap)

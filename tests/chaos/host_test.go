@@ -3,11 +3,8 @@ package chaos
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -51,7 +48,7 @@ func (h *host) startNginx() {
 	testrig.Until(h.t, "nginx to start", func() bool { return h.site.Master() != old && len(h.site.WorkerPids()) == workers })
 	master := h.site.Master()
 	h.t.Cleanup(func() { // before the master is killed, whose workers nobody would end
-		if alive(master) {
+		if testrig.Alive(master) {
 			all := append(h.site.WorkerPids(), master)
 			h.kill(master, syscall.SIGTERM)
 			h.gone(all)
@@ -63,20 +60,10 @@ func (h *host) startNginx() {
 func (h *host) whole() {
 	h.t.Helper()
 	h.await("all workers to have queues", func() error {
-		pids := slices.DeleteFunc(h.site.WorkerPids(), func(pid int) bool { return !alive(pid) })
+		pids := slices.DeleteFunc(h.site.WorkerPids(), func(pid int) bool { return !testrig.Alive(pid) })
 		if len(pids) != workers {
 			return fmt.Errorf("workers: %v", pids)
 		}
 		return h.queuesOf(pids)
 	})
-}
-
-// alive says whether a process runs; one that ended and was not waited for does not.
-func alive(pid int) bool {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return false
-	}
-	rest := string(stat[strings.LastIndexByte(string(stat), ')')+1:])
-	return !strings.HasPrefix(rest, " Z") && !strings.HasPrefix(rest, " X")
 }

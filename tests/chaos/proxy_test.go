@@ -107,7 +107,7 @@ func (p *relay) kill() {
 	}
 	testrig.Until(p.t, "haproxy to end", func() bool {
 		for _, pid := range all {
-			if alive(pid) {
+			if testrig.Alive(pid) {
 				return false
 			}
 		}

@@ -41,6 +41,7 @@ type stand struct {
 	pids         func() []int // its accelerated processes
 	wall         bool         // it times its clients by the wall clock
 
+	spare  func()                     // has the program give back the memory that it keeps for later; nil: nothing to be told
 	said   func() string              // what its processes wrote to stderr
 	nobody func(client net.Addr) bool // has a client's connection, and nobody could tell the client; nil: that does not happen
 
@@ -131,7 +132,7 @@ func (s *stand) drained(pids ...int) {
 	}
 	s.awaitUntil(end, "the old workers to end", func() error {
 		for _, pid := range pids {
-			if alive(pid) {
+			if testrig.Alive(pid) {
 				return fmt.Errorf("%d runs", pid)
 			}
 		}

@@ -32,6 +32,7 @@ func newStore(t *testing.T) *store {
 	s := &store{stand: newStand(t, redisPort, 1)}
 	s.stand.pids = func() []int { return []int{s.proc.Pid()} }
 	s.stand.said = func() string { return s.proc.Output() }
+	s.stand.spare = s.purge
 	s.much = bytes.Repeat([]byte("GET much\r\n"), 50)
 	s.start()
 	return s
@@ -54,6 +55,16 @@ func (s *store) whole() {
 		_, err := c.ask("PING")
 		return err == nil
 	})
+}
+
+// purge has redis give the memory back that its allocator keeps for later. jemalloc's own thread does so within ten seconds, but it waits by the wall clock: when
+// that has jumped, by the kernel's sockets, too, hundreds of MiB of what the deaf had asked for stay for the rest of a run (seed 1).
+func (s *store) purge() {
+	s.t.Helper()
+	c := &keeper{store: s, patience: testrig.Patience}
+	defer c.drop()
+	_, err := c.ask("MEMORY", "PURGE")
+	require.NoError(s.t, err)
 }
 
 // rewrites has redis write its log anew, as it does when that has grown: it forks for it, and a process that forks with connections has an epoll set

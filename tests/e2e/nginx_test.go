@@ -76,23 +76,13 @@ func (x *server) quit() {
 	syscall.Kill(master, syscall.SIGTERM)
 	testrig.Until(x.T, "nginx to end", func() bool {
 		for _, pid := range all {
-			if alive(pid) {
+			if testrig.Alive(pid) {
 				return false
 			}
 		}
 		return true
 	})
 	x.Wait(testrig.Patience)
-}
-
-// alive tells whether a process runs and is no zombie.
-func alive(pid int) bool {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return false
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	return rest != "" && rest[0] != 'Z' && rest[0] != 'X'
 }
 
 // errorLog is what nginx and the preload object in it had to say.

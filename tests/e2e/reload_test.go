@@ -46,7 +46,7 @@ func (x *server) reload() {
 	require.NoError(x.T, syscall.Kill(x.Master(), syscall.SIGHUP))
 	testrig.Until(x.T, "the old workers to end", func() bool {
 		for _, pid := range old {
-			if alive(pid) {
+			if testrig.Alive(pid) {
 				return false
 			}
 		}
@@ -91,7 +91,7 @@ func upgrade(t *testing.T, n int) {
 	testrig.Until(t, "the new master", func() bool { return x.Master() != old && len(x.WorkerPids()) == n })
 	r.waitAccelerated(x)
 	require.NoError(t, syscall.Kill(old, syscall.SIGQUIT))
-	testrig.Until(t, "the old master to end", func() bool { return !alive(old) })
+	testrig.Until(t, "the old master to end", func() bool { return !testrig.Alive(old) })
 	r.waitAccelerated(x)
 	res := load.finish()
 	require.Zero(t, res.Failed, "%v", res.Errors)
@@ -102,9 +102,9 @@ func upgrade(t *testing.T, n int) {
 // its workers end with it.
 func endMaster(t *testing.T, pid int) {
 	t.Helper()
-	if !alive(pid) {
+	if !testrig.Alive(pid) {
 		return
 	}
 	syscall.Kill(pid, syscall.SIGTERM)
-	testrig.Until(t, "the old master to end", func() bool { return !alive(pid) })
+	testrig.Until(t, "the old master to end", func() bool { return !testrig.Alive(pid) })
 }

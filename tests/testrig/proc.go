@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/testbed"
 )
 
@@ -144,4 +146,17 @@ func Until(t *testing.T, what string, cond func() bool) {
 			t.Fatalf("waited %v in vain for: %s", Patience, what)
 		}
 	}
+}
+
+// Alive tells whether a process, a child or not, has a thread left. One whose first thread is a zombie may: its files are open until the last has ended, so
+// a server's port is not free (haproxy, seed 321 of the chaos).
+func Alive(pid int) bool {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, 0)
+	return err == nil && n == 0
 }
