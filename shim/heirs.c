@@ -13,7 +13,7 @@
 #include "ours.h"
 #include "own.h"
 #include "raw.h"
-#include "real.h"
+#include "threads.h"
 
 #define FORKS 64 // that may have heirs at once; each is a bit of file->heirs
 
@@ -84,23 +84,15 @@ static void *reader_main(void *arg)
 
 static bool reader_start(void)
 {
-    pthread_t t;
-    pthread_attr_t attr;
-    uint64_t all = ~0ull, was;
     if (atomic_load(&watch) >= 0)
         return true;
     int fd = (int)RAW(SYS_epoll_create1, EPOLL_CLOEXEC);
     if (fd < 0 || own_move(fd, &watch) < 0)
         return false;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &all, &was, 8);
-    int r = real.pthread_create(&t, &attr, reader_main, NULL);
-    RAW(SYS_rt_sigprocmask, SIG_SETMASK, &was, NULL, 8);
-    pthread_attr_destroy(&attr);
-    if (r != 0)
+    bool began = thread_ours(reader_main, NULL);
+    if (!began)
         own_close(&watch);
-    return r == 0;
+    return began;
 }
 
 static bool handed_down(struct file *f)

@@ -43,7 +43,7 @@ static uint64_t mask_set(uint64_t mask)
     return old;
 }
 
-static void mask_fill(ucontext_t *uc) { memset(&uc->uc_sigmask, 0xff, 8); }
+static void mask_fill(ucontext_t *uc) { memcpy(&uc->uc_sigmask, &(uint64_t){ SIGNALS_ALL }, 8); }
 
 // The engine's own handlers of faults (Go makes a panic of one in its code, and the engine survives that), by signal.
 static void (*_Atomic engine_fault[65])(int, siginfo_t *, void *);
@@ -189,7 +189,7 @@ void signals_wrap(void)
 static int sigaction_wrapped(int sig, const struct sigaction *sa, struct sigaction *old)
 {
     struct sigaction was, now;
-    uint64_t mask = mask_set(~0ull);
+    uint64_t mask = mask_set(SIGNALS_ALL);
     while (atomic_flag_test_and_set(&user_lock))
         ;
     int r = real.sigaction(sig, NULL, &was);
@@ -228,7 +228,7 @@ void signals_forked(void)
 
 void signals_keep(struct signals_kept *k)
 {
-    k->mask = mask_set(~0ull);
+    k->mask = mask_set(SIGNALS_ALL);
     for (int sig = 1; sig <= 64; sig++)
         RAW(SYS_rt_sigaction, sig, NULL, &k->act[sig], 8);
 }
@@ -237,7 +237,7 @@ void signals_restore(struct signals_kept *k)
 {
     for (int sig = 1; sig <= 64; sig++) {
         struct kernel_sigaction is;
-        if (RAW(SYS_rt_sigaction, sig, NULL, &is, 8) == 0 && memcmp(&is, &k->act[sig], sizeof is) != 0)
+        if (!signal_libcs(sig) && RAW(SYS_rt_sigaction, sig, NULL, &is, 8) == 0 && memcmp(&is, &k->act[sig], sizeof is) != 0)
             RAW(SYS_rt_sigaction, sig, &k->act[sig], NULL, 8);
     }
     mask_set(k->mask);

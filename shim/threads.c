@@ -15,6 +15,7 @@
 #include "engine.h"
 #include "raw.h"
 #include "real.h"
+#include "signals.h"
 #include "spare.h"
 
 _Thread_local bool thread_of_engine __attribute__((tls_model("initial-exec")));
@@ -62,7 +63,7 @@ void threads_alone(void)
 
 static void block_all(sigset_t *old)
 {
-    uint64_t all = ~0ull;
+    uint64_t all = SIGNALS_ALL;
     RAW(SYS_rt_sigprocmask, SIG_SETMASK, &all, old, 8);
 }
 
