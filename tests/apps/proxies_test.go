@@ -120,12 +120,14 @@ server.bind = "AT"
 server.port = 8080
 proxy.server = ( "" => ( ( "host" => "TO", "port" => 8081 ) ) )
 `},
+	// Squid 5 takes a full buffer of its own for the end of an upload (its bug 5405), by the kernel, too, if one is larger than the buffer may be.
 	"squid": {"/usr/sbin/squid -N -d 1 -f CONF", `
 http_port AT:8080 accel defaultsite=here no-vhost
 cache_peer TO parent 8081 0 no-query originserver name=other
 cache_peer_access other allow all
 http_access allow all
 cache deny all
+client_request_buffer_max_size 16 MB
 access_log none
 cache_log DIR/log
 pid_filename DIR/pid
