@@ -1,6 +1,6 @@
 // Package chaos lets things go wrong while programs serve: processes are killed, stopped, reloaded, the broker dies and comes back, the
-// device goes down. What goes wrong, and when, follows from a seed (SEED=), and how often from N= (`make chaos N=500 SEED=7`); `make test` plays
-// each fault once. The oracles:
+// device goes down. What goes wrong, and when, follows from a seed (SEED=), and how often from N= (`make chaos N=500 SEED=7`) or for how long from MINUTES=; `make test`
+// plays five minutes, and go test alone each fault once. The oracles:
 //
 //   - a client sees only the errors that the fault under way explains, and never a wrong byte;
 //   - what a server acknowledged is there afterwards;
