@@ -3,6 +3,8 @@ package broker
 import (
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/sluice-net/sluice/afxdp/netns"
 	"github.com/sluice-net/sluice/fallback/repair"
 )
@@ -13,7 +15,13 @@ import (
 // blankPause is how long after a hand-over the next blank is made: the program goes on first.
 const blankPause = time.Millisecond
 
-// takeBlank gives the space's blank for a connection, and has the next one made. -1: there is none.
+// blank is such a socket.
+type blank struct {
+	fd       int
+	uid, gid uint32
+}
+
+// takeBlank gives the space's blank for a client's connection, and has the next one made, for the same owner. -1: there is none.
 func (s *space) takeBlank(c *client, st *repair.State) (int, *repair.Injector) {
 	s.b.mu.Lock()
 	defer s.b.mu.Unlock()
@@ -26,25 +34,40 @@ func (s *space) takeBlank(c *client, st *repair.State) (int, *repair.Injector) {
 	}
 	if !s.refilling {
 		s.refilling = true
-		c.then = append(c.then, func() { s.b.after(blankPause, func() { s.makeBlank(at) }) }) // a timer wakes another thread
+		c.then = append(c.then, func() { s.b.after(blankPause, func() { s.makeBlank(at, c.uid, c.gid) }) }) // a timer wakes another thread
 	}
 	if s.via == nil {
 		return -1, nil
 	}
-	fd := s.blanks[at] - 1
-	s.blanks[at] = 0
-	return fd, s.via
+	k := s.blanks[at]
+	if s.blanks[at] = nil; k == nil {
+		return -1, s.via
+	}
+	if k.uid != c.uid || k.gid != c.gid {
+		s.b.own(k.fd, c.uid, c.gid)
+	}
+	return k.fd, s.via
 }
 
 // makeBlank needs the lock.
-func (s *space) makeBlank(at int) {
+func (s *space) makeBlank(at int, uid, gid uint32) {
 	s.refilling = false
-	if s.closed || s.blanks[at] > 0 {
+	if s.closed || s.blanks[at] != nil {
 		return
 	}
 	_ = netns.Visit(s.fd(), func() error {
 		fd, err := repair.NewBlank(at == 1)
-		s.blanks[at] = fd + 1
+		if err == nil {
+			s.b.own(fd, uid, gid)
+			s.blanks[at] = &blank{fd, uid, gid}
+		}
 		return err
 	})
+}
+
+// own gives a socket to a user: the kernel accounts it to its owner (ss -e, owner match), and that must not be root.
+func (b *Broker) own(fd int, uid, gid uint32) {
+	if err := unix.Fchown(fd, int(uid), int(gid)); err != nil {
+		b.log.Debugf("broker: owner of a handed-over socket: %v", err)
+	}
 }

@@ -224,7 +224,9 @@ func (p *player) obeyAtDeath(what string, args []string) (string, error) {
 		return "ok", err
 	case "pass":
 		s := p.stowed[0]
-		ahead, _, err := p.c.CallAhead(proto.OpOrphan, proto.Orphan{Cookie: p.grant.Cookie, Kernel: true, Keep: true}, []int{s.fd}, nil, patience)
+		var ahead []*proto.Packet
+		_, err := p.c.CallAhead(proto.OpOrphan, proto.Orphan{Cookie: p.grant.Cookie, Kernel: true, Keep: true}, []int{s.fd}, nil, patience,
+			func(p *proto.Packet) { ahead = append(ahead, p) })
 		if len(ahead) != 1 || len(ahead[0].FDs) != 1 {
 			return "", fmt.Errorf("no keeper came: %w", err)
 		}
@@ -330,7 +332,8 @@ func (p *player) allToKernel() (string, error) {
 		}
 	}
 	h.Ahead = true
-	ahead, _, err := p.c.CallAhead(proto.OpHandover, h, []int{mem}, nil, patience)
+	var ahead []*proto.Packet
+	_, err = p.c.CallAhead(proto.OpHandover, h, []int{mem}, nil, patience, func(p *proto.Packet) { ahead = append(ahead, p) })
 	for i, a := range ahead {
 		for _, fd := range a.FDs {
 			alive, err := repair.Alive(fd)

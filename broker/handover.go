@@ -121,6 +121,7 @@ func (b *Broker) fill(c *client, s *space, st *repair.State, q *proto.Queued, me
 				fd, err = repair.NewBlank(st.Six())
 			}
 			if err == nil {
+				b.own(fd, c.uid, c.gid)
 				err = st.Fill(fd, via)
 			}
 			return err
@@ -128,10 +129,6 @@ func (b *Broker) fill(c *client, s *space, st *repair.State, q *proto.Queued, me
 	}
 	if err != nil {
 		return -1, err
-	}
-	// The kernel accounts a socket to its owner (ss -e, owner match); it must not be root.
-	if err := unix.Fchown(fd, int(c.uid), int(c.gid)); err != nil {
-		b.log.Debugf("broker: owner of a handed-over socket: %v", err)
 	}
 	return fd, nil
 }

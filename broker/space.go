@@ -37,7 +37,7 @@ type space struct {
 	closed    bool
 	via       *repair.Injector // made when the first connection is handed over
 	refilling bool
-	blanks    [2]int // 1 + a socket for the next connection to be handed over, of AF_INET and AF_INET6
+	blanks    [2]*blank // for the next connection to be handed over, of AF_INET and AF_INET6
 }
 
 // netDevices lists the devices of the namespace.
@@ -109,9 +109,9 @@ func (s *space) close() {
 	if s.via != nil {
 		s.via.Close()
 	}
-	for _, fd := range s.blanks {
-		if fd > 0 {
-			unix.Close(fd - 1)
+	for _, k := range s.blanks {
+		if k != nil {
+			unix.Close(k.fd)
 		}
 	}
 	s.file.Close()

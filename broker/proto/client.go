@@ -70,7 +70,7 @@ func OpenAbove(door, low int, hello Hello, timeout time.Duration) (*Client, Welc
 	}
 	hello.Short = Short
 	creds := unix.UnixCredentials(&unix.Ucred{Pid: int32(os.Getpid()), Uid: uint32(os.Geteuid()), Gid: uint32(os.Getegid())})
-	if _, _, err := c.call(OpHello, hello, nil, creds, &w, until); err != nil {
+	if _, err := c.call(OpHello, hello, nil, creds, &w, until, (*Packet).CloseFDs); err != nil {
 		c.Close()
 		return nil, w, fmt.Errorf("hello: %w", err)
 	}
@@ -103,16 +103,13 @@ func (c *Client) Close() {
 
 // Call sends a request and waits for its reply; the reply's descriptors are the caller's. A refusal is a *Refused.
 func (c *Client) Call(op Op, body any, fds []int, reply any, timeout time.Duration) ([]int, error) {
-	ahead, got, err := c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
-	for _, p := range ahead {
-		p.CloseFDs()
-	}
-	return got, err
+	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout), (*Packet).CloseFDs)
 }
 
-// CallAhead is Call for a request to whose asker something may come before the answer ("sockets"): that is the caller's, too, also with an error.
-func (c *Client) CallAhead(op Op, body any, fds []int, reply any, timeout time.Duration) (ahead []*Packet, got []int, err error) {
-	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout))
+// CallAhead is Call for a request to whose asker something may come before the answer ("sockets"): each is ahead's as it comes, also if there is an error
+// in the end. The broker goes on meanwhile.
+func (c *Client) CallAhead(op Op, body any, fds []int, reply any, timeout time.Duration, ahead func(*Packet)) ([]int, error) {
+	return c.call(op, body, fds, nil, reply, time.Now().Add(timeout), ahead)
 }
 
 // Begin sends a request, and Await waits for its reply, as Call. Between them there may be others: the broker works on them in turn.
@@ -136,19 +133,15 @@ func (c *Client) Await(id uint64, op Op, reply any, timeout time.Duration) ([]in
 	if c.err != nil {
 		return nil, c.err
 	}
-	ahead, got, err := c.await(id, op, reply, time.Now().Add(timeout))
-	for _, p := range ahead {
-		p.CloseFDs()
-	}
-	return got, err
+	return c.await(id, op, reply, time.Now().Add(timeout), (*Packet).CloseFDs)
 }
 
-func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
+func (c *Client) call(op Op, body any, fds []int, oob []byte, reply any, until time.Time, ahead func(*Packet)) ([]int, error) {
 	id, err := c.request(op, body, fds, oob, until)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return c.await(id, op, reply, until)
+	return c.await(id, op, reply, until, ahead)
 }
 
 func (c *Client) request(op Op, body any, fds []int, oob []byte, until time.Time) (id uint64, err error) {
@@ -166,7 +159,7 @@ func (c *Client) request(op Op, body any, fds []int, oob []byte, until time.Time
 	return c.id, nil
 }
 
-func (c *Client) await(id uint64, op Op, reply any, until time.Time) (ahead []*Packet, got []int, err error) {
+func (c *Client) await(id uint64, op Op, reply any, until time.Time, ahead func(*Packet)) ([]int, error) {
 	var awake time.Time
 	if op == OpHandover || op == OpTakeover {
 		awake = time.Now().Add(stayAwake)
@@ -174,11 +167,11 @@ func (c *Client) await(id uint64, op Op, reply any, until time.Time) (ahead []*P
 	for {
 		p, err := c.read(awake, until)
 		if err != nil {
-			return ahead, nil, err
+			return nil, err
 		}
 		switch {
 		case p.Op == OpSockets && p.ID == id:
-			ahead = append(ahead, p)
+			ahead(p)
 			continue
 		case p.Op != OpReply:
 			c.keep(p)
@@ -187,8 +180,7 @@ func (c *Client) await(id uint64, op Op, reply any, until time.Time) (ahead []*P
 			c.drop(p)
 			continue
 		}
-		got, err = answer(op, p, reply)
-		return ahead, got, err
+		return answer(op, p, reply)
 	}
 }
 

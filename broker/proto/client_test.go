@@ -150,7 +150,8 @@ func TestAnAnswerBeforeTheEnd(t *testing.T) {
 			unix.Close(far)
 		}()
 		var h Handed
-		ahead, got, err := c.CallAhead(OpHandover, Handover{}, nil, &h, 15*time.Second)
+		var ahead []*Packet
+		got, err := c.CallAhead(OpHandover, Handover{}, nil, &h, 15*time.Second, func(p *Packet) { ahead = append(ahead, p) })
 		require.Empty(t, got)
 		require.Len(t, ahead, 1)
 		require.Len(t, ahead[0].FDs, 1)
@@ -174,7 +175,7 @@ func TestALateAnswerIsClosed(t *testing.T) {
 	pipe := make([]int, 2)
 	require.NoError(t, unix.Pipe2(pipe, unix.O_CLOEXEC))
 	defer unix.Close(pipe[0])
-	_, _, err = c.CallAhead(OpHandover, Handover{}, nil, nil, time.Millisecond)
+	_, err = c.CallAhead(OpHandover, Handover{}, nil, nil, time.Millisecond, (*Packet).CloseFDs)
 	require.ErrorIs(t, err, ErrTimeout)
 	late, _ := Encode(Envelope{ID: c.id, Op: OpSockets}, Sockets{})
 	require.NoError(t, Write(far, late, pipe[1:]))

@@ -11,19 +11,20 @@ import (
 )
 
 // toKernel has the broker make kernel sockets of frozen connections, and tells of each the socket, or -1 and why it has none. What comes ahead of the
-// answer tells by itself what became of it, when there is no answer.
-func (e *Engine) toKernel(now int64, p *parcel) (fds []int, errs []error, err error) {
+// answer tells by itself what became of it, when there is no answer; it is prepared while the broker brings it to life.
+func (e *Engine) toKernel(now int64, p *parcel, prepare func(i, fd int)) (fds []int, errs []error, err error) {
 	var handed proto.Handed
-	ahead, got, err := e.callAhead(now, proto.OpHandover, proto.Handover{Conns: p.conns, Ahead: true}, p.fds(), &handed)
 	fds, errs = make([]int, len(p.conns)), make([]error, len(p.conns))
 	for i := range fds {
 		fds[i] = -1
 	}
+	ahead := false
+	got, err := e.callAhead(now, proto.OpHandover, proto.Handover{Conns: p.conns, Ahead: true}, p.fds(), &handed, func(a *proto.Packet) {
+		ahead = true
+		e.arrived(a, fds, prepare)
+	})
 	switch {
-	case len(ahead) > 0:
-		for _, a := range ahead {
-			e.arrived(a, fds)
-		}
+	case ahead:
 		e.outcome(p, handed.Errors, fds, errs, err)
 		return fds, errs, nil
 	case err != nil:
@@ -38,13 +39,14 @@ func (e *Engine) toKernel(now int64, p *parcel) (fds []int, errs []error, err er
 			continue
 		}
 		fds[i], got = got[0], got[1:]
+		prepare(i, fds[i])
 	}
 	closeAll(got)
 	return fds, errs, nil
 }
 
 // arrived puts the sockets that came ahead where they belong.
-func (e *Engine) arrived(p *proto.Packet, fds []int) {
+func (e *Engine) arrived(p *proto.Packet, fds []int, prepare func(i, fd int)) {
 	defer p.CloseFDs()
 	var some proto.Sockets
 	if err := p.Into(&some); err != nil || len(some.Conns) != len(p.FDs) {
@@ -57,6 +59,7 @@ func (e *Engine) arrived(p *proto.Packet, fds []int) {
 			return
 		}
 		fds[i], p.FDs = p.FDs[0], p.FDs[1:]
+		prepare(i, fds[i])
 	}
 }
 

@@ -27,11 +27,16 @@ const (
 // moment, the peer's next segment would be answered with a reset. The descriptor stays the caller's, to be closed unless there is an error.
 func (e *Engine) passKernel(now int64, l *listener, fd int) error {
 	e.settleLent(now)
-	ahead, _, err := e.callAhead(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Kernel: true, Keep: e.mayKeep()}, []int{fd}, nil)
-	if len(ahead) == 0 || len(ahead[0].FDs) == 0 {
+	keeper := -1
+	_, err := e.callAhead(now, proto.OpOrphan, proto.Orphan{Cookie: l.cookie, Kernel: true, Keep: e.mayKeep()}, []int{fd}, nil, func(p *proto.Packet) {
+		if keeper < 0 && len(p.FDs) > 0 {
+			keeper, p.FDs = p.FDs[0], p.FDs[1:]
+		}
+		p.CloseFDs()
+	})
+	if keeper < 0 {
 		return err
 	}
-	keeper := ahead[0].FDs[0]
 	if err == nil {
 		e.sh.own(keeper)
 		e.lent = append(e.lent, lent{l, keeper, now + lentFor})

@@ -94,22 +94,18 @@ func (e *Engine) hangUp() {
 
 // call is a request to the broker and its reply. Events that come in between are handled in a later turn.
 func (e *Engine) call(now int64, op proto.Op, body any, fds []int, reply any) ([]int, error) {
-	ahead, got, err := e.callAhead(now, op, body, fds, reply)
-	for _, p := range ahead {
-		p.CloseFDs()
-	}
-	return got, err
+	return e.callAhead(now, op, body, fds, reply, (*proto.Packet).CloseFDs)
 }
 
 // callAhead is call for a request to which something may come ahead of the answer, or instead of one.
-func (e *Engine) callAhead(now int64, op proto.Op, body any, fds []int, reply any) (ahead []*proto.Packet, got []int, err error) {
+func (e *Engine) callAhead(now int64, op proto.Op, body any, fds []int, reply any, ahead func(*proto.Packet)) (got []int, err error) {
 	if e.link.client == nil {
-		return nil, nil, errNoBroker
+		return nil, errNoBroker
 	}
 	e.nextLook = now // for the events that were kept
 	e.kick()         // the program's data need not wait for the broker
-	ahead, got, err = e.link.client.CallAhead(op, body, fds, reply, limitOf(op))
-	return ahead, got, e.judge(now, op, err)
+	got, err = e.link.client.CallAhead(op, body, fds, reply, limitOf(op), ahead)
+	return got, e.judge(now, op, err)
 }
 
 // begin is the first half of a call, await the second.

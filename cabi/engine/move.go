@@ -122,7 +122,10 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 	if len(p.socks) == 0 {
 		return first
 	}
-	fds, errs, err := e.toKernel(now, p)
+	fds, errs, err := e.toKernel(now, p, func(i, fd int) {
+		_ = unix.SetNonblock(fd, true)
+		giveAlong(fd, p.socks[i])
+	})
 	now = nanotime() // that took a while
 	e.littered(int(p.size))
 	if err != nil {
@@ -137,8 +140,6 @@ func (e *Engine) moveSome(now int64, socks []*usock.Socket, done receiver) error
 			}
 			continue
 		}
-		_ = unix.SetNonblock(fds[i], true)
-		giveAlong(fds[i], s)
 		l := e.unqueue(s)
 		if f, ok := s.Ref.(*flow); ok {
 			f.moved = true

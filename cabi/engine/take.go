@@ -84,7 +84,7 @@ func (e *Engine) takeIn(now int64, t *taking) (int, error) {
 	if err != nil {
 		e.buried(t.local, t.remote)
 		e.dropFlow(t.f)
-		return e.giveBack(now, q, err)
+		return e.giveBack(now, t.kfd, q, err)
 	}
 	e.leaveFrozen(now, t.kfd)
 	h := s.Tag
@@ -204,8 +204,9 @@ func (e *Engine) settleHere(now int64, opts []setting, st *repair.State, six boo
 	return s, nil
 }
 
-// giveBack returns what was taken to the kernel.
-func (e *Engine) giveBack(now int64, st *repair.State, why error) (int, error) {
+// giveBack returns what was taken from kernel socket kfd to the kernel.
+func (e *Engine) giveBack(now int64, kfd int, st *repair.State, why error) (int, error) {
+	st.ReadOptions(kfd)
 	p := &parcel{fd: -1, low: e.boot.FDMin}
 	defer p.close()
 	q := proto.Queued{State: *st}
@@ -213,7 +214,7 @@ func (e *Engine) giveBack(now int64, st *repair.State, why error) (int, error) {
 		return 0, errors.Join(why, err)
 	}
 	p.conns = []proto.Queued{q}
-	fds, errs, err := e.toKernel(now, p)
+	fds, errs, err := e.toKernel(now, p, func(int, int) {})
 	if err != nil || fds[0] < 0 {
 		return 0, fmt.Errorf("%w; and the kernel does not take it back: %w", why, errors.Join(append(errs, err)...))
 	}

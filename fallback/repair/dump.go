@@ -12,10 +12,15 @@ import (
 // either Discard ends it silently, once another stack goes on with the state, or Thaw lets it go on itself.
 // Data that arrived out of order is left out: the peer sends it again. Needs CAP_NET_ADMIN in the socket's network namespace.
 func FromKernel(fd int) (State, error) {
-	return FromKernelBy(fd, func() error { return nil })
+	s, err := FromKernelBy(fd, func() error { return nil })
+	if err == nil {
+		s.ReadOptions(fd)
+	}
+	return s, err
 }
 
-// FromKernelBy is FromKernel with something to do as soon as the socket is frozen, before it is read: to lead its packets elsewhere.
+// FromKernelBy is FromKernel with something to do as soon as the socket is frozen, before it is read: to lead its packets elsewhere. The program's options
+// are left out, but for its buffers' sizes: whoever has the socket can read them ([State.ReadOptions]) at the same time.
 func FromKernelBy(fd int, frozen func() error) (State, error) {
 	var s State
 	err := s.freeze(fd)
@@ -93,7 +98,7 @@ func (s *State) read(fd int) error {
 	}
 	s.State, s.SACK, s.Timestamps = i.state, i.sack, i.timestamps
 	s.WScale, s.SndWScale, s.RcvWScale, s.SRTT = i.wscale, i.sndWScale, i.rcvWScale, i.srtt
-	s.readOptions(fd)
+	s.readBuffers(fd)
 	return s.readStreams(fd)
 }
 

@@ -79,8 +79,8 @@ func (s *State) promised() int {
 	return len(s.RecvData) + max(0, left-(1<<s.RcvWScale-1))
 }
 
-// readOptions is the reverse.
-func (s *State) readOptions(fd int) {
+// ReadOptions is the reverse. Of a frozen socket, too, and it needs no privilege.
+func (s *State) ReadOptions(fd int) {
 	for _, o := range options {
 		if v, err := unix.GetsockoptInt(fd, o.level, o.name); err == nil {
 			*o.field(s) = v
@@ -97,6 +97,10 @@ func (s *State) readOptions(fd int) {
 	if _, err := getsockopt(fd, unix.SOL_SOCKET, unix.SO_LINGER, b); err == nil && b[0] != 0 {
 		s.Linger = 1 + int(b[4]) + int(b[5])<<8
 	}
+	s.Congestion, _ = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
+}
+
+func (s *State) readBuffers(fd int) {
 	lock, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_BUF_LOCK)
 	if lock&1 != 0 {
 		v, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF)
@@ -106,7 +110,6 @@ func (s *State) readOptions(fd int) {
 		v, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
 		s.RcvBuf = v / 2
 	}
-	s.Congestion, _ = unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
 }
 
 func (s *State) tos() (level, name int) {
