@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <time.h>
 
+#include "clock.h"
 #include "fdmap.h"
 #include "knobs.h"
 #include "log.h"
@@ -81,15 +82,30 @@ static void take_fd(struct channel *c, struct msghdr *m)
             memcpy(&c->got, CMSG_DATA(h), sizeof(int));
 }
 
-// ask waits for the reply to request id: true if it is no refusal. A broker that ended is noticed at once; a busy machine takes its time.
+#define PATIENCE 20000000000 // ns: a busy machine takes its time; a broker that ended is noticed at once
+
+// arrives waits for the next message. The program's signals are handled meanwhile, and change nothing.
+static bool arrives(int fd, int64_t until)
+{
+    long r;
+    do {
+        int64_t left = until - now_ns();
+        struct pollfd p = { .fd = fd, .events = POLLIN };
+        struct timespec limit = { left / 1000000000, left % 1000000000 };
+        if (left <= 0)
+            return false;
+        r = RAW(SYS_ppoll, &p, 1, &limit, NULL, 0);
+    } while (r == -EINTR);
+    return r > 0;
+}
+
+// ask waits for the reply to request id: true if it is no refusal.
 static bool ask_with(struct channel *c, const char *line, const char *id, int fd)
 {
     if (!send_with(c->fd, line, fd))
         return false;
-    for (;;) {
-        struct pollfd p = { .fd = c->fd, .events = POLLIN };
-        struct timespec limit = { 20, 0 };
-        if (RAW(SYS_ppoll, &p, 1, &limit, NULL, 0) <= 0)
+    for (int64_t until = now_ns() + PATIENCE;;) {
+        if (!arrives(c->fd, until))
             return false;
         char control[256];
         struct iovec v = { c->reply, sizeof c->reply - 1 };

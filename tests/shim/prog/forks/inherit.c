@@ -1,4 +1,6 @@
 // Connections that forked children inherit: used by the child, by both, by nobody, by another program.
+#include <sys/time.h>
+
 #include "../prog.h"
 
 static int l, port, peer, fd;
@@ -49,6 +51,28 @@ static void server(void)
     want("echo", "to the child");
     want("end", "");
     done();
+}
+
+static void tick(int sig) { (void)sig; }
+
+// interrupted: signals come all the time while a child fetches what it has inherited.
+static void interrupted(void)
+{
+    for (int i = 0; i < 20; i++) {
+        fd = pair(l, port, &peer);
+        if (fork() == 0) {
+            struct itimerval often = { { 0, 100 }, { 0, 100 } };
+            close(l);
+            signal(SIGALRM, tick);
+            setitimer(ITIMER_REAL, &often, NULL);
+            ssize_t n = write(fd, "interrupted", 11);
+            _exit(n == 11 ? 0 : errno);
+        }
+        close(fd);
+        want("through signals", "interrupted");
+        want("end", "");
+        done();
+    }
 }
 
 static void unread(void)
@@ -198,6 +222,7 @@ int main(void)
     both();
     two();
     grandchild();
+    interrupted();
     inetd();
     return 0;
 }
