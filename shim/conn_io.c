@@ -71,19 +71,28 @@ static ssize_t finish(struct file *f, ssize_t done, ssize_t stop)
     return done > 0 || stop == 0 ? done : raw_result(stop);
 }
 
-// The connection is the kernel's now: the rest of the call is too.
-static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done)
+// The connection is the kernel's now: the rest of the call is too, unless a call of the kernel's began this one, which then goes on (*moved): a call that
+// waits while its connection goes to and fro must not need ever more stack.
+static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done, bool *moved)
 {
     struct iovec first[PIECE];
+    if (moved) {
+        *moved = true;
+        return done;
+    }
     const struct iovec *v = rest->skip > 0 ? first : rest->iov;
     int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
     ssize_t r = kconn_recv(fd, v, n, done == 0 ? flags : flags & ~IO_READ, NULL);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 
-static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done)
+static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done, bool *moved)
 {
     struct iovec first[PIECE];
+    if (moved) {
+        *moved = true;
+        return done;
+    }
     const struct iovec *v = rest->skip > 0 ? first : rest->iov;
     int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
     ssize_t r = kconn_send(fd, v, n, flags);
@@ -219,6 +228,11 @@ static bool peeked(int fd, struct file *f, struct patience *p, ssize_t r, ssize_
 
 ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info)
 {
+    return conn_recv_part(fd, f, iov, n, flags, info, NULL);
+}
+
+ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info, bool *moved)
+{
     ssize_t want = iov_total(iov, n), done = 0;
     if (want <= 0 && (want < 0 || flags & IO_READ))
         return finish(f, 0, want < 0 ? -EINVAL : 0);
@@ -234,7 +248,7 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
-            return go_on_recv(fd, &rest, flags, done);
+            return go_on_recv(fd, &rest, flags, done, moved);
         }
         if (r >= 0 && flags & MSG_PEEK) {
             if (peeked(fd, f, &p, r, goal))
@@ -258,7 +272,9 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
     }
 }
 
-ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags)
+ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags) { return conn_send_part(fd, f, iov, n, flags, NULL); }
+
+ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, bool *moved)
 {
     ssize_t want = iov_total(iov, n), done = 0;
     if (want < 0)
@@ -283,7 +299,7 @@ ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int fl
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
-            return go_on_send(fd, &rest, flags, done);
+            return go_on_send(fd, &rest, flags, done, moved);
         }
         if (r >= 0) {
             done += r;

@@ -172,15 +172,21 @@ static bool go_on(struct kcall *c, bool receive, ssize_t *result)
     struct sl_recvinfo info = { 0 };
     struct file *f = conn_get(c->fd);
     ssize_t r;
+    bool moved = false;
     enum fd_kind kind = fd_kind(c->fd);
     if (!f && (kind == FD_KCONN || kind == FD_CONN) && ++c->tries < 1000) // it comes and goes
         return false;
     if (receive)
-        r = f ? conn_recv(c->fd, f, piece, n, c->flags, &info) : plain_recv(c, piece, n);
+        r = f ? conn_recv_part(c->fd, f, piece, n, c->flags, &info, &moved) : plain_recv(c, piece, n);
     else
-        r = f ? conn_send(c->fd, f, piece, n, c->flags & ~IO_READ) : plain_send(c, piece, n);
+        r = f ? conn_send_part(c->fd, f, piece, n, c->flags & ~IO_READ, &moved) : plain_send(c, piece, n);
     if (f && c->m && c->done == 0 && r >= 0)
         c->m->msg_namelen = 0, c->m->msg_controllen = 0, c->m->msg_flags = (int)info.msg_flags;
+    if (moved) {
+        c->done += (size_t)r;
+        iov_advance(&c->rest, (size_t)r);
+        return false;
+    }
     *result = r < 0 ? (c->done > 0 ? (ssize_t)c->done : r) : (ssize_t)c->done + r;
     return true;
 }

@@ -136,6 +136,28 @@ func TestTwoWritersAtTheInstantOfAMove(t *testing.T) {
 	t.Logf("%d moves over %d records; %s", moved, next[0]+next[1], r.times())
 }
 
+// TestAWaitNeedsNoMoreStackForEachMove: a receive that waits while its connection goes to and fro all the time. It needed some 3 KiB more for each way there
+// and back: after 6,000 moves of TestTwoWritersAtTheInstantOfAMove the thread's 8 MiB were used up, and the program ended.
+func TestAWaitNeedsNoMoreStackForEachMove(t *testing.T) {
+	r := newRig(t)
+	r.stack = 256 << 10
+	p := r.serve(1)
+	c := r.dial("silent")
+	bedtest.Until(t, "the connection to be accepted", func() bool { return r.open() > 0 })
+	for moved, end := 0, time.Now().Add(bedtest.CleanLimit); moved < 400; {
+		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+			m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+			require.NoError(t, err)
+			moved += m.Moved
+			time.Sleep(2 * time.Millisecond) // the thread sees each
+		}
+		require.True(t, time.Now().Before(end), "%d moves only", moved)
+	}
+	echoed(t, c, "still there")
+	require.NoError(t, c.Close())
+	p.wait()
+}
+
 // apart is how long after one move the next one is made: a socket that was taken from the kernel stays there for a moment, and going back waits for it.
 const apart = 50 * time.Millisecond
 

@@ -37,6 +37,7 @@ type rig struct {
 	socket string
 	took   map[proto.Op][]time.Duration // for one connection
 	rand   *rand.Rand                   // the order of things, by SEED
+	stack  int                          // of each of the program's threads, octets; 0: as usual
 }
 
 func newRig(t *testing.T) *rig {
@@ -148,6 +149,9 @@ func (r *rig) program(name string, accelerated bool, args ...string) *proc {
 	c.Env = []string{fmt.Sprint("SLT_PAUSE=", pause.Microseconds()), "SLUICE_LOG=" + cmp.Or(os.Getenv("SLT_LOG"), "error"), "LD_PRELOAD=" + filepath.Join(root, "build/libsluice.so"), "SLUICE_BROKER=" + r.socket}
 	if !accelerated {
 		c.Env = []string{"SLT_PAUSE=0"}
+	}
+	if r.stack > 0 {
+		c.Env = append(c.Env, fmt.Sprint("SLT_STACK=", r.stack))
 	}
 	p := r.start(c, true)
 	r.t.Cleanup(func() {

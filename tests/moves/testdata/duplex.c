@@ -285,12 +285,16 @@ int main(int argc, char **argv)
     printf("listening\n");
     fflush(stdout);
     pthread_t *t = calloc((size_t)n, sizeof *t);
+    pthread_attr_t attr;
+    pthread_attr_init(&attr);
+    if (getenv("SLT_STACK"))
+        pthread_attr_setstacksize(&attr, (size_t)atol(getenv("SLT_STACK")));
     for (int i = 0; i < n; i++) {
         struct conn *c = calloc(1, sizeof *c);
         c->number = i;
         if ((c->fd = accept(l, NULL, NULL)) < 0)
             die("accept");
-        pthread_create(&t[i], NULL, serve, c);
+        pthread_create(&t[i], &attr, serve, c);
     }
     for (int i = 0; i < n; i++)
         pthread_join(t[i], NULL);
