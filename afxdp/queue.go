@@ -1,6 +1,7 @@
 package afxdp
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -140,13 +141,16 @@ func (q *Queue) Bind() error {
 	return nil
 }
 
+// bind does without parts only where the kernel does not know them. What else is in the way passes: a queue whose last owner just let go of it
+// must not be without them for good because it came free between two attempts.
 func (q *Queue) bind() error {
 	if q.parts {
 		a := *q.at
 		a.Flags |= xdpUseSG
-		if unix.Bind(q.fd, &a) == nil {
-			q.layout.Parts = true
-			return nil
+		err := unix.Bind(q.fd, &a)
+		q.layout.Parts = err == nil
+		if !errors.Is(err, unix.EINVAL) {
+			return err
 		}
 	}
 	return unix.Bind(q.fd, q.at)

@@ -1,7 +1,9 @@
 package afxdp_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -34,4 +36,37 @@ func TestAQueueHasOneMemory(t *testing.T) {
 			return nil
 		}))
 	}
+}
+
+// A queue that comes free while another program tries to have it takes long packets as any other: the kernel gives it back some time after its
+// socket was closed, which may be between two attempts.
+func TestAQueueThatComesFreeTakesLongPackets(t *testing.T) {
+	if !afxdp.KernelAtLeast(6, 6) {
+		t.Skip("packets in several frames came with Linux 6.6")
+	}
+	bed := bedtest.New(t, testbed.Config{Queues: 1, MTU: 9000})
+	mem, err := afxdp.NewMemory("sluice-test", 64)
+	require.NoError(t, err)
+	defer mem.Close()
+	require.NoError(t, bed.Server.Do(func() error {
+		var last *afxdp.Queue
+		for range 30 {
+			q, err := afxdp.PrepareQueue(bed.Server.Ifindex, 0, mem, afxdp.RingConfig{})
+			if err != nil {
+				return err
+			}
+			if last != nil {
+				require.NoError(t, last.Close())
+			}
+			for end := time.Now().Add(5 * time.Second); ; {
+				if err = q.Bind(); !errors.Is(err, unix.EBUSY) || time.Now().After(end) {
+					break
+				}
+			}
+			require.NoError(t, err)
+			require.True(t, q.Layout().Parts)
+			last = q
+		}
+		return last.Close()
+	}))
 }
