@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -57,55 +56,61 @@ func (e *Engine) grow(now int64, p *pool) error {
 	return nil
 }
 
-// bindSome binds up to n kernel sockets, numbered from low on, to ports of the kernel's choice. If the process may open no more, half of those it
+// bindSome binds up to n kernel sockets, numbered from low on, to ports that the kernel would choose. If the process may open no more, half of those it
 // got: the broker's answer brings descriptors, and one for which there is no room ends the channel, and with it all connections.
 func bindSome(local netip.Addr, n, low int) (socks []int, numbers []uint16, err error) {
+	fd, err := -1, error(unix.EADDRINUSE)
+	defer func() {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}()
+	for number := range hostPorts().toTry(n) {
+		if fd < 0 {
+			if fd, err = portSocket(local, low); err != nil {
+				half := len(socks) / 2
+				closeAll(socks[half:])
+				socks, numbers = socks[:half], numbers[:half]
+				break
+			}
+		}
+		got, failed := bindPort(fd, local, number)
+		if err = failed; err == nil {
+			socks, numbers, fd = append(socks, fd), append(numbers, got), -1
+		} else if number == 0 || !errors.Is(err, unix.EADDRINUSE) && !errors.Is(err, unix.EACCES) {
+			break
+		}
+		if len(socks) == n {
+			break
+		}
+	}
+	if len(socks) > 0 {
+		return socks, numbers, nil
+	}
+	return nil, nil, err
+}
+
+func portSocket(local netip.Addr, low int) (int, error) {
 	family := unix.AF_INET6
 	if local.Is4() {
 		family = unix.AF_INET
 	}
-	lowest := lowestPort()
-	for len(socks) < n {
-		fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
-		if err != nil {
-			half := len(socks) / 2
-			closeAll(socks[half:])
-			if half == 0 {
-				return nil, nil, err
-			}
-			return socks[:half], numbers[:half], nil
-		}
-		fd = proto.Raise(fd, low)
-		if lowest > 0 {
-			_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_LOCAL_PORT_RANGE, lowest+1) // Linux 6.3
-		}
-		var sa unix.Sockaddr
-		if err = unix.Bind(fd, sockaddrOf(netip.AddrPortFrom(local, 0), !local.Is4())); err == nil {
-			sa, err = unix.Getsockname(fd)
-		}
-		if err != nil {
-			_ = unix.Close(fd)
-			if len(socks) > 0 {
-				break
-			}
-			return nil, nil, err
-		}
-		at, _ := addrPort(sa)
-		socks, numbers = append(socks, fd), append(numbers, at.Port())
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, unix.IPPROTO_TCP)
+	if err != nil {
+		return -1, err
 	}
-	return socks, numbers, nil
+	return proto.Raise(fd, low), nil
 }
 
-// lowestPort is the first port that the kernel chooses by itself, 0: it can't be known. Of a range, bind takes every second port, from its second on, and
-// leaves the others to connect, whose ports these are. A bind that finds its half taken looks at each port of it, 10 ms and more for one.
-func lowestPort() int {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range") // of this thread's namespace
-	if err != nil {
-		return 0
+// bindPort binds to a port, or to one of the kernel's choice if it is 0, and says which.
+func bindPort(fd int, local netip.Addr, number uint16) (uint16, error) {
+	err := unix.Bind(fd, sockaddrOf(netip.AddrPortFrom(local, number), !local.Is4()))
+	if err != nil || number != 0 {
+		return number, err
 	}
-	n := 0
-	_, _ = fmt.Sscan(string(b), &n)
-	return n
+	sa, err := unix.Getsockname(fd)
+	at, _ := addrPort(sa)
+	return at.Port(), err
 }
 
 // endBlock ends a block's lease. None of its ports is in use.
