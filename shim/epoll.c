@@ -209,11 +209,13 @@ static int ctl_kernel(int ep, int op, int fd, struct epoll_event *ev)
 
 INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
 {
-    enum fd_kind kind = fd_kind(fd);
+    enum fd_kind kind;
     if (op != EPOLL_CTL_DEL && !ev) // the kernel looks here first
         return fail(EFAULT);
     if (ev && !probe_there(ev, sizeof *ev))
         return real.epoll_ctl(ep, op, fd, ev);
+look:
+    kind = fd_kind(fd);
     if (kind == FD_LISTENER || kind == FD_CONN) {
         struct file *f = kind == FD_CONN ? conn_get_staged(fd) : file_get(fd);
         if (f) {
@@ -226,5 +228,5 @@ INTERPOSE int epoll_ctl(int ep, int op, int fd, struct epoll_event *ev)
         return fail(EBADF);
     if (kind == FD_EPOLL && op == EPOLL_CTL_ADD)
         nest_enter(ep, fd);
-    return BY_KERNEL(fd, ctl_kernel(ep, op, fd, ev), epoll_ctl(ep, op, fd, ev));
+    return BY_KERNEL(fd, ctl_kernel(ep, op, fd, ev), look);
 }

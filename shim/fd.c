@@ -160,8 +160,11 @@ INTERPOSE int fcntl(int fd, int cmd, ...)
         bool held = fd_hold(fd);
         return dup_of(fd, real.fcntl(fd, cmd, arg), held);
     }
-    struct file *f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
-    int ret = -1;
+    struct file *f;
+    int ret;
+look:
+    f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
+    ret = -1;
     bool served = f && file_fcntl(fd, f, cmd, arg, &ret);
     bool signals = cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX || (cmd == F_SETFL && (long)arg & O_ASYNC);
     bool behind = f && f->kind == FD_CONN && !signals; // about the descriptor: the socket behind it answers
@@ -172,7 +175,7 @@ INTERPOSE int fcntl(int fd, int cmd, ...)
         return real.fcntl(fd, cmd, arg);
     if (signals)
         kconn_pin(fd);
-    return BY_KERNEL(fd, real.fcntl(fd, cmd, arg), fcntl(fd, cmd, arg));
+    return BY_KERNEL(fd, real.fcntl(fd, cmd, arg), look);
 }
 
 INTERPOSE int fcntl64(int fd, int cmd, ...)

@@ -52,7 +52,9 @@ INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
         int flags = fcntl(fd, F_GETFL);
         return fcntl(fd, F_SETFL, *(int *)arg ? flags | O_NONBLOCK : flags & ~O_NONBLOCK);
     }
-    struct file *f = conn_get(fd);
+    struct file *f;
+look:
+    f = conn_get(fd);
     if (f) {
         int r = conn_ioctl(fd, f, cmd, arg);
         struct sl_shared *s = shared();
@@ -68,7 +70,7 @@ INTERPOSE int ioctl(int fd, unsigned long cmd, ...)
     bool signals = cmd == FIOASYNC || cmd == FIOSETOWN || cmd == SIOCSPGRP;
     if (signals)
         kconn_pin(fd);
-    return BY_KERNEL(fd, real.ioctl(fd, cmd, arg), ioctl(fd, cmd, arg));
+    return BY_KERNEL(fd, real.ioctl(fd, cmd, arg), look);
 }
 
 INTERPOSE int sockatmark(int fd)

@@ -23,18 +23,20 @@ void kconn_option(int fd, int level, int name);
 
 // conn_here: fd is a connection of the engine's, which has not moved.
 bool conn_here(int fd);
-// BY_KERNEL(fd, call, again) is call, of a descriptor that the engine did not have when it was asked: inside the gate if it is such a connection. Should it
-// have come to the engine since, its old socket is still behind the descriptor, and nobody must touch it: then it is again.
+// BY_KERNEL(fd, call, look) is call, of a descriptor that the engine did not have when it was asked: inside the gate if it is such a connection. Should it
+// have come to the engine since, its old socket is still behind the descriptor, and nobody must touch it: then it goes to the label look, where that is asked.
 // BY_KERNEL_OR does another call inside: one that is no cancellation point.
-#define BY_KERNEL(fd, call, again) BY_KERNEL_OR(fd, call, call, again)
-#define BY_KERNEL_OR(fd, inside, call, again) __extension__({           \
+#define BY_KERNEL(fd, call, look) BY_KERNEL_OR(fd, call, call, look)
+#define BY_KERNEL_OR(fd, inside, call, look) __extension__({            \
     __typeof__(call) r_;                                                \
     struct file *k_ = fd_kind(fd) == FD_KCONN ? kconn_enter(fd) : NULL; \
     if (k_) {                                                           \
         r_ = (inside);                                                  \
         kconn_leave(k_);                                                \
     } else {                                                            \
-        r_ = conn_here(fd) ? (again) : (call);                          \
+        if (conn_here(fd))                                              \
+            goto look;                                                  \
+        r_ = (call);                                                    \
     }                                                                   \
     r_;                                                                 \
 })

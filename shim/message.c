@@ -121,13 +121,16 @@ INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
 {
     struct msghdr own;
-    const struct msghdr *m = given;
+    const struct msghdr *m;
+    struct file *f;
+look:
+    m = given;
     if (looks()) {
         if (!there(&own, given, true))
             return real.sendmsg(fd, given, flags);
         m = &own;
     }
-    struct file *f = conn_get_staged(fd);
+    f = conn_get_staged(fd);
     if (fd_load(fd) != 0 && m->msg_name && (int)m->msg_namelen < 0) {
         file_put(f);
         errno = EINVAL;
@@ -152,7 +155,7 @@ INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
         return r;
     if (m == &own && m->msg_controllen > 0)
         sent_fds(m);
-    return BY_KERNEL_OR(fd, raw_result(RAW(SYS_sendmsg, fd, m, flags)), real.sendmsg(fd, m, flags), sendmsg(fd, given, flags));
+    return BY_KERNEL_OR(fd, raw_result(RAW(SYS_sendmsg, fd, m, flags)), real.sendmsg(fd, m, flags), look);
 }
 
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)

@@ -84,24 +84,33 @@ static ssize_t send_file(struct job *j, size_t n)
     return done;
 }
 
-static ssize_t send_kernel(int out, int in, off_t *off, size_t n)
+// send_kernel is sendfile by the kernel. False: one of them has come to the engine.
+static bool send_kernel(int out, int in, off_t *off, size_t n, ssize_t *r)
 {
     int conn = fd_kind(in) == FD_KCONN ? in : out;
-    return BY_KERNEL_OR(conn, raw_result(RAW(SYS_sendfile, out, in, off, n)), real.sendfile(out, in, off, n), sendfile(out, in, off, n));
+    *r = BY_KERNEL_OR(conn, raw_result(RAW(SYS_sendfile, out, in, off, n)), real.sendfile(out, in, off, n), moved);
+    return true;
+moved:
+    return false;
 }
 
 INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
 {
+    struct file *f;
+    ssize_t r;
+look:
     handover_fd(in); // the kernel sends from sockets, too, to pipes
-    struct file *f = conn_get_staged(out);
+    f = conn_get_staged(out);
+    if (!f && send_kernel(out, in, off, n, &r))
+        return r;
     if (!f)
-        return send_kernel(out, in, off, n);
+        goto look;
     struct job j = { .out = out, .in = in };
     if (!off)
         j.at = (off_t)RAW(SYS_lseek, in, 0, SEEK_CUR);
     else if (!probe_copy(&j.at, off, sizeof j.at))
         j.at = -1; // the kernel says EFAULT
-    ssize_t r = -1;
+    r = -1;
     if (j.at < 0)
         j.refused = true;
     else if (n > 0 && (r = send_staged(&j, f, n)) > 0)
@@ -119,8 +128,10 @@ INTERPOSE ssize_t sendfile(int out, int in, off_t *off, size_t n)
     if (j.refused)
         conn_handover(out, f);
     file_put(f);
+    if (j.refused && !send_kernel(out, in, off, n, &r))
+        goto look;
     if (j.refused)
-        return send_kernel(out, in, off, n);
+        return r;
     if (r > 0 && off)
         *off = j.at;
     else if (r > 0)
@@ -154,14 +165,14 @@ INTERPOSE ssize_t splice(int in, off64_t *ioff, int out, off64_t *ooff, size_t n
     ssize_t r;
     if (n == 0 || flags & ~(unsigned)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
         return real.splice(in, ioff, out, ooff, n, flags); // which looks no further
+look:
     handover_fd(in);
     handover_fd(out);
     // An offset, and no pipe at the other end, are refused first.
     if (!ioff && !ooff && ((is_pipe(out) && unmoved(in, false, &r)) || (is_pipe(in) && unmoved(out, true, &r))))
         return r;
     int conn = fd_kind(in) == FD_KCONN ? in : out; // one of them is a pipe
-    return BY_KERNEL_OR(conn, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags)), real.splice(in, ioff, out, ooff, n, flags),
-                        splice(in, ioff, out, ooff, n, flags));
+    return BY_KERNEL_OR(conn, raw_result(RAW(SYS_splice, in, ioff, out, ooff, n, flags)), real.splice(in, ioff, out, ooff, n, flags), look);
 }
 
 // These refuse sockets of any kind, and the placeholder is one.

@@ -16,33 +16,39 @@ static int conn_name(struct file *f, int peer, struct sockaddr *sa, socklen_t *l
 
 INTERPOSE int getsockname(int fd, struct sockaddr *sa, socklen_t *len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f;
     int ret;
+look:
+    f = conn_get(fd);
     if (f && conn_result(f, conn_name(f, 0, sa, len), &ret))
         return ret;
-    return BY_KERNEL(fd, real.getsockname(fd, sa, len), getsockname(fd, sa, len));
+    return BY_KERNEL(fd, real.getsockname(fd, sa, len), look);
 }
 
 INTERPOSE int getpeername(int fd, struct sockaddr *sa, socklen_t *len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f;
     int ret;
+look:
+    f = conn_get(fd);
     if (f && conn_result(f, conn_name(f, 1, sa, len), &ret))
         return ret;
-    return BY_KERNEL(fd, real.getpeername(fd, sa, len), getpeername(fd, sa, len));
+    return BY_KERNEL(fd, real.getpeername(fd, sa, len), look);
 }
 
 INTERPOSE int shutdown(int fd, int how)
 {
-    struct file *f = conn_get(fd);
+    struct file *f;
     int ret;
+look:
+    f = conn_get(fd);
     if (f)
         engine_turn(shared(), false);
     if (f && conn_result(f, ENGINE(sl_shutdown, atomic_load(&f->handle), how), &ret))
         return ret;
     if (how == SHUT_RD)
         kconn_pin(fd); // nobody can ask a kernel socket whether it was
-    int r = BY_KERNEL(fd, real.shutdown(fd, how), shutdown(fd, how));
+    int r = BY_KERNEL(fd, real.shutdown(fd, how), look);
     struct file *l = r == 0 && fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
     if (l && shared() && atomic_load(&l->handle) >= 0 && how != SHUT_WR)
         ENGINE(sl_shutdown, atomic_load(&l->handle), how);

@@ -177,9 +177,12 @@ static bool ended(struct file *f)
 INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen_t len)
 {
     char own[MOST];
-    const void *val = given;
-    struct file *f = conn_get_staged(fd);
+    const void *val;
+    struct file *f;
     int r;
+look:
+    val = given;
+    f = conn_get_staged(fd);
     if (f && !there(own, &val, len)) {
         stage_flush(f);
         file_put(f);
@@ -207,7 +210,7 @@ INTERPOSE int setsockopt(int fd, int level, int name, const void *given, socklen
     }
     fresh_end(fd);
     kconn_option(fd, level, name);
-    r = BY_KERNEL(fd, real.setsockopt(fd, level, name, given, len), setsockopt(fd, level, name, given, len));
+    r = BY_KERNEL(fd, real.setsockopt(fd, level, name, given, len), look);
     if (r == 0)
         listener_set(fd, level, name, val, len);
     return r;
@@ -272,20 +275,17 @@ static int option_to(struct file *f, int level, int name, void *val, socklen_t *
     return r;
 }
 
-static int option_by_kernel(int fd, int level, int name, void *val, socklen_t *len)
-{
-    return BY_KERNEL(fd, real.getsockopt(fd, level, name, val, len), getsockopt(fd, level, name, val, len));
-}
-
 INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
 {
-    struct file *f = conn_get(fd);
+    struct file *f;
+look:
+    f = conn_get(fd);
     if (f && !kernel_may_know(fd, level)) { // nobody's: the placeholder says so, before it looks at anything else
         file_put(f);
         return real.getsockopt(fd, level, name, val, len);
     }
     if (!f)
-        return option_by_kernel(fd, level, name, val, len);
+        return BY_KERNEL(fd, real.getsockopt(fd, level, name, val, len), look);
     int ret, r = option_to(f, level, name, val, len);
     if (r == -ENOPROTOOPT)
         r = SL_MOVED; // the placeholder answers
@@ -294,5 +294,7 @@ INTERPOSE int getsockopt(int fd, int level, int name, void *val, socklen_t *len)
         file_put(f);
         return real.getsockopt(fd, level, name, val, len);
     }
-    return conn_result(f, r, &ret) ? ret : option_by_kernel(fd, level, name, val, len);
+    if (!conn_result(f, r, &ret))
+        goto look;
+    return ret;
 }
