@@ -25,9 +25,9 @@ struct patience {
     bool looked;     // what has come in was looked at before saying EAGAIN
 };
 
-static struct patience patience(struct file *f, int flags, int64_t timeout)
+static struct patience patience(struct file *f, int flags, int64_t timeout, const struct trip *trip)
 {
-    return (struct patience){ .block = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock), .timeout = timeout };
+    return (struct patience){ .block = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock), .timeout = timeout, .until = trip ? trip->until : 0 };
 }
 
 // wait_more waits for events. 1: try again; else the call's errno, negative. A call that has moved octets already ends at any signal, as in the
@@ -71,31 +71,31 @@ static ssize_t finish(struct file *f, ssize_t done, ssize_t stop)
     return done > 0 || stop == 0 ? done : raw_result(stop);
 }
 
-// The connection is the kernel's now: the rest of the call is too, unless a call of the kernel's began this one, which then goes on (*moved): a call that
+// The connection is the kernel's now: the rest of the call is too, unless a call of the kernel's began this one, which then goes on (trip): a call that
 // waits while its connection goes to and fro must not need ever more stack.
-static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done, bool *moved)
+static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done, int64_t until, struct trip *trip)
 {
     struct iovec first[PIECE];
-    if (moved) {
-        *moved = true;
+    if (trip) {
+        *trip = (struct trip){ until, true };
         return done;
     }
     const struct iovec *v = rest->skip > 0 ? first : rest->iov;
     int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
-    ssize_t r = kconn_recv(fd, v, n, done == 0 ? flags : flags & ~IO_READ, NULL);
+    ssize_t r = kconn_recv_until(fd, v, n, done == 0 ? flags : flags & ~IO_READ, NULL, until);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 
-static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done, bool *moved)
+static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done, int64_t until, struct trip *trip)
 {
     struct iovec first[PIECE];
-    if (moved) {
-        *moved = true;
+    if (trip) {
+        *trip = (struct trip){ until, true };
         return done;
     }
     const struct iovec *v = rest->skip > 0 ? first : rest->iov;
     int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
-    ssize_t r = kconn_send(fd, v, n, flags);
+    ssize_t r = kconn_send_until(fd, v, n, flags, until);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 
@@ -231,14 +231,14 @@ ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int fl
     return conn_recv_part(fd, f, iov, n, flags, info, NULL);
 }
 
-ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info, bool *moved)
+ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info, struct trip *trip)
 {
     ssize_t want = iov_total(iov, n), done = 0;
     if (want <= 0 && (want < 0 || flags & IO_READ))
         return finish(f, 0, want < 0 ? -EINVAL : 0);
     if (flags & MSG_ERRQUEUE)
         return finish(f, 0, -EAGAIN);
-    struct patience p = patience(f, flags, atomic_load(&f->rcv_timeout_ns));
+    struct patience p = patience(f, flags, atomic_load(&f->rcv_timeout_ns), trip);
     struct iov_rest rest = { iov, n, 0 };
     iov_advance(&rest, 0); // a piece of empty buffers alone would look like the end
     ssize_t goal = target(f, want, flags);
@@ -248,7 +248,7 @@ ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, i
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
-            return go_on_recv(fd, &rest, flags, done, moved);
+            return go_on_recv(fd, &rest, flags, done, p.until, trip);
         }
         if (r >= 0 && flags & MSG_PEEK) {
             if (peeked(fd, f, &p, r, goal))
@@ -274,7 +274,7 @@ ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, i
 
 ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags) { return conn_send_part(fd, f, iov, n, flags, NULL); }
 
-ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, bool *moved)
+ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct trip *trip)
 {
     ssize_t want = iov_total(iov, n), done = 0;
     if (want < 0)
@@ -285,7 +285,7 @@ ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, i
         return finish(f, want, 0);
     if (send_early(atomic_load_explicit(&f->handle, memory_order_relaxed), iov, n, flags))
         return finish(f, want, 0);
-    struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns));
+    struct patience p = patience(f, flags, atomic_load(&f->snd_timeout_ns), trip);
     struct iov_rest rest = { iov, n, 0 };
     iov_advance(&rest, 0);
     for (;;) {
@@ -299,7 +299,7 @@ ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, i
         if (r == SL_MOVED) {
             file_settle(f);
             file_put(f);
-            return go_on_send(fd, &rest, flags, done, moved);
+            return go_on_send(fd, &rest, flags, done, p.until, trip);
         }
         if (r >= 0) {
             done += r;

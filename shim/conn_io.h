@@ -19,10 +19,14 @@ void kernels_copy(int listener, int fd); // fd, accepted, becomes the kernel's a
 // call goes on there.
 ssize_t conn_recv(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info);
 ssize_t conn_send(int fd, struct file *f, const struct iovec *iov, int n, int flags);
-// The same within a call of the kernel's (kconn_io.c), which goes on itself should the connection move back meanwhile: *moved, and the result is the
-// octets that were done by then.
-ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info, bool *moved);
-ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, bool *moved);
+// What a call takes along while its connection goes to and fro.
+struct trip {
+    int64_t until; // its time-out ends, wherever it first waited; 0: not yet begun
+    bool moved;    // the connection has left the engine: the result is the octets that were done by then
+};
+// The same within a call of the kernel's (kconn_io.c), which goes on itself should the connection move back meanwhile.
+ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct sl_recvinfo *info, struct trip *trip);
+ssize_t conn_send_part(int fd, struct file *f, const struct iovec *iov, int n, int flags, struct trip *trip);
 
 // TCP Fast Open (connect.c). connect_data: sendmsg with MSG_FASTOPEN on a socket that is not connected: false: the kernel's, else *ret is
 // the result. send_deferred: the first send after a connect with TCP_FASTOPEN_CONNECT.

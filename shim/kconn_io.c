@@ -172,17 +172,18 @@ static bool go_on(struct kcall *c, bool receive, ssize_t *result)
     struct sl_recvinfo info = { 0 };
     struct file *f = conn_get(c->fd);
     ssize_t r;
-    bool moved = false;
+    struct trip trip = { .until = c->until };
     enum fd_kind kind = fd_kind(c->fd);
     if (!f && (kind == FD_KCONN || kind == FD_CONN) && ++c->tries < 1000) // it comes and goes
         return false;
     if (receive)
-        r = f ? conn_recv_part(c->fd, f, piece, n, c->flags, &info, &moved) : plain_recv(c, piece, n);
+        r = f ? conn_recv_part(c->fd, f, piece, n, c->flags, &info, &trip) : plain_recv(c, piece, n);
     else
-        r = f ? conn_send_part(c->fd, f, piece, n, c->flags & ~IO_READ, &moved) : plain_send(c, piece, n);
+        r = f ? conn_send_part(c->fd, f, piece, n, c->flags & ~IO_READ, &trip) : plain_send(c, piece, n);
     if (f && c->m && c->done == 0 && r >= 0)
         c->m->msg_namelen = 0, c->m->msg_controllen = 0, c->m->msg_flags = (int)info.msg_flags;
-    if (moved) {
+    if (trip.moved) {
+        c->until = trip.until;
         c->done += (size_t)r;
         iov_advance(&c->rest, (size_t)r);
         return false;
@@ -203,9 +204,11 @@ static bool peek_all(struct kcall *c, ssize_t r)
     return RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ms, NULL) == 0 && sig_any == any && (c->until == 0 || now_ns() < c->until);
 }
 
-ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m)
+ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m) { return kconn_recv_until(fd, iov, n, flags, m, 0); }
+
+ssize_t kconn_recv_until(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m, int64_t until)
 {
-    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 }, .m = m };
+    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 }, .m = m, .until = until };
     ssize_t want = iov_total(iov, n);
     if (want < 0)
         return raw_result(-EINVAL);
@@ -248,9 +251,11 @@ ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msg
     }
 }
 
-ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags)
+ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags) { return kconn_send_until(fd, iov, n, flags, 0); }
+
+ssize_t kconn_send_until(int fd, const struct iovec *iov, int n, int flags, int64_t until)
 {
-    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 } };
+    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 }, .until = until };
     ssize_t want = iov_total(iov, n);
     if (want < 0)
         return raw_result(-EINVAL);

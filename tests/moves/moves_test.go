@@ -158,6 +158,31 @@ func TestAWaitNeedsNoMoreStackForEachMove(t *testing.T) {
 	p.wait()
 }
 
+// TestATimeOutCountsFromTheCallsBeginning: calls with SO_RCVTIMEO and SO_SNDTIMEO of two seconds, whose connection moves after one and a half. The move began
+// them anew.
+func TestATimeOutCountsFromTheCallsBeginning(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(1)
+	c := r.dial("deadline")
+	ops := []proto.Op{proto.OpDetach, proto.OpAttach, proto.OpDetach}
+	for i, call := range []string{"recv", "send", "sendfile"} {
+		bedtest.Until(t, call, func() bool { return strings.Contains(p.said(), call+" begins\n") })
+		time.Sleep(1500 * time.Millisecond)
+		m, err := broker.Move(r.socket, ops[i], proto.Which{Pid: p.pid()})
+		require.NoError(t, err)
+		require.Equal(t, 1, m.Moved, "%s: %s", call, m.Why)
+		bedtest.Until(t, call+" to end", func() bool { return strings.Contains(p.said(), call+" ended after ") })
+		_, after, _ := strings.Cut(p.said(), call+" ended after ")
+		var ms int
+		_, err = fmt.Sscan(after, &ms)
+		require.NoError(t, err)
+		require.GreaterOrEqual(t, ms, 2000, call)
+		require.Less(t, ms, 3000, "%s; begun anew it ends after 3500", call)
+	}
+	require.NoError(t, c.Close())
+	p.wait()
+}
+
 // apart is how long after one move the next one is made: a socket that was taken from the kernel stays there for a moment, and going back waits for it.
 const apart = 50 * time.Millisecond
 

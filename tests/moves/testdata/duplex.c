@@ -12,7 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -244,6 +246,53 @@ static void by_duplicate(struct conn *c)
     close(ep);
 }
 
+static long now_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+// waited says for how long a call waited that ended in time, with errno (short of it all: none).
+static void waited(const char *call, long since, int err)
+{
+    if (err != EAGAIN)
+        die(call);
+    printf("%s ended after %ld ms\n", call, now_ms() - since);
+    fflush(stdout);
+}
+
+static long begins(const char *call)
+{
+    printf("%s begins\n", call);
+    fflush(stdout);
+    return now_ms();
+}
+
+// Calls that wait in vain for two seconds.
+static void by_deadline(struct conn *c)
+{
+    static char much[64 << 20];
+    struct timeval two = { 2, 0 }, none = { 0, 0 };
+    int file = open("/proc/self/exe", O_RDONLY);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &two, sizeof two);
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &two, sizeof two);
+    long at = begins("recv");
+    ssize_t n = recv(c->fd, much, 1, 0);
+    waited("recv", at, n < 0 ? errno : 0);
+    at = begins("send");
+    n = send(c->fd, much, sizeof much, 0);
+    waited("send", at, n > 0 && n < (ssize_t)sizeof much ? EAGAIN : errno);
+    begins("sendfile");
+    do // what room there is still
+        at = now_ms();
+    while ((n = sendfile(c->fd, file, &(off_t){ 0 }, 1 << 10)) > 0);
+    waited("sendfile", at, errno);
+    close(file);
+    setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &none, sizeof none);
+    recv(c->fd, much, 1, 0); // the peer's end
+}
+
 static void *serve(void *arg)
 {
     struct conn *c = arg;
@@ -266,6 +315,8 @@ static void *serve(void *arg)
         by_two_writers(c);
     else if (!strcmp(style, "closing "))
         by_duplicate(c);
+    else if (!strcmp(style, "deadline"))
+        by_deadline(c);
     else
         by_silence(c);
     finish(c);
