@@ -195,11 +195,11 @@ static int kernel_wait(int fd, int64_t limit)
 }
 
 // offer_meanwhile waits for the kernel's next connection, but no longer than until a refused listener is to be offered to the engine again; and
-// offers it. end: of SO_RCVTIMEO, -1: none. 0, or -errno.
+// offers it. end: of SO_RCVTIMEO, -1: none; the kernel's own accept would begin that anew. 0, or -errno.
 static int offer_meanwhile(int fd, struct file *l, int64_t end)
 {
     unsigned plain = sig_plain;
-    for (int64_t at; atomic_load(&l->handle) < 0 && (at = listener_retry(l)) >= 0;) {
+    for (int64_t at; atomic_load(&l->handle) < 0 && ((at = listener_retry(l)) >= 0 || end >= 0);) {
         int64_t until = earlier(at, end), left = until - now_ns();
         left = left < 0 ? 0 : left;
         struct timespec t = { left / 1000000000, left % 1000000000 };
@@ -220,9 +220,9 @@ static int offer_meanwhile(int fd, struct file *l, int64_t end)
 // accept_on serves a selected listener: the engine's queue first, then the kernel's, then waits if the program's mode is blocking.
 static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, int flags)
 {
+    int64_t limit = atomic_load(&l->rcv_timeout_ns), end = limit > 0 ? now_ns() + limit : -1;
     for (;;) {
-        int64_t limit = atomic_load(&l->rcv_timeout_ns);
-        int late = atomic_load(&l->nonblock) ? 0 : offer_meanwhile(fd, l, limit > 0 ? now_ns() + limit : -1);
+        int late = atomic_load(&l->nonblock) ? 0 : offer_meanwhile(fd, l, end);
         if (late != 0)
             return (int)raw_result(late);
         int got = accept_ours(fd, l, sa, n, flags);
@@ -231,7 +231,10 @@ static int accept_on(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, 
         if (got >= 0 || errno != EAGAIN || atomic_load(&l->nonblock))
             return got;
         int h = atomic_load(&l->handle);
-        int r = h >= 0 ? wait_handle(fd, h, POLLIN, limit > 0 ? limit : -1) : kernel_wait(fd, limit);
+        int64_t left = end < 0 ? -1 : end - now_ns();
+        if (end >= 0 && left <= 0)
+            return (int)raw_result(-EAGAIN);
+        int r = h >= 0 ? wait_handle(fd, h, POLLIN, left) : kernel_wait(fd, left);
         if (r <= 0)
             return (int)raw_result(r < 0 ? r : -EAGAIN);
     }
