@@ -27,7 +27,7 @@ static int dial(void)
         return -1;
     struct sockaddr_un sa = { .sun_family = AF_UNIX };
     memcpy(sa.sun_path, knobs.broker, sizeof sa.sun_path);
-    if (RAW(SYS_connect, fd, &sa, sizeof sa) == 0)
+    if (RAW_ON(SYS_connect, fd, &sa, sizeof sa) == 0)
         return fd;
     RAW(SYS_close, fd);
     return -1;
@@ -72,7 +72,7 @@ static bool send_with(int to, const char *line, int fd)
     struct ucred creds = { .pid = getpid(), .uid = geteuid(), .gid = getegid() };
     memcpy(CMSG_DATA(&control.h), fd >= 0 ? (void *)&fd : (void *)&creds, len);
     m.msg_controllen = CMSG_SPACE(len);
-    return RAW(SYS_sendmsg, to, &m, MSG_NOSIGNAL) == (long)v.iov_len;
+    return RAW_ON(SYS_sendmsg, to, &m, MSG_NOSIGNAL) == (long)v.iov_len;
 }
 
 static void take_fd(struct channel *c, struct msghdr *m)
@@ -188,7 +188,14 @@ static int want_once(int owner, int handle, bool *answered)
 
 // A broker that died may have a successor in a moment, and that the owner of the connection a moment later.
 #define WANT_TRIES 30
-static const struct timespec want_pause = { 0, 100 * 1000 * 1000 };
+#define WANT_PAUSE 100000000 // ns
+
+static void want_pause(void)
+{
+    int64_t until = now_ns() + WANT_PAUSE;
+    struct timespec at = { until / 1000000000, until % 1000000000 };
+    RAW_ON(SYS_clock_nanosleep, CLOCK_MONOTONIC, TIMER_ABSTIME, &at, NULL);
+}
 
 int door_want(int owner, int handle)
 {
@@ -201,7 +208,7 @@ int door_want(int owner, int handle)
             return fd;
         if (!answered)
             door_renew();
-        RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &want_pause, NULL);
+        want_pause();
     }
 }
 

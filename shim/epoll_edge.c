@@ -27,7 +27,7 @@ static short ready_now(int fd, short events)
 {
     struct pollfd p = { .fd = fd, .events = events };
     struct timespec none = { 0, 0 };
-    return RAW(SYS_ppoll, &p, 1, &none, NULL, 0) < 0 ? events : p.revents;
+    return RAW_ON(SYS_ppoll, &p, 1, &none, NULL, 0) < 0 ? events : p.revents;
 }
 
 // eventful: something has happened to kernel socket fd since it came to life. Its first acknowledged octet is fallback/repair's.

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 
+#include "clock.h"
 #include "conn_io.h"
 #include "door.h"
 #include "file.h"
@@ -131,16 +132,19 @@ struct file *conn_get_slow(int fd)
     return NULL;
 }
 
+#define HANDSHAKE 1000000000 // ns in which one that is under way is waited for
+
 int conn_handover(int fd, struct file *f)
 {
     int r = -EBUSY;
     stage_flush(f);
-    for (int tries = 0; r == -EBUSY && tries < 200; tries++) {
+    for (int64_t until = 0; r == -EBUSY && (until == 0 || now_ns() < until);) {
         r = ENGINE(sl_handover, atomic_load(&f->handle));
         PROBE(handover, atomic_load(&f->handle), r);
         if (r == -EBUSY) {
             struct pollfd p[SLEEP_ENGINE];
             struct timespec ms = { 0, 5000000 };
+            until = until ? until : now_ns() + HANDSHAKE; // by the clock: signals make the waits short
             RAW(SYS_ppoll, p, shared() ? sleep_engine(shared(), p) : 0, &ms, NULL, 0);
             ENGINE(sl_poll);
         }

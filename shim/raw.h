@@ -36,6 +36,15 @@ static inline long raw_call(long nr, long a, long b, long c, long d, long e, lon
     raw_call((nr), (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
 #define RAW(...) RAW_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
+// RAW_ON goes on after a signal: what waits for our own ends is no call of the program's, which a handler of its could end.
+#define RAW_ON(...) __extension__({     \
+    long on_;                           \
+    do                                  \
+        on_ = RAW(__VA_ARGS__);         \
+    while (on_ == -EINTR);              \
+    on_;                                \
+})
+
 // raw_result turns -errno into -1 and errno, as libc does.
 static inline long raw_result(long r)
 {
