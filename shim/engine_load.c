@@ -10,6 +10,7 @@
 #include "engine.h"
 #include "image.h"
 #include "knobs.h"
+#include "locks.h"
 #include "log.h"
 #include "notes.h"
 #include "own.h"
@@ -151,10 +152,13 @@ bool engine_need(void)
     int saved = errno;
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+    lock_takes(LOCK_LOAD);
     pthread_mutex_lock(&load_lock);
+    lock_has(LOCK_LOAD, 1);
     loading = true;
     bool up = shared() != NULL || (!refused && now_ns() >= start_retry_ns && bring_up());
     loading = false;
+    lock_has(LOCK_LOAD, -1);
     pthread_mutex_unlock(&load_lock);
     pthread_setcancelstate(cancel, NULL);
     errno = saved;

@@ -8,6 +8,7 @@
 #include "epoll_set.h"
 #include "file.h"
 #include "hands.h"
+#include "locks.h"
 #include "pages.h"
 #include "raw.h"
 
@@ -232,14 +233,17 @@ bool fd_hold(int fd)
     if (!slot)
         return false;
     hands_off(1);
+    lock_takes(LOCK_ENTRY);
     for (;;) {
         uint64_t e = atomic_load(slot);
         if ((e & ~ENTRY_HELD) == 0 || entry_kind(e) == FD_OWN) {
             hands_off(-1);
             return false;
         }
-        if (!(e & ENTRY_HELD) && atomic_compare_exchange_weak(slot, &e, e | ENTRY_HELD))
+        if (!(e & ENTRY_HELD) && atomic_compare_exchange_weak(slot, &e, e | ENTRY_HELD)) {
+            lock_has(LOCK_ENTRY, 1);
             return true;
+        }
         RAW(SYS_sched_yield);
     }
 }
@@ -247,6 +251,7 @@ bool fd_hold(int fd)
 void fd_unhold(int fd)
 {
     atomic_fetch_and(fd_slot(fd, false), ~ENTRY_HELD);
+    lock_has(LOCK_ENTRY, -1);
     hands_off(-1);
 }
 
@@ -258,6 +263,7 @@ void fd_rebind(int fd, struct file *f)
             name_fd(f, fd);
     }
     uint64_t was = atomic_exchange(fd_slot(fd, false), f ? file_entry(f) : 0) & ~ENTRY_HELD;
+    lock_has(LOCK_ENTRY, -1);
     hands_off(-1);
     release(was, fd);
 }
@@ -276,8 +282,10 @@ uint64_t fd_alias(int old, int fd, bool held)
     uint64_t was = 0;
     if (slot)
         was = held ? atomic_exchange(slot, fresh) & ~ENTRY_HELD : swap(slot, fresh);
-    if (held)
+    if (held) {
+        lock_has(LOCK_ENTRY, -1);
         hands_off(-1);
+    }
     if (f)
         atomic_fetch_sub(&f->refs, 1); // old still names it
     return was;
@@ -318,7 +326,7 @@ void fd_each(struct file *f, void (*fn)(int fd, struct file *f, void *arg), void
         if (f && !file_is(f, fd))
             continue;
         struct file *g = file_get(fd);
-        if (g)
+        if (g && (!f || g == f)) // else fd was closed, and is another's, since we looked
             fn(fd, g, arg);
         file_put(g);
     }

@@ -9,6 +9,7 @@
 
 #include "engine.h"
 #include "legacy.h"
+#include "locks.h"
 #include "log.h"
 #include "ours.h"
 #include "own.h"
@@ -28,12 +29,25 @@ static bool silent;                   // in a child: it forked itself, so closin
 static int next[2] = { -1, -1 };      // the pair of the fork under way
 static int next_bit;
 
+static void list_lock(void)
+{
+    lock_takes(LOCK_HEIRS);
+    pthread_mutex_lock(&lock);
+    lock_has(LOCK_HEIRS, 1);
+}
+
+static void list_unlock(void)
+{
+    lock_has(LOCK_HEIRS, -1);
+    pthread_mutex_unlock(&lock);
+}
+
 // drop: fork bit's heirs are done with one connection, or (handle < 0) with all. The last one's end may close it.
 static void drop(int bit, int handle)
 {
     uint64_t mask = 1ull << bit;
     struct file *done = NULL, *f;
-    pthread_mutex_lock(&lock);
+    list_lock();
     for (struct file **at = &list; (f = *at);) {
         bool this = atomic_load(&f->heirs) & mask && (handle < 0 || atomic_load(&f->handle) == handle);
         if (this && (atomic_fetch_and(&f->heirs, ~mask) & ~mask) == 0) {
@@ -43,7 +57,7 @@ static void drop(int bit, int handle)
             at = &f->heir_next;
         }
     }
-    pthread_mutex_unlock(&lock);
+    list_unlock();
     while (done) {
         f = done;
         done = f->heir_next;
@@ -147,7 +161,9 @@ static bool next_pair(void)
 void heirs_prepare(void)
 {
     int conns = 0;
+    lock_takes(LOCK_FORKING);
     pthread_mutex_lock(&forking);
+    lock_has(LOCK_FORKING, 1);
     settle_wait(true); // what is half the kernel's would be so to the child for ever; and who settles must know that there are heirs
     silent = silent || atomic_load(&will) >= 0;
     next[0] = next[1] = -1;
@@ -162,7 +178,7 @@ void heirs_prepare(void)
         settle_wait(true);
         return;
     }
-    pthread_mutex_lock(&lock);
+    list_lock();
     fd_each(NULL, hand_down, NULL);
 }
 
@@ -170,12 +186,13 @@ void heirs_parent(void)
 {
     if (next[0] >= 0) {
         atomic_store(&reader[next_bit], next[0] + 1);
-        pthread_mutex_unlock(&lock);
+        list_unlock();
         own_drop(next[1]);
         struct epoll_event ev = { .events = EPOLLIN, .data.u32 = (uint32_t)next_bit };
         RAW(SYS_epoll_ctl, atomic_load(&watch), EPOLL_CTL_ADD, next[0], &ev); // a fork that failed ends at once
     }
     settle_wait(false);
+    lock_has(LOCK_FORKING, -1);
     pthread_mutex_unlock(&forking);
 }
 
@@ -225,15 +242,17 @@ void heirs_release(struct file *f)
 
 void heirs_leave(void)
 {
-    pthread_mutex_lock(&lock);
+    settle_wait(true); // before the list, as a fork does in another thread
+    list_lock();
     for (struct file *f = list; f; f = f->heir_next)
-        file_settle(f); // one that only the children have open
+        file_settle_now(f); // one that only the children have open
     for (int bit = 0; bit < FORKS; bit++)
         for (struct file *f = list; f && atomic_load(&reader[bit]); f = f->heir_next)
             if (atomic_load(&f->heirs) & 1ull << bit && f->kept >= 0)
                 legacy_give(atomic_load(&reader[bit]) - 1, atomic_load(&f->handle), f->kept);
     legacy_done();
-    pthread_mutex_unlock(&lock);
+    list_unlock();
+    settle_wait(false);
 }
 
 int heirs_inherit(struct file *f)

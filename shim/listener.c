@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "image.h"
 #include "knobs.h"
+#include "locks.h"
 #include "process.h"
 #include "raw.h"
 #include "real.h"
@@ -24,6 +25,22 @@
 
 static pthread_mutex_t need_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); // this thread has need_lock
+
+// Leaving the engine may bring listener_left, in the midst of a call that has the lock already.
+static void need(void)
+{
+    lock_takes(LOCK_NEED);
+    pthread_mutex_lock(&need_lock);
+    lock_has(LOCK_NEED, 1);
+    needing = true;
+}
+
+static void need_no_more(void)
+{
+    needing = false;
+    lock_has(LOCK_NEED, -1);
+    pthread_mutex_unlock(&need_lock);
+}
 
 static int option(int fd, int level, int name)
 {
@@ -162,21 +179,19 @@ bool listener_need(int fd, struct file *f)
     if (needing || engine_inside || now_ns() < atomic_load(&f->retry_ns))
         return false;
     int saved = errno;
-    pthread_mutex_lock(&need_lock);
-    needing = true;
+    need();
     if (atomic_load(&f->handle) < 0 && now_ns() >= atomic_load(&f->retry_ns))
         enter(fd, f);
-    needing = false;
-    pthread_mutex_unlock(&need_lock);
+    need_no_more();
     errno = saved;
     return atomic_load(&f->handle) >= 0;
 }
 
 int64_t listener_retry(struct file *f)
 {
-    pthread_mutex_lock(&need_lock);
+    need();
     int64_t at = f->kind == FD_LISTENER && f->pause_ns > 0 && f->pause_ns < RETRY_LONG ? atomic_load(&f->retry_ns) : -1;
-    pthread_mutex_unlock(&need_lock);
+    need_no_more();
     return at;
 }
 
@@ -184,7 +199,7 @@ void listener_give(int fd)
 {
     struct file *f = fd_kind(fd) == FD_LISTENER ? file_get(fd) : NULL;
     if (f && !atomic_load(&f->nonblock)) {
-        pthread_mutex_lock(&need_lock);
+        need();
         atomic_store(&f->retry_ns, INT64_MAX), f->pause_ns = 0; // never again
         int h = atomic_load(&f->handle);
         if (h >= 0 && shared()) {
@@ -193,7 +208,7 @@ void listener_give(int fd)
             ENGINE(sl_close, h);
             RAW(SYS_fcntl, fd, F_SETFL, RAW(SYS_fcntl, fd, F_GETFL) & ~(O_NONBLOCK | O_APPEND));
         }
-        pthread_mutex_unlock(&need_lock);
+        need_no_more();
     }
     file_put(f);
 }
@@ -202,7 +217,7 @@ void listener_left(int fd, struct file *f)
 {
     bool locked = !needing;
     if (locked)
-        pthread_mutex_lock(&need_lock);
+        need();
     epoll_fd_moved(fd, f);
     int h = atomic_load(&f->handle);
     if (h >= 0 && shared()) {
@@ -211,7 +226,7 @@ void listener_left(int fd, struct file *f)
         ENGINE(sl_close, h);
     }
     if (locked)
-        pthread_mutex_unlock(&need_lock);
+        need_no_more();
 }
 
 void listener_forked(void)

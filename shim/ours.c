@@ -13,6 +13,7 @@
 #include "fresh.h"
 #include "heirs.h"
 #include "kconn.h"
+#include "locks.h"
 #include "log.h"
 #include "raw.h"
 #include "ready.h"
@@ -21,6 +22,7 @@
 #include "usdt.h"
 
 static pthread_mutex_t settle_lock = PTHREAD_MUTEX_INITIALIZER;
+static _Thread_local bool settle_here __attribute__((tls_model("initial-exec"))); // this thread has it
 
 // One settling: the kernel socket that takes the descriptors' place.
 struct move {
@@ -93,24 +95,39 @@ static int gone_socket(void)
     return fd;
 }
 
-void settle_wait(bool on) { on ? pthread_mutex_lock(&settle_lock) : pthread_mutex_unlock(&settle_lock); }
+void settle_wait(bool on)
+{
+    if (on) {
+        lock_takes(LOCK_SETTLE);
+        pthread_mutex_lock(&settle_lock);
+    } else {
+        pthread_mutex_unlock(&settle_lock);
+    }
+    lock_has(LOCK_SETTLE, on ? 1 : -1);
+    settle_here = on;
+}
 
-void file_settle(struct file *f)
+bool settle_waits(void) { return settle_here; }
+
+void file_settle_now(struct file *f)
 {
     struct sl_shared *s = shared();
-    stage_flush(f);
-    pthread_mutex_lock(&settle_lock);
     int h = atomic_load(&f->handle);
     uint32_t moved = s && h >= 0 ? atomic_load(&s->words[h].moved) : 0;
-    if (moved == 0 || f->settled) {
-        pthread_mutex_unlock(&settle_lock);
+    if (moved == 0 || f->settled)
         return;
-    }
     f->settled = true;
     int kernel = moved == SL_GONE ? gone_socket() : (int)moved - 1;
     if (kernel >= 0)
         settle_as(f, kernel, moved == SL_GONE ? NULL : kconn_new());
-    pthread_mutex_unlock(&settle_lock);
+}
+
+void file_settle(struct file *f)
+{
+    stage_flush(f);
+    settle_wait(true);
+    file_settle_now(f);
+    settle_wait(false);
 }
 
 struct file *conn_get_slow(int fd)
@@ -224,7 +241,7 @@ struct file *conn_bind(int fd, int h, bool nonblock)
 
 void file_adopt(struct file *f)
 {
-    pthread_mutex_lock(&settle_lock);
+    settle_wait(true);
     if (!f->settled) {
         f->settled = true;
         int kernel = door_want(f->owner, f->foreign);
@@ -237,7 +254,7 @@ void file_adopt(struct file *f)
         if (kernel >= 0)
             settle_as(f, kernel, NULL);
     }
-    pthread_mutex_unlock(&settle_lock);
+    settle_wait(false);
 }
 
 static void file_forked(int fd, struct file *f, void *arg)
@@ -269,6 +286,7 @@ void files_forked(void)
 {
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&settle_lock, &fresh, sizeof fresh);
+    settle_here = false;
     int parent = engine_pid;
     fd_forked();
     if (atomic_load(&fd_files) != 0)

@@ -42,8 +42,11 @@ void handover_all(void);
 struct file *conn_bind(int fd, int h, bool nonblock);
 // file_adopt: f belongs to an engine of an ancestor: fetches the connection from there.
 void file_adopt(struct file *f);
-// settle_wait(true) keeps connections from being settled until settle_wait(false).
+// settle_wait(true) keeps connections from being settled until settle_wait(false). settle_waits: this thread does.
 void settle_wait(bool on);
+bool settle_waits(void);
+// file_settle_now is file_settle by the thread that keeps others from it; nothing of f is staged.
+void file_settle_now(struct file *f);
 // files_left: the engine has stopped: connections are what they moved to, listeners the kernel's alone.
 void files_left(void);
 // files_forked: in a forked child: no file has an engine here.

@@ -9,6 +9,7 @@
 #include "heirs.h"
 #include "knobs.h"
 #include "listener.h"
+#include "locks.h"
 #include "log.h"
 #include "ours.h"
 #include "process.h"
@@ -28,6 +29,7 @@ bool process_self(void) { return atomic_load(&main_pid) == (int)RAW(SYS_getpid);
 void process_forked(void)
 {
     atomic_store(&main_pid, (int)RAW(SYS_getpid));
+    locks_forked();
     ready_lock_forked(); // wait_prepare has taken it, and a file that ends here asks for it
     engine_forked();
     listener_forked();

@@ -7,6 +7,8 @@
 #include "helper.h"
 #include "knobs.h"
 #include "listener.h"
+#include "locks.h"
+#include "ours.h"
 #include "raw.h"
 #include "stage.h"
 #include "wait.h"
@@ -20,11 +22,14 @@ static _Thread_local bool settling __attribute__((tls_model("initial-exec")));
 void ready_lock(void)
 {
     engine_inside++;
+    lock_takes(LOCK_READY);
     pthread_mutex_lock(&lock);
+    lock_has(LOCK_READY, 1);
 }
 
 void ready_unlock(void)
 {
+    lock_has(LOCK_READY, -1);
     pthread_mutex_unlock(&lock);
     if (--engine_inside == 0 && signals_held)
         signals_release();
@@ -133,10 +138,11 @@ static int take_moved(void)
 }
 
 // settle_moved turns every descriptor of each moved handle into the kernel socket it has become, so that epoll sets and sleepers
-// learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself.
+// learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself, nor while this thread
+// keeps others from it: then the next to leave the engine does it.
 static void settle_moved(void)
 {
-    if (settling)
+    if (settling || settle_waits())
         return;
     settling = true;
     for (int h; (h = take_moved()) >= 0;) {

@@ -8,6 +8,7 @@
 #include "iov.h"
 #include "kick.h"
 #include "knobs.h"
+#include "locks.h"
 #include "ours.h"
 #include "probe.h"
 #include "ready.h"
@@ -24,8 +25,10 @@ bool stage_try(struct stage *s)
 {
     engine_inside++;
     if (!atomic_exchange_explicit(&s->locked, true, memory_order_acquire)) {
-        if (atomic_load(&s->file))
+        if (atomic_load(&s->file)) {
+            lock_has(LOCK_STAGE, 1);
             return true;
+        }
         atomic_store_explicit(&s->locked, false, memory_order_release);
     }
     if (--engine_inside == 0 && signals_held)
@@ -36,12 +39,15 @@ bool stage_try(struct stage *s)
 static void lock(struct stage *s)
 {
     engine_inside++;
+    lock_takes(LOCK_STAGE);
     while (atomic_exchange_explicit(&s->locked, true, memory_order_acquire))
         sched_yield();
+    lock_has(LOCK_STAGE, 1);
 }
 
 void stage_unlock(struct stage *s)
 {
+    lock_has(LOCK_STAGE, -1);
     atomic_store_explicit(&s->locked, false, memory_order_release);
     if (--engine_inside == 0 && signals_held)
         signals_release();

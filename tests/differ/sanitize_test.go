@@ -42,7 +42,7 @@ func sanitized(t *testing.T, before string, flags ...string) {
 	sources, err := filepath.Glob("../../shim/*.c")
 	require.NoError(t, err)
 	object := filepath.Join(dir, "libsluice.so")
-	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-g", "-Wall", "-pthread", "-shared", "-o", object, "-Wl,--version-script=../../shim/exports.map", "-Wl,-z,now"}
+	args := []string{"-std=gnu11", "-D_GNU_SOURCE", "-fPIC", "-g", "-Wall", "-pthread", "-shared", "-DSLUICE_LOCKS", "-o", object, "-Wl,--version-script=../../shim/exports.map", "-Wl,-z,now"}
 	out, err := exec.Command("gcc", slices.Concat(args, flags, sources, []string{"-ldl"})...).CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	t.Setenv("SLT_DIFFER_PRELOAD", before+object)

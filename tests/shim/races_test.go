@@ -58,7 +58,7 @@ func TestDataRaces(t *testing.T) {
 }
 
 func gcc(args ...string) error {
-	args = append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-pthread", "-fPIE", "-fsanitize=thread"}, args...)
+	args = append([]string{"-std=gnu11", "-D_GNU_SOURCE", "-O1", "-g", "-Wall", "-pthread", "-fPIE", "-fsanitize=thread", "-DSLUICE_LOCKS"}, args...)
 	if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("gcc %v: %w: %s", args, err, out)
 	}
