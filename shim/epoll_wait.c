@@ -10,6 +10,8 @@
 #include "real.h"
 #include "wait_run.h"
 
+#define MASK 8 // octets of a signal mask that the kernel reads
+
 // The call as the program made it.
 struct call {
     int ep;
@@ -111,7 +113,8 @@ static int set_check(struct wait *wait)
     int n = 0, room = 0;
     if (wait->kernel == 0 && !set_peek(wait))
         return 0;
-    if (!probe_there(w->ev, sizeof *w->ev))
+    w->max = (int)(probe_writable(w->ev, (size_t)w->max * sizeof *w->ev) / sizeof *w->ev);
+    if (w->max == 0)
         return refused(w);
     if (wait->kernel != 0) {
         room = kernel_share(w);
@@ -222,13 +225,14 @@ static int wait_for(struct call *c, struct ep_set *set, int64_t deadline, int64_
 static int wait_call(struct call *c)
 {
     struct ep_set *set = set_of(c->ep, &c->file);
-    if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev) {
+    if (!set || c->max <= 0 || c->max > INT_MAX / (int)sizeof *c->ev || (c->mask && !probe_there(c->mask, MASK))) {
         int r = by_kernel(c);
         file_put(c->file);
         return r;
     }
     int64_t deadline = -1;
-    int bad = c->timed ? deadline_ts(c->ts, &deadline) : 0;
+    bool there = !c->ts || probe_there(c->ts, sizeof *c->ts);
+    int bad = !there ? -EFAULT : c->timed ? deadline_ts(c->ts, &deadline) : 0;
     if (!c->timed)
         deadline = deadline_ms(c->ms);
     int64_t look = set->detached ? join(set) : -1;

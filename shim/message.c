@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "fresh.h"
@@ -158,6 +159,22 @@ look:
     return BY_KERNEL_OR(fd, raw_result(RAW(SYS_sendmsg, fd, m, flags)), real.sendmsg(fd, m, flags), look);
 }
 
+// nth is the header of one of them; the array may be NULL, of which C takes no member's address.
+static struct msghdr *nth(struct mmsghdr *m, unsigned int i)
+{
+    return (struct msghdr *)((uintptr_t)m + i * sizeof *m);
+}
+
+// counted tells the program how much the i-th had. False, and EFAULT: it is told nothing, and the message does not count.
+static bool counted(struct mmsghdr *m, unsigned int i, ssize_t r)
+{
+    unsigned int len = (unsigned int)r;
+    bool told = probe_copy((char *)nth(m, i) + offsetof(struct mmsghdr, msg_len), &len, sizeof len);
+    if (!told)
+        errno = EFAULT;
+    return told;
+}
+
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
 {
     if ((fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) || (limit && !probe_there(limit, sizeof *limit)))
@@ -171,10 +188,10 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;
     while (got < n) {
-        ssize_t r = recvmsg(fd, &m[got].msg_hdr, flags & ~MSG_WAITFORONE);
-        if (r < 0)
+        ssize_t r = recvmsg(fd, nth(m, got), flags & ~MSG_WAITFORONE);
+        if (r < 0 || !counted(m, got, r))
             break;
-        m[got++].msg_len = (unsigned int)r;
+        got++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;
         if (limit && now_ns() >= until) // looked at after each message, as the kernel does
@@ -185,15 +202,11 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
     if (limit) {
         int64_t left = until - now_ns();
         left = left > 0 ? left : 0;
-        *limit = (struct timespec){ left / 1000000000, left % 1000000000 };
+        struct timespec rest = { left / 1000000000, left % 1000000000 };
+        if (got > 0 && !probe_copy(limit, &rest, sizeof rest))
+            return (int)raw_result(-EFAULT);
     }
     return got > 0 || n == 0 ? (int)got : -1;
-}
-
-// nth is the header of one of them; the array may be NULL, of which C takes no member's address.
-static struct msghdr *nth(struct mmsghdr *m, unsigned int i)
-{
-    return (struct msghdr *)((uintptr_t)m + i * sizeof *m);
 }
 
 INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
@@ -208,9 +221,9 @@ INTERPOSE int sendmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags)
     unsigned int sent = 0;
     while (sent < n) {
         ssize_t r = sendmsg(fd, nth(m, sent), flags);
-        if (r < 0)
+        if (r < 0 || !counted(m, sent, r))
             break;
-        m[sent++].msg_len = (unsigned int)r;
+        sent++;
     }
     return sent > 0 || n == 0 ? (int)sent : -1;
 }

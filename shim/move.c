@@ -132,9 +132,9 @@ look:
         goto look;
     if (j.refused)
         return r;
-    if (r > 0 && off)
-        *off = j.at;
-    else if (r > 0)
+    if (r > 0 && off && !probe_copy(off, &j.at, sizeof j.at))
+        return raw_result(-EFAULT);
+    if (r > 0 && !off)
         RAW(SYS_lseek, in, j.at, SEEK_SET);
     return r;
 }

@@ -55,17 +55,20 @@ static int poll_check(struct wait *wait)
     if (wait->kernel == 0 && !poll_peek(wait))
         return 0;
     int count = 0;
-    for (nfds_t i = 0; i < p->n; i++)
-        p->fds[i].revents = wait->kernel > 0 ? wait->fds[i].revents : 0;
+    for (nfds_t i = 0; i < p->n && wait->kernel == 0; i++)
+        wait->fds[i].revents = 0;
     for (int i = 0; i < p->nserved; i++) {
         struct served *e = &p->served[i];
         uint32_t bits = ready_bits(wait->shared, e->handle);
         if (bits == MOVED_BITS)
             return -EAGAIN; // the kernel's now: settle and begin again
-        p->fds[e->index].revents |= (short)(bits & e->mask);
+        wait->fds[e->index].revents |= (short)(bits & e->mask);
     }
-    for (nfds_t i = 0; i < p->n; i++)
-        count += p->fds[i].revents != 0;
+    for (nfds_t i = 0; i < p->n; i++) {
+        count += wait->fds[i].revents != 0;
+        if (!probe_copy(&p->fds[i].revents, &wait->fds[i].revents, sizeof wait->fds[i].revents))
+            return -EFAULT;
+    }
     return count;
 }
 
@@ -217,9 +220,11 @@ int poll_run(struct pollfd *fds, nfds_t n, int64_t deadline, const sigset_t *mas
     free(memory);
     if (r == 0 && interrupted)
         r = -EINTR;
+    static const short none;
     if (r <= 0 && r != -ENOSYS)
         for (nfds_t i = 0; i < n; i++)
-            fds[i].revents = 0;
+            if (!probe_copy(&fds[i].revents, &none, sizeof none))
+                return -EFAULT;
     return r;
 }
 

@@ -71,6 +71,15 @@ bool probe_there(const void *p, size_t n)
     return true;
 }
 
+size_t probe_writable(void *p, size_t n)
+{
+    const size_t page = 4096;
+    for (size_t at = 0; at < n; at += page - ((uintptr_t)p + at) % page)
+        if (!probe_copy((char *)p + at, (char *)p + at, 1))
+            return at;
+    return n;
+}
+
 int probe_name(const struct sockaddr_storage *name, socklen_t n, struct sockaddr *sa, socklen_t *len)
 {
     socklen_t room = 0;

@@ -98,7 +98,8 @@ static int count_hits(const struct sets *s, struct pollfd *p, int n)
     return hits;
 }
 
-static void answer(const struct sets *s, const struct pollfd *p, int n)
+// answer fills in the program's sets. False: there is no writing them.
+static bool answer(const struct sets *s, const struct pollfd *p, int n)
 {
     struct sets was = *s;
     int words = (s->n + WORD - 1) / WORD;
@@ -108,8 +109,10 @@ static void answer(const struct sets *s, const struct pollfd *p, int n)
             for (int i = 0; i < n; i++)
                 if (p[i].fd >= 0 && p[i].fd / WORD == w && has(was.of[k], p[i].fd) && p[i].revents & answers[k])
                     keep |= 1ul << p[i].fd % WORD;
-            s->of[k][w] = keep;
+            if (!probe_copy(&s->of[k][w], &keep, sizeof keep))
+                return false;
         }
+    return true;
 }
 
 static int select_run(const struct sets *s, int64_t deadline, const sigset_t *mask)
@@ -126,8 +129,8 @@ static int select_run(const struct sets *s, int64_t deadline, const sigset_t *ma
         r = poll_run(p, (nfds_t)n, deadline, mask);
         hits = r > 0 ? count_hits(s, p, n) : r;
     } while (r > 0 && hits == 0);
-    if (hits >= 0)
-        answer(s, p, n);
+    if (hits >= 0 && !answer(s, p, n))
+        hits = -EFAULT;
     if (p != few)
         free(p);
     return hits;
@@ -171,7 +174,8 @@ INTERPOSE int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
     if (t && deadline > 0) { // Linux tells the time left
         int64_t left = deadline - now_ns();
         left = left < 0 ? 0 : left / 1000;
-        *t = (struct timeval){ .tv_sec = left / 1000000, .tv_usec = left % 1000000 };
+        struct timeval rest = { .tv_sec = left / 1000000, .tv_usec = left % 1000000 };
+        probe_copy(t, &rest, sizeof rest);
     }
     return finish(got);
 }
@@ -180,7 +184,7 @@ INTERPOSE int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct times
 {
     struct sets s;
     int64_t deadline;
-    if (!sets_of(&s, n, r, w, e) || deadline_ts(t, &deadline) != 0)
+    if (!sets_of(&s, n, r, w, e) || (t && !probe_there(t, sizeof *t)) || (mask && !probe_there(mask, 8)) || deadline_ts(t, &deadline) != 0)
         return real.pselect(n, r, w, e, t, mask);
     int got = select_run(&s, deadline, mask);
     return got == -ENOSYS ? real.pselect(n, r, w, e, t, mask) : finish(got);
