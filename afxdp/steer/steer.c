@@ -131,6 +131,7 @@ struct flow {
 	struct connect_key key;
 	bool v6;
 	bool syn;  /* pure SYN */
+	__be32 seq; /* of the segment */
 	bool icmp; /* an ICMP error that quotes a packet of ours */
 	struct listener entry; /* that covers it */
 };
@@ -184,6 +185,7 @@ static __always_inline int parse_tcp(struct flow *f, void *at, void *end)
 		return MALFORMED;
 	f->key.remote_port = tcp->src;
 	f->key.local_port = tcp->dst;
+	f->seq = tcp->seq;
 	f->syn = (tcp->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
 	return OURS;
 }
@@ -463,7 +465,7 @@ int steer(struct xdp_md *ctx)
 		queue = SPUR(f.entry.flags) + lot(&f.key) % spurs_of_it;
 	hush = bpf_map_lookup_elem(&quiet, &queue);
 	if (hush && *hush && !f.icmp) {
-		if (f.syn && !repeated(&f.key))
+		if (f.syn && !repeated(&f.key, f.seq))
 			return count(QUIET_SYN, XDP_PASS);
 		/* The queue is changing hands: its connection lives, or will in a moment. The kernel would reset it. But of a SYN whose first
 		 * went to a socket that is closed there is nothing left. */
@@ -471,7 +473,7 @@ int steer(struct xdp_md *ctx)
 	}
 	verdict = spurs_of_it ? bpf_redirect_map(&spurs, queue, otherwise) : bpf_redirect_map(&xsks, queue, otherwise);
 	if (f.syn && verdict == XDP_REDIRECT)
-		remember(&f.key);
+		remember(&f.key, f.seq);
 	if (verdict == XDP_PASS)
 		return count(NO_QUEUE, verdict);
 	if (verdict == XDP_DROP)

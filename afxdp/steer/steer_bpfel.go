@@ -39,6 +39,13 @@ type steerDevice struct {
 	Netns   uint64
 }
 
+type steerFirstSyn struct {
+	_    structs.HostLayout
+	At   uint64
+	Seq  uint32
+	Zero uint32
+}
+
 type steerListener struct {
 	_       structs.HostLayout
 	Flags   uint32

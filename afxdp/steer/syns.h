@@ -7,26 +7,33 @@
 #define MAX_SYNS 4096
 #define REPEATED_WITHIN 4000000000ull /* ns: peers repeat a SYN after 1 and after 3 s */
 
-/* The last SYNs that went to user space, and when. */
+/* One that went to user space. Its number tells it from a new connection's by the same port (RFC 9293, section 3.4.1, has them differ). */
+struct first_syn {
+	__u64 at;
+	__be32 seq;
+	__u32 zero;
+};
+
+/* The last of them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, MAX_SYNS);
 	__type(key, struct connect_key);
-	__type(value, __u64);
+	__type(value, struct first_syn);
 } syns SEC(".maps");
 
-static __always_inline void remember(struct connect_key *k)
+static __always_inline void remember(struct connect_key *k, __be32 seq)
 {
-	__u64 now = bpf_ktime_get_ns();
+	struct first_syn s = { .at = bpf_ktime_get_ns(), .seq = seq };
 
-	bpf_map_update_elem(&syns, k, &now, 0);
+	bpf_map_update_elem(&syns, k, &s, 0);
 }
 
-static __always_inline bool repeated(struct connect_key *k)
+static __always_inline bool repeated(struct connect_key *k, __be32 seq)
 {
-	__u64 *at = bpf_map_lookup_elem(&syns, k);
+	struct first_syn *s = bpf_map_lookup_elem(&syns, k);
 
-	return at && bpf_ktime_get_ns() - *at < REPEATED_WITHIN;
+	return s && s->seq == seq && bpf_ktime_get_ns() - s->at < REPEATED_WITHIN;
 }
 
 #endif

@@ -276,6 +276,9 @@ func TestARepeatedSYNGoesWhereTheFirstWent(t *testing.T) {
 		r.want("redirected", 0, p.Bytes(), "the first SYN")
 		require.NoError(t, r.port.Program.SetQuiet(0, true))
 		r.want("redirected", 0, p.Bytes(), "again")
+		again := p
+		again.Seq += 1000
+		r.want("quiet_syn", 0, again.Bytes(), "of a new connection by the same port")
 		r.want("quiet_syn", 0, other.Bytes(), "of another connection")
 		r.want("quiet_syn", 0, other.Bytes(), "of another connection, again: its first is the kernel's")
 		require.NoError(t, r.port.Program.SetQuiet(1, true))
