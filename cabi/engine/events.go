@@ -164,6 +164,14 @@ func (e *Engine) giveUp(now int64) {
 	}
 }
 
+// prolong makes up for a time in which nobody looked at packets: an engine whose broker took longer than the grace answered the SYNs that had come
+// meanwhile, and forgot them with their queue at once.
+func (e *Engine) prolong(deaf int64) {
+	for i := range e.yields {
+		e.yields[i].until += deaf
+	}
+}
+
 // urge repeats the SYN-ACKs of what is half open on queues that go, at once and in the middle of the time there is: each was to come a second after the first,
 // just as the SYN of whom the first did not reach. That SYN is the kernel's by now; with both answers, the client would take one and acknowledge it to the
 // other, which would reset it (make chaos seeds 1 and 311: reloads after a bad link).

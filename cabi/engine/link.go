@@ -104,7 +104,9 @@ func (e *Engine) callAhead(now int64, op proto.Op, body any, fds []int, reply an
 	}
 	e.nextLook = now // for the events that were kept
 	e.kick()         // the program's data need not wait for the broker
+	began := nanotime()
 	got, err = e.link.client.CallAhead(op, body, fds, reply, limitOf(op), ahead)
+	e.prolong(nanotime() - began)
 	return got, e.judge(now, op, err)
 }
 
@@ -123,7 +125,9 @@ func (e *Engine) await(now int64, id uint64, op proto.Op, reply any) (fds []int,
 	if e.link.client == nil {
 		return nil, errNoBroker
 	}
+	began := nanotime()
 	fds, err = e.link.client.Await(id, op, reply, limitOf(op))
+	e.prolong(nanotime() - began)
 	return fds, e.judge(now, op, err)
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -102,4 +103,27 @@ func TestHalfOpenConnectionsAreUrged(t *testing.T) {
 	r.e.giveUp(now + yieldGrace)
 	require.Empty(t, r.e.yields)
 	require.EqualValues(t, 2, repeated())
+}
+
+// TestALateBrokerTakesNoTimeFromHandshakes: what came while the engine waited for the broker has the time to finish that it would have had.
+func TestALateBrokerTakesNoTimeFromHandshakes(t *testing.T) {
+	r := newPairRig(t)
+	r.lateBroker(time.Duration(yieldGrace) + 50*time.Millisecond)
+	c, err := r.peer.Connect(nanotime(), netip.AddrPortFrom(theirAddr, 30000), netip.AddrPortFrom(ourAddr, 80))
+	require.NoError(t, err)
+	now := nanotime()
+	r.e.yields = []yield{{event: &proto.Packet{Pidfd: -1}, queues: []proto.QueueRef{{Ifindex: 1}}, until: now + yieldGrace}}
+	_, err = r.e.call(now, proto.OpReady, proto.Ready{}, nil, nil)
+	require.NoError(t, err)
+	r.e.giveUp(now)
+	r.e.plane.stack.Poll(nanotime(), budget)
+	require.Equal(t, 1, r.l.sock.Listener().HalfOpens())
+	r.e.giveUp(nanotime())
+	require.Len(t, r.e.yields, 1)
+	r.peer.Poll(nanotime(), 64)
+	r.e.plane.stack.Poll(nanotime(), budget)
+	require.Equal(t, tcp.Established, c.State())
+	require.Equal(t, 1, r.l.sock.Listener().Waiting())
+	r.e.giveUp(nanotime())
+	require.Empty(t, r.e.yields)
 }

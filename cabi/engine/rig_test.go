@@ -3,6 +3,7 @@ package engine
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -119,4 +120,42 @@ func (r *pairRig) connect(port uint16) (*usock.Socket, int32) {
 	require.NoError(r.t, err)
 	require.Equal(r.t, netip.AddrPortFrom(theirAddr, port), from)
 	return c, int32(h)
+}
+
+// lateBroker joins the engine to a broker that has one answer for all, yes, after a pause.
+func (r *pairRig) lateBroker(pause time.Duration) {
+	r.t.Helper()
+	door, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	require.NoError(r.t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		buf := make([]byte, proto.MaxMessage)
+		next := func(fd int) *proto.Packet {
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			p, _ := proto.Read(fd, buf)
+			return p
+		}
+		p := next(door[1])
+		if p == nil {
+			return
+		}
+		defer p.CloseFDs()
+		for q := next(p.FDs[0]); q != nil; q = next(p.FDs[0]) {
+			if q.Op != proto.OpHello {
+				time.Sleep(pause)
+			}
+			q.CloseFDs()
+			msg, _ := proto.Encode(proto.Envelope{ID: q.ID, Op: proto.OpReply}, nil)
+			_ = proto.Write(p.FDs[0], msg, nil)
+		}
+	}()
+	c, _, err := proto.Open(door[0], proto.Hello{}, time.Minute)
+	require.NoError(r.t, err)
+	r.e.link.client = c
+	r.t.Cleanup(func() {
+		c.Close()
+		<-ended
+		closeAll(door[:])
+	})
 }

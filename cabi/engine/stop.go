@@ -8,7 +8,7 @@ import (
 	"github.com/sluice-net/sluice/ustack/usock"
 )
 
-// stopTime bounds how long an exit may take.
+// stopTime bounds how long an exit may take, beside its moves.
 const stopTime = int64(2 * time.Second)
 
 // Stop is sl_stop: the kernel finishes what is open or unacknowledged, accepted connections that nobody took go to the other
@@ -32,6 +32,7 @@ func (e *Engine) Stop(now int64) {
 		e.moveAll(now, func(*usock.Socket) bool { return true })
 		e.look(now) // what moved is told
 		e.dropPorts(now)
+		now = nanotime() // that took a while
 		for end := now + stopTime; len(p.lanes) > 0 && e.link.client != nil && now < end; now = nanotime() {
 			p.stack.Poll(now, budget)
 			e.kick()
