@@ -28,6 +28,14 @@ static int created(int ep)
 INTERPOSE int epoll_create(int size) { return created(real.epoll_create(size)); }
 INTERPOSE int epoll_create1(int flags) { return created(real.epoll_create1(flags)); }
 
+// set_known: a set that the program did not make, but was left by the one that started it, is to be looked through, too, when what is in it comes to
+// the engine.
+static void set_known(int ep)
+{
+    if (fd_load(ep) == 0)
+        created(ep);
+}
+
 // set_need: the set of ep, which is about to get fd, an engine's descriptor; NULL with errno if ep is not an epoll set.
 static struct ep_set *set_need(int ep, int fd, struct file **f)
 {
@@ -202,8 +210,10 @@ static int ctl_kernel(int ep, int op, int fd, struct epoll_event *ev)
     if (ctl_parked(ep, op, fd, ev, &r))
         return r;
     r = real.epoll_ctl(ep, op, fd, ev);
-    if (r == 0 && op == EPOLL_CTL_ADD)
+    if (r == 0 && op == EPOLL_CTL_ADD) {
         epoll_note(fd);
+        set_known(ep);
+    }
     return r;
 }
 
