@@ -162,8 +162,8 @@ SAN := $(CURDIR)/$(BUILD)/sanitize
 sanitize: all ## Run random calls over the preload object built with UBSan and ASan, and Go's tests under -race (N=300)
 	mkdir -p $(SAN)/undefined $(SAN)/address
 	cp $(BUILD)/libsluice_engine.so $(SAN)/undefined/ && cp $(BUILD)/libsluice_engine.so $(SAN)/address/
-	$(CC) $(CFLAGS) -O1 -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared -o $(SAN)/undefined/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
-	$(CC) $(CFLAGS) -O1 -fsanitize=address -shared -o $(SAN)/address/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
+	$(CC) $(CFLAGS) -O1 -DSLUICE_LOCKS -fsanitize=undefined -fsanitize-undefined-trap-on-error -shared -o $(SAN)/undefined/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
+	$(CC) $(CFLAGS) -O1 -DSLUICE_LOCKS -fsanitize=address -shared -o $(SAN)/address/libsluice.so $(SHIM_SRC) -Wl,--version-script=shim/exports.map -Wl,-z,now -ldl
 	SLT_DIFFER=$(call count,300) SLT_DIFFER_PRELOAD=$(SAN)/undefined/libsluice.so go test -count=1 -timeout 1h -v ./tests/differ
 	SLT_DIFFER=$(call count,300) SLT_DIFFER_PRELOAD="$$($(CC) -print-file-name=libasan.so) $(SAN)/address/libsluice.so" \
 	  SLT_DIFFER_ENV=ASAN_OPTIONS=disable_coredump=0:detect_leaks=0:handle_segv=0:allow_user_segv_handler=1 go test -count=1 -timeout 1h -v ./tests/differ

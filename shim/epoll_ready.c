@@ -1,5 +1,6 @@
 // The ready lists: how changes of handles become events, as ep_poll_callback and ep_send_events do it in the kernel.
 #include "epoll_set.h"
+#include "probe.h"
 #include "real.h"
 
 // What the kernel's sk_data_ready and sk_write_space say when they wake a poller.
@@ -133,9 +134,11 @@ static void disarm(struct ep_set *set, struct ep_item *it)
     real.epoll_ctl(set_fd(set), EPOLL_CTL_MOD, it->fd, &ev);
 }
 
+bool event_fits(struct epoll_event *ev) { return probe_writable(ev, sizeof *ev) == sizeof *ev; }
+
 int set_collect(const struct sl_shared *s, struct ep_set *set, struct epoll_event *ev, int n, int max, uint32_t round)
 {
-    for (int left = set->nready; left > 0 && n < max; left--) {
+    for (int left = set->nready; left > 0 && n < max && event_fits(&ev[n]); left--) {
         struct ep_item *it = set->rhead;
         item_unready(it);
         const struct sl_word *w = &s->words[it->handle];

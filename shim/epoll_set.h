@@ -96,7 +96,9 @@ uint64_t bell_cookie(void);
 // set_translate replaces cookies in n events from the kernel by the program's data and drops what is not for the program; what it reports is
 // marked with round. Returns how many are left.
 int set_translate(struct ep_set *set, struct epoll_event *ev, int n, uint32_t round);
-// set_collect moves ready items into ev, up to max events behind the first n, merging with what round reported there already.
+// event_fits: an event can be written there.
+bool event_fits(struct epoll_event *ev);
+// set_collect moves ready items into ev, up to max events behind the first n or as many as can be written, merging with what round reported there already.
 int set_collect(const struct sl_shared *s, struct ep_set *set, struct epoll_event *ev, int n, int max, uint32_t round);
 
 void set_ring(struct ep_set *set);     // rings the bell

@@ -113,8 +113,7 @@ static int set_check(struct wait *wait)
     int n = 0, room = 0;
     if (wait->kernel == 0 && !set_peek(wait))
         return 0;
-    w->max = (int)(probe_writable(w->ev, (size_t)w->max * sizeof *w->ev) / sizeof *w->ev);
-    if (w->max == 0)
+    if (!event_fits(w->ev))
         return refused(w);
     if (wait->kernel != 0) {
         room = kernel_share(w);

@@ -14,7 +14,7 @@
 bool probe_copy(void *to, const void *from, size_t n);
 // probe_there: n octets from p on can be read.
 bool probe_there(const void *p, size_t n);
-// probe_writable: how many of n octets from p on can be written; they are the program's to be filled in, and may change.
+// probe_writable: how many of n octets from p on can be written; nobody else writes them meanwhile.
 size_t probe_writable(void *p, size_t n);
 // probe_name gives the program an address of n octets: as much of it as *len has room for, and its length. 0, -EFAULT, -EINVAL.
 int probe_name(const struct sockaddr_storage *name, socklen_t n, struct sockaddr *sa, socklen_t *len);

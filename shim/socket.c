@@ -161,7 +161,7 @@ static int answered(int fd, struct file *l, struct sockaddr *sa, socklen_t *n, s
     RAW(SYS_getpeername, fd, &name, &length);
     reuse_set(fd, l->reuse);
     if (n)
-        *n = room;
+        probe_copy(n, &room, sizeof room);
     return named(kconn_bind(new_fd(fd)), &name, length, sa, n);
 }
 
@@ -177,7 +177,7 @@ static int accept_kernels(int listener, struct file *l, struct sockaddr *sa, soc
         if (bell == BELL_ANSWERED)
             return answered(fd, l, sa, sa ? n : NULL, room);
         if (sa && n)
-            *n = room; // and the next
+            probe_copy(n, &room, sizeof room); // and the next
     }
 }
 
