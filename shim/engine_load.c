@@ -178,7 +178,7 @@ void engine_forked(void)
     pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
     memcpy(&load_lock, &fresh, sizeof fresh);
     loading = false;
-    engine_inside = 0; // the waiting part holds it up over a fork
+    engine_inside = 1; // signals wait until the child is whole (process.c)
     signals_forked();
     own_forked(memory);
     notes_forked();

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "engine.h"
+#include "hands.h"
 #include "legacy.h"
 #include "locks.h"
 #include "log.h"
@@ -161,6 +162,7 @@ static bool next_pair(void)
 void heirs_prepare(void)
 {
     int conns = 0;
+    hands_off(1);
     lock_takes(LOCK_FORKING);
     pthread_mutex_lock(&forking);
     lock_has(LOCK_FORKING, 1);
@@ -194,6 +196,7 @@ void heirs_parent(void)
     settle_wait(false);
     lock_has(LOCK_FORKING, -1);
     pthread_mutex_unlock(&forking);
+    hands_off(-1);
 }
 
 static void child_file(int fd, struct file *f, void *arg)

@@ -8,6 +8,7 @@
 #include "behind.h"
 #include "conn_io.h"
 #include "fresh.h"
+#include "hands.h"
 #include "kconn.h"
 #include "ours.h"
 #include "probe.h"
@@ -35,11 +36,13 @@ static int timeout_set(int fd, _Atomic int64_t *t, int name, const void *val, so
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; // accepted connections share one socket there
     struct timeval tv = { 0, 0 };
     socklen_t n = sizeof tv;
+    hands_off(1);
     pthread_mutex_lock(&lock);
     long r = RAW(SYS_setsockopt, fd, SOL_SOCKET, name, val, len);
     if (r >= 0)
         RAW(SYS_getsockopt, fd, SOL_SOCKET, name, &tv, &n);
     pthread_mutex_unlock(&lock);
+    hands_off(-1);
     if (r >= 0)
         atomic_store(t, (int64_t)tv.tv_sec * 1000000000 + tv.tv_usec * 1000);
     return (int)r;

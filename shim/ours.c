@@ -11,6 +11,7 @@
 #include "door.h"
 #include "file.h"
 #include "fresh.h"
+#include "hands.h"
 #include "heirs.h"
 #include "kconn.h"
 #include "locks.h"
@@ -95,9 +96,11 @@ static int gone_socket(void)
     return fd;
 }
 
+// Signals wait meanwhile: a handler that makes a call on a connection which is to be settled would wait for its own thread.
 void settle_wait(bool on)
 {
     if (on) {
+        hands_off(1);
         lock_takes(LOCK_SETTLE);
         pthread_mutex_lock(&settle_lock);
     } else {
@@ -105,6 +108,10 @@ void settle_wait(bool on)
     }
     lock_has(LOCK_SETTLE, on ? 1 : -1);
     settle_here = on;
+    if (!on) {
+        settle_moved(); // what moved meanwhile
+        hands_off(-1);
+    }
 }
 
 bool settle_waits(void) { return settle_here; }

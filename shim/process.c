@@ -6,6 +6,7 @@
 #include "door.h"
 #include "engine.h"
 #include "fresh.h"
+#include "hands.h"
 #include "heirs.h"
 #include "knobs.h"
 #include "listener.h"
@@ -38,6 +39,7 @@ void process_forked(void)
     wait_forked();
     await_forked();
     heirs_child();
+    hands_off(-1);
 }
 
 void process_forking(void)

@@ -137,12 +137,9 @@ static int take_moved(void)
     return h;
 }
 
-// settle_moved turns every descriptor of each moved handle into the kernel socket it has become, so that epoll sets and sleepers
-// learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself, nor while this thread
-// keeps others from it: then the next to leave the engine does it.
-static void settle_moved(void)
+void settle_moved(void)
 {
-    if (settling || settle_waits())
+    if (settling || settle_waits() || __builtin_expect(atomic_load_explicit(&moved_head, memory_order_relaxed) == 0, 1))
         return;
     settling = true;
     for (int h; (h = take_moved()) >= 0;) {
@@ -173,8 +170,7 @@ void after_engine(void)
     }
     sleep_check_deadline(s);
     sleep_check_rings(s);
-    if (__builtin_expect(atomic_load_explicit(&moved_head, memory_order_relaxed) != 0, 0))
-        settle_moved();
+    settle_moved();
 }
 
 bool engine_due(const struct sl_shared *s)

@@ -61,6 +61,11 @@ void engine_fetch(const struct sl_shared *s);
 // engine_turn lets the engine work if it is due. force: in any case (the wake descriptor was readable).
 void engine_turn(struct sl_shared *s, bool force);
 
+// settle_moved turns every descriptor of each moved handle into the kernel socket it has become, so that epoll sets and sleepers
+// learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself, nor while this thread
+// keeps others from it.
+void settle_moved(void);
+
 // The lock is held over a fork, so that the child finds whole lists.
 void ready_init(void);
 void ready_lock_forked(void);

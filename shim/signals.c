@@ -26,6 +26,7 @@ _Thread_local volatile unsigned sig_any __attribute__((tls_model("initial-exec")
 // The signal that this thread held back: only one, as all are blocked after it.
 static _Thread_local siginfo_t held_info __attribute__((tls_model("initial-exec")));
 static _Thread_local uint64_t held_mask __attribute__((tls_model("initial-exec")));
+static _Thread_local pid_t held_by __attribute__((tls_model("initial-exec"))); // the process
 
 static struct sigaction user[65]; // the program's own dispositions, where a trampoline stands for them
 static _Atomic bool wrapped;
@@ -73,6 +74,7 @@ static void hold(int sig, const siginfo_t *info, ucontext_t *uc)
 {
     held_info = *info;
     held_info.si_signo = sig;
+    held_by = (pid_t)RAW(SYS_getpid);
     memcpy(&held_mask, &uc->uc_sigmask, 8);
     mask_fill(uc);
     signals_held = 1;
@@ -222,8 +224,10 @@ INTERPOSE int __sigaction(int sig, const struct sigaction *sa, struct sigaction 
 void signals_forked(void)
 {
     atomic_flag_clear(&user_lock); // another thread of the parent may have had it
-    if (signals_held)
-        signals_release();
+    if (signals_held && held_by != (pid_t)RAW(SYS_getpid)) { // it came to the parent, and is delivered there
+        signals_held = 0;
+        mask_set(held_mask);
+    }
 }
 
 void signals_keep(struct signals_kept *k)

@@ -183,6 +183,25 @@ func TestATimeOutCountsFromTheCallsBeginning(t *testing.T) {
 	p.wait()
 }
 
+// TestAHandlerAtTheInstantOfAMove: a signal handler makes calls on a connection that its own thread is about to make the kernel's: it waited for its thread.
+func TestAHandlerAtTheInstantOfAMove(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(1)
+	c := r.dial("handler")
+	bedtest.Until(t, "the connection to be accepted", func() bool { return r.open() > 0 })
+	for moved, end := 0, time.Now().Add(bedtest.CleanLimit); moved < 200; {
+		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach} {
+			m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+			require.NoError(t, err)
+			moved += m.Moved
+			echoed(t, c, "still there")
+		}
+		require.True(t, time.Now().Before(end), "%d moves only", moved)
+	}
+	require.NoError(t, c.Close())
+	p.wait()
+}
+
 // apart is how long after one move the next one is made: a socket that was taken from the kernel stays there for a moment, and going back waits for it.
 const apart = 50 * time.Millisecond
 

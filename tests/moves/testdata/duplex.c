@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,39 @@ static void by_duplicate(struct conn *c)
     close(ep);
 }
 
+static int handled;
+
+static void look(int sig)
+{
+    char b;
+    int saved = errno;
+    (void)sig;
+    recv(handled, &b, 1, MSG_PEEK | MSG_DONTWAIT);
+    errno = saved;
+}
+
+// Echoes what little comes, while a handler looks at the connection, too, 10,000 times a second.
+static void by_handler(struct conn *c)
+{
+    struct itimerval often = { { 0, 100 }, { 0, 100 } }, never = { { 0, 0 }, { 0, 0 } };
+    struct pollfd p = { .fd = c->fd, .events = POLLIN };
+    sigset_t alarm;
+    char b[64];
+    handled = c->fd;
+    sigaction(SIGALRM, &(struct sigaction){ .sa_handler = look, .sa_flags = SA_RESTART }, NULL);
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+    setitimer(ITIMER_REAL, &often, NULL);
+    for (ssize_t n = -1; n != 0; poll(&p, 1, 0))
+        if ((n = recv(c->fd, b, sizeof b, MSG_DONTWAIT)) > 0) {
+            c->got += (uint64_t)n, c->sent += (uint64_t)n;
+            if (send(c->fd, b, (size_t)n, 0) != n)
+                die("echo");
+        }
+    setitimer(ITIMER_REAL, &never, NULL);
+}
+
 static long now_ms(void)
 {
     struct timespec t;
@@ -315,6 +349,8 @@ static void *serve(void *arg)
         by_two_writers(c);
     else if (!strcmp(style, "closing "))
         by_duplicate(c);
+    else if (!strcmp(style, "handler "))
+        by_handler(c);
     else if (!strcmp(style, "deadline"))
         by_deadline(c);
     else
@@ -335,6 +371,10 @@ int main(int argc, char **argv)
     poll(&p, 1, 0);
     printf("listening\n");
     fflush(stdout);
+    sigset_t alarm; // is for the thread that asks for it
+    sigemptyset(&alarm);
+    sigaddset(&alarm, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm, NULL);
     pthread_t *t = calloc((size_t)n, sizeof *t);
     pthread_attr_t attr;
     pthread_attr_init(&attr);
