@@ -27,6 +27,15 @@ static void try(const char *name, enum place place, int port, int reuse)
     close(fd);
 }
 
+// taken: the port is not to be had. The engine's connections go to the kernel, which says so, when their listener has been closed (docs/limits.md).
+static int taken(int port)
+{
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = host(), .sin_port = htons((uint16_t)port) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0), r = bind(fd, (void *)&in, sizeof in);
+    close(fd);
+    return r != 0 && errno == EADDRINUSE;
+}
+
 // made is a listener that has a connection.
 static int made(int reuse, int *port, int *fd, int *peer)
 {
@@ -60,6 +69,8 @@ int main(void)
             }
             if (s != BESIDE)
                 close(l);
+            if (s != ENDED)
+                UNTIL(taken(port));
             for (int p = 0; p < PLACES; p++)
                 for (int reuse = 0; reuse < 2; reuse++)
                     try(name, (enum place)p, port, reuse);
