@@ -75,27 +75,21 @@ static ssize_t finish(struct file *f, ssize_t done, ssize_t stop)
 // waits while its connection goes to and fro must not need ever more stack.
 static ssize_t go_on_recv(int fd, struct iov_rest *rest, int flags, ssize_t done, int64_t until, struct trip *trip)
 {
-    struct iovec first[PIECE];
     if (trip) {
         *trip = (struct trip){ until, true };
         return done;
     }
-    const struct iovec *v = rest->skip > 0 ? first : rest->iov;
-    int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
-    ssize_t r = kconn_recv_until(fd, v, n, done == 0 ? flags : flags & ~IO_READ, NULL, until);
+    ssize_t r = kconn_recv_rest(fd, *rest, done == 0 ? flags : flags & ~IO_READ, NULL, until);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 
 static ssize_t go_on_send(int fd, struct iov_rest *rest, int flags, ssize_t done, int64_t until, struct trip *trip)
 {
-    struct iovec first[PIECE];
     if (trip) {
         *trip = (struct trip){ until, true };
         return done;
     }
-    const struct iovec *v = rest->skip > 0 ? first : rest->iov;
-    int n = rest->skip > 0 ? iov_view(rest, first, PIECE) : rest->n;
-    ssize_t r = kconn_send_until(fd, v, n, flags, until);
+    ssize_t r = kconn_send_rest(fd, *rest, flags, until);
     return r < 0 && done > 0 ? done : r < 0 ? r : done + r;
 }
 

@@ -153,13 +153,13 @@ bool engine_need(void)
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     lock_takes(LOCK_LOAD);
+    loading = true; // a handler that comes now must not wait for its own thread
     pthread_mutex_lock(&load_lock);
     lock_has(LOCK_LOAD, 1);
-    loading = true;
     bool up = shared() != NULL || (!refused && now_ns() >= start_retry_ns && bring_up());
-    loading = false;
     lock_has(LOCK_LOAD, -1);
     pthread_mutex_unlock(&load_lock);
+    loading = false;
     pthread_setcancelstate(cancel, NULL);
     errno = saved;
     return up;

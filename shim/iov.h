@@ -59,4 +59,11 @@ static inline ssize_t iov_total(const struct iovec *iov, int n)
     return (ssize_t)sum;
 }
 
+// iov_left: what is left of it, as iov_total.
+static inline ssize_t iov_left(const struct iov_rest *r)
+{
+    ssize_t all = iov_total(r->iov, r->n);
+    return all < 0 ? all : all - (ssize_t)r->skip;
+}
+
 #endif

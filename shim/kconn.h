@@ -6,6 +6,7 @@
 #ifndef SLUICE_KCONN_H
 #define SLUICE_KCONN_H
 
+#include "iov.h"
 #include "ours.h"
 
 // kconn_new: a file for connections that the kernel has, NULL: none is needed (no engine runs here), or none left.
@@ -52,9 +53,9 @@ bool kconn_busy(struct file *k); // somebody is inside
 // Receiving and sending with the kernel's own rules; should the connection move meanwhile, the call goes on in the engine.
 ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m);
 ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags);
-// The same for a call that began in the engine: its time-out ends at until; 0: not yet begun.
-ssize_t kconn_recv_until(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m, int64_t until);
-ssize_t kconn_send_until(int fd, const struct iovec *iov, int n, int flags, int64_t until);
+// The same for the rest of a call that began in the engine: its time-out ends at until; 0: not yet begun.
+ssize_t kconn_recv_rest(int fd, struct iov_rest rest, int flags, struct msghdr *m, int64_t until);
+ssize_t kconn_send_rest(int fd, struct iov_rest rest, int flags, int64_t until);
 // kconn_wait: 1: something happened; 0: in time; -EINTR. k's reference stays the caller's, unless the thread is cancelled.
 int kconn_wait(int fd, struct file *k, short events, int64_t timeout_ns, short *revents);
 

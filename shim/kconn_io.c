@@ -164,6 +164,13 @@ static ssize_t plain_send(struct kcall *c, struct iovec *v, int n)
     return c->flags & IO_READ ? real.writev(c->fd, v, n) : real.sendmsg(c->fd, &m, c->flags);
 }
 
+// enough: a receive has what it waits for, and takes only what is there for buffers that are left.
+static bool enough(const struct kcall *c, struct file *f)
+{
+    size_t low = (size_t)atomic_load(&f->rcv_lowat);
+    return c->done > 0 && !(c->flags & MSG_WAITALL) && (c->done >= low || c->done >= c->want);
+}
+
 // go_on does the rest of the call in the engine, or as libc would if fd is nothing of ours. False: it is such a connection again.
 static bool go_on(struct kcall *c, bool receive, ssize_t *result)
 {
@@ -177,13 +184,13 @@ static bool go_on(struct kcall *c, bool receive, ssize_t *result)
     if (!f && (kind == FD_KCONN || kind == FD_CONN) && ++c->tries < 1000) // it comes and goes
         return false;
     if (receive)
-        r = f ? conn_recv_part(c->fd, f, piece, n, c->flags, &info, &trip) : plain_recv(c, piece, n);
+        r = f ? conn_recv_part(c->fd, f, piece, n, c->flags | (enough(c, f) ? MSG_DONTWAIT : 0), &info, &trip) : plain_recv(c, piece, n);
     else
         r = f ? conn_send_part(c->fd, f, piece, n, c->flags & ~IO_READ, &trip) : plain_send(c, piece, n);
     if (f && c->m && c->done == 0 && r >= 0)
         c->m->msg_namelen = 0, c->m->msg_controllen = 0, c->m->msg_flags = (int)info.msg_flags;
-    if (trip.moved) {
-        c->until = trip.until;
+    if (trip.moved || (f && n < c->rest.n && r > 0 && (size_t)r == iov_sum(piece, n))) { // or there are buffers more
+        c->until = trip.until ? trip.until : c->until;
         c->done += (size_t)r;
         iov_advance(&c->rest, (size_t)r);
         return false;
@@ -204,12 +211,15 @@ static bool peek_all(struct kcall *c, ssize_t r)
     return RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ms, NULL) == 0 && sig_any == any && (c->until == 0 || now_ns() < c->until);
 }
 
-ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m) { return kconn_recv_until(fd, iov, n, flags, m, 0); }
-
-ssize_t kconn_recv_until(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m, int64_t until)
+ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m)
 {
-    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 }, .m = m, .until = until };
-    ssize_t want = iov_total(iov, n);
+    return kconn_recv_rest(fd, (struct iov_rest){ iov, n, 0 }, flags, m, 0);
+}
+
+ssize_t kconn_recv_rest(int fd, struct iov_rest rest, int flags, struct msghdr *m, int64_t until)
+{
+    struct kcall c = { .fd = fd, .flags = flags, .rest = rest, .m = m, .until = until };
+    ssize_t want = iov_left(&rest);
     if (want < 0)
         return raw_result(-EINVAL);
     if (want == 0 && flags & IO_READ && fd_kind(fd) == FD_KCONN)
@@ -251,12 +261,15 @@ ssize_t kconn_recv_until(int fd, const struct iovec *iov, int n, int flags, stru
     }
 }
 
-ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags) { return kconn_send_until(fd, iov, n, flags, 0); }
-
-ssize_t kconn_send_until(int fd, const struct iovec *iov, int n, int flags, int64_t until)
+ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags)
 {
-    struct kcall c = { .fd = fd, .flags = flags, .rest = { iov, n, 0 }, .until = until };
-    ssize_t want = iov_total(iov, n);
+    return kconn_send_rest(fd, (struct iov_rest){ iov, n, 0 }, flags, 0);
+}
+
+ssize_t kconn_send_rest(int fd, struct iov_rest rest, int flags, int64_t until)
+{
+    struct kcall c = { .fd = fd, .flags = flags, .rest = rest, .until = until };
+    ssize_t want = iov_left(&rest);
     if (want < 0)
         return raw_result(-EINVAL);
     iov_advance(&c.rest, 0);

@@ -30,16 +30,16 @@ static _Thread_local bool needing __attribute__((tls_model("initial-exec"))); //
 static void need(void)
 {
     lock_takes(LOCK_NEED);
+    needing = true; // a handler that comes now must not wait for its own thread
     pthread_mutex_lock(&need_lock);
     lock_has(LOCK_NEED, 1);
-    needing = true;
 }
 
 static void need_no_more(void)
 {
-    needing = false;
     lock_has(LOCK_NEED, -1);
     pthread_mutex_unlock(&need_lock);
+    needing = false;
 }
 
 static int option(int fd, int level, int name)

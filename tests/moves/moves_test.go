@@ -183,6 +183,38 @@ func TestATimeOutCountsFromTheCallsBeginning(t *testing.T) {
 	p.wait()
 }
 
+// TestAVectorIsDoneWholeThoughItMoves: a call with 200 buffers that waits while its connection moves goes on with all of them. It ended after the 64
+// that are passed on at once.
+func TestAVectorIsDoneWholeThoughItMoves(t *testing.T) {
+	r := newRig(t)
+	p := r.serve(1)
+	c := r.dial("vector")
+	begun := func(call string) {
+		bedtest.Until(t, call, func() bool { return strings.Contains(p.said(), call+" begins\n") })
+		time.Sleep(200 * time.Millisecond)
+		for _, op := range []proto.Op{proto.OpDetach, proto.OpAttach, proto.OpDetach} {
+			m, err := broker.Move(r.socket, op, proto.Which{Pid: p.pid()})
+			require.NoError(t, err)
+			require.Equal(t, 1, m.Moved, "%s: %s", call, m.Why)
+			time.Sleep(apart)
+		}
+	}
+	begun("writev")
+	_, err := io.CopyN(io.Discard, c, 200*64<<10)
+	require.NoError(t, err)
+	m, err := broker.Move(r.socket, proto.OpAttach, proto.Which{Pid: p.pid()})
+	require.NoError(t, err)
+	require.Equal(t, 1, m.Moved, "%s", m.Why)
+	_, err = c.Write(make([]byte, 1500))
+	require.NoError(t, err)
+	begun("recvmsg")
+	_, err = c.Write(make([]byte, 200<<10-1500))
+	require.NoError(t, err)
+	p.wait()
+	require.Contains(t, p.said(), "writev: 13107200\n")
+	require.Contains(t, p.said(), "recvmsg: 204800\n")
+}
+
 // TestAHandlerAtTheInstantOfAMove: a signal handler makes calls on a connection that its own thread is about to make the kernel's: it waited for its thread.
 func TestAHandlerAtTheInstantOfAMove(t *testing.T) {
 	r := newRig(t)

@@ -16,6 +16,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -327,6 +328,22 @@ static void by_deadline(struct conn *c)
     recv(c->fd, much, 1, 0); // the peer's end
 }
 
+// More buffers than are passed on at once, in calls that end when all of them are done.
+static void by_vector(struct conn *c)
+{
+    static char much[64 << 10];
+    struct iovec v[200];
+    for (int i = 0; i < 200; i++)
+        v[i] = (struct iovec){ much, sizeof much };
+    begins("writev");
+    printf("writev: %zd\n", writev(c->fd, v, 200));
+    for (int i = 0; i < 200; i++)
+        v[i].iov_len = 1 << 10;
+    begins("recvmsg");
+    printf("recvmsg: %zd\n", recvmsg(c->fd, &(struct msghdr){ .msg_iov = v, .msg_iovlen = 200 }, MSG_WAITALL));
+    fflush(stdout);
+}
+
 static void *serve(void *arg)
 {
     struct conn *c = arg;
@@ -349,6 +366,8 @@ static void *serve(void *arg)
         by_two_writers(c);
     else if (!strcmp(style, "closing "))
         by_duplicate(c);
+    else if (!strcmp(style, "vector  "))
+        by_vector(c);
     else if (!strcmp(style, "handler "))
         by_handler(c);
     else if (!strcmp(style, "deadline"))
