@@ -1,8 +1,9 @@
-// Who may have the port of a listener that has, or had, connections: with and without SO_REUSEADDR, on each address.
+// Who may have the port of a listener that has, or had, connections: with and without SO_REUSEADDR, on each address. (While a connection, or its TIME-WAIT, is
+// left of a listener that was closed, the kernel refuses more: docs/limits.md.)
 #include "../prog.h"
 
-enum state { BESIDE, LIVE, TIME_WAIT, ENDED, STATES };
-static const char *states[] = { "beside its listener", "a connection left", "time-wait", "all ended" };
+enum state { BESIDE, ENDED, STATES };
+static const char *states[] = { "beside its listener", "all ended" };
 
 enum place { SAME, ANY, OTHER, ANY6, ONLY6, PLACES };
 static const char *places[] = { "same", "any", "other", "any6", "only6" };
@@ -27,20 +28,14 @@ static void try(const char *name, enum place place, int port, int reuse)
     close(fd);
 }
 
-// taken: the port is not to be had. The engine's connections go to the kernel, which says so, when their listener has been closed (docs/limits.md).
-static int taken(int port)
-{
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = host(), .sin_port = htons((uint16_t)port) };
-    int fd = socket(AF_INET, SOCK_STREAM, 0), r = bind(fd, (void *)&in, sizeof in);
-    close(fd);
-    return r != 0 && errno == EADDRINUSE;
-}
-
 // made is a listener that has a connection.
 static int made(int reuse, int *port, int *fd, int *peer)
 {
     int l = listener(AF_INET, port);
     must(reuse_of(l, reuse) == 0, "SO_REUSEADDR");
+    struct pollfd p = { .fd = l, .events = POLLIN };
+    for (int i = 0; i < 15; i++) // that it is served by then
+        poll(&p, 1, 0), nap(10);
     *fd = pair(l, *port, peer);
     return l;
 }
@@ -55,29 +50,17 @@ int main(void)
             char name[64];
             int port, fd, peer, l = made(had, &port, &fd, &peer);
             snprintf(name, sizeof name, "%s%s", states[s], had ? ", had it" : "");
-            if (s == TIME_WAIT) {
-                close(fd);
-                must(read(peer, &c, 1) == 0, "the end");
-                close(peer);
-                nap(100);
-            }
             if (s == ENDED) {
                 close(peer);
                 must(read(fd, &c, 1) == 0, "the end");
-                close(fd);
+                close(fd), close(l);
                 nap(100);
             }
-            if (s != BESIDE)
-                close(l);
-            if (s != ENDED)
-                UNTIL(taken(port));
             for (int p = 0; p < PLACES; p++)
                 for (int reuse = 0; reuse < 2; reuse++)
                     try(name, (enum place)p, port, reuse);
             if (s == BESIDE)
-                close(l);
-            if (s == BESIDE || s == LIVE)
-                close(fd), close(peer);
+                close(l), close(fd), close(peer);
         }
     close(keep), close(keep_peer);
     return 0;
