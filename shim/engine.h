@@ -12,6 +12,7 @@
 #include "own.h"
 #include "sigstack.h"
 #include "slow.h"
+#include "turnstile.h"
 
 struct engine_calls {
     int (*sl_start)(struct sl_shared *, const struct sl_boot *);
@@ -42,6 +43,7 @@ extern struct engine_calls engine; // valid while shared is not NULL
 // lies in a page that the kernel wipes in children, however they were forked).
 struct engine_life {
     _Atomic(struct sl_shared *) shared;
+    turnstile turnstile;
 };
 extern struct engine_life *engine_life;
 static inline struct sl_shared *shared(void) { return atomic_load_explicit(&engine_life->shared, memory_order_acquire); }
@@ -53,13 +55,21 @@ extern _Thread_local volatile int signals_held __attribute__((tls_model("initial
 void signals_release(void); // delivers what was held back
 void after_engine(void);    // wait.h
 
+// ENGINE_IN is the bare call, for who has entered already.
+#define ENGINE_IN(fn, ...) __extension__({                 \
+    turnstile_in(&engine_life->turnstile);                 \
+    __auto_type engine_in_ret_ = engine.fn(__VA_ARGS__);   \
+    turnstile_out(&engine_life->turnstile);                \
+    engine_in_ret_;                                        \
+})
+
 // ENGINE(sl_recv, h, ...) is the only way to call the engine. ENGINE_BEFORE does something with the result (engine_ret) before what the call
 // sent leaves.
 #define ENGINE(fn, ...) ENGINE_BEFORE((void)0, fn, __VA_ARGS__)
 #define ENGINE_BEFORE(what, fn, ...) __extension__({ \
     int64_t engine_since_ = slow_begin();            \
     engine_enter();                                  \
-    __auto_type engine_ret = engine.fn(__VA_ARGS__); \
+    __auto_type engine_ret = ENGINE_IN(fn, __VA_ARGS__); \
     what;                                            \
     engine_leave();                                  \
     slow_end(engine_since_, #fn);                    \

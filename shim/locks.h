@@ -15,6 +15,7 @@ enum lock {
     LOCK_HEIRS,   // heirs.c: files that children may have
     LOCK_ENTRY,   // fdmap.c: what a descriptor names; several, in ascending order
     LOCK_STAGE,   // stage.c: a slot; several that are tried
+    LOCK_ENGINE,  // turnstile.h: the engine has one thread at a time
     LOCK_READY,   // ready.c: epoll sets, waiters, sleepers
     LOCKS
 };

@@ -8,6 +8,7 @@
 #include "file.h"
 #include "own.h"
 #include "raw.h"
+#include "sleep.h"
 
 #define OWN_MAX 64
 static struct own {
@@ -90,6 +91,7 @@ bool own_evict(int fd)
             return false;
         own_forget(fd);
         own_add((int)to, keeper);
+        sleepers_settle(); // nobody may write to the program's file instead
         return true;
     }
     return false; // the engine's: it can't be moved

@@ -14,7 +14,7 @@
 #include "wait.h"
 #include "wait_frame.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP; // held for less than a sleep takes
 static struct handle_list *handles; // SL_MAX_HANDLES of them, untouched pages cost nothing
 static _Atomic int32_t moved_head;          // handle + 1 of the first that waits to be settled
 static _Thread_local bool settling __attribute__((tls_model("initial-exec")));
@@ -29,8 +29,12 @@ void ready_lock(void)
 
 void ready_unlock(void)
 {
+    struct wakes w;
+    bool some = wakes_take(&w) > 0;
     lock_has(LOCK_READY, -1);
     pthread_mutex_unlock(&lock);
+    if (some)
+        wakes_ring(&w);
     if (--engine_inside == 0 && signals_held)
         signals_release();
 }
@@ -45,7 +49,7 @@ void ready_init(void)
     handles = p == MAP_FAILED ? NULL : p;
 }
 
-void ready_lock_forked(void) { lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+void ready_lock_forked(void) { lock = (pthread_mutex_t)PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP; }
 
 void ready_forked(void)
 {

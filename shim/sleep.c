@@ -1,11 +1,13 @@
 #include "sleep.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "helper.h"
+#include "raw.h"
 #include "ready.h"
 #include "real.h"
 #include "wait_frame.h"
@@ -17,6 +19,8 @@ static _Thread_local struct sleeper me __attribute__((tls_model("initial-exec"))
 _Atomic uint32_t sleep_looks;
 _Atomic uint64_t keeper_until;
 static struct sleeper *keeper;  // under the ready lock, as the list
+static struct wakes wakes;      // under the ready lock
+static _Atomic int waking;      // how many threads write to eventfds; raised under the ready lock
 static struct sleeper *asleep;
 static pthread_key_t exit_key;  // so that a thread that ends gives its eventfd back
 static pthread_once_t exit_once = PTHREAD_ONCE_INIT;
@@ -28,7 +32,11 @@ static void thread_ends(void *arg)
     struct sleeper *s = arg;
     frames_drop_all();
     sleeper_release();
-    own_close(&s->fd);
+    int fd = atomic_exchange(&s->fd, -1);
+    if (fd >= 0) {
+        sleepers_settle();
+        own_drop(fd);
+    }
 }
 
 static void make_key(void) { pthread_key_create(&exit_key, thread_ends); }
@@ -46,16 +54,52 @@ static void make_fd(void)
     pthread_setspecific(exit_key, &me);
 }
 
+static void ring(int fd)
+{
+    uint64_t one = 1;
+    (void)!real.write(fd, &one, sizeof one);
+}
+
 void sleeper_notify(struct sleeper *s)
 {
     if (s->notified)
         return;
     s->notified = true;
     me.told = true;
-    uint64_t one = 1;
     int fd = atomic_load_explicit(&s->fd, memory_order_relaxed);
-    if (s->asleep && fd >= 0)
-        (void)!real.write(fd, &one, sizeof one);
+    if (!s->asleep || fd < 0)
+        return;
+    if (wakes.n < WAKES)
+        wakes.fd[wakes.n++] = fd;
+    else
+        ring(fd);
+}
+
+int wakes_take(struct wakes *w)
+{
+    if (wakes.n == 0)
+        return 0;
+    w->n = wakes.n;
+    memcpy(w->fd, wakes.fd, sizeof w->fd[0] * (size_t)wakes.n);
+    wakes.n = 0;
+    atomic_fetch_add(&waking, 1);
+    return w->n;
+}
+
+void wakes_ring(const struct wakes *w)
+{
+    for (int i = 0; i < w->n; i++)
+        ring(w->fd[i]);
+    atomic_fetch_sub(&waking, 1);
+}
+
+void sleepers_settle(void)
+{
+    static const struct timespec moment = { .tv_nsec = 20000 }; // a wake-up each; not sched_yield, which lets no thread of less priority run
+    ready_lock();
+    while (atomic_load(&waking) > 0)
+        RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
+    ready_unlock();
 }
 
 void sleepers_wake(void)
@@ -160,17 +204,17 @@ static bool fall_asleep(bool *keeping)
     return sleep;
 }
 
-static void awake(void)
+// awake: rung: this thread's eventfd was found readable. It may become so later than the thread is notified: another sleep ends at once then.
+static void awake(bool rung)
 {
     ready_lock();
     unlist_asleep();
-    bool told = me.notified;
     me.notified = false;
     if (keeper == &me)
         atomic_store(&keeper_until, 0);
     ready_unlock();
     uint64_t n;
-    if (told)
+    if (rung)
         (void)!real.read(atomic_load(&me.fd), &n, sizeof n);
 }
 
@@ -188,12 +232,10 @@ void sleeper_release(void)
 void sleep_judge(bool mine)
 {
     bool alone = atomic_load_explicit(&sleep_looks, memory_order_relaxed) == me.looks; // else nobody would have seen to the packets
-    ready_lock();
     if (mine || me.told)
         me.vain = 0;
     else if (!alone)
         me.vain++;
-    ready_unlock();
 }
 
 void sleeper_leaves(void)
@@ -251,7 +293,7 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
     }
     int got = real.ppoll(fds, (nfds_t)(n + 1 + more), sleep_for(&t, deadline), mask);
     int err = errno;
-    awake();
+    awake(got > 0 && fds[n].revents != 0);
     if (got < 0) {
         for (int i = 0; i < n; i++)
             fds[i].revents = 0;
@@ -266,6 +308,8 @@ int sleep_until(struct sl_shared *s, struct pollfd *fds, int n, int64_t deadline
 void sleep_forked(void)
 {
     keeper = asleep = NULL;
+    wakes.n = 0;
+    atomic_store(&waking, 0);
     atomic_store(&rings_seen, 0);
     atomic_store(&keeper_until, 0);
     own_close(&me.fd); // shared with the parent's thread

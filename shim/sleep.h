@@ -22,7 +22,7 @@ struct sleeper {
     _Atomic int fd;        // eventfd to wake it by, -1: none yet
     bool asleep;           // in ppoll, or about to be; under the ready lock
     bool notified;         // was woken, or must not fall asleep; under the ready lock
-    int vain;              // times that it was woken as keeper for nothing, since it was for something; under the ready lock
+    _Atomic int vain;      // times that it was woken as keeper for nothing, since it was for something; only it writes
     bool told;             // it has woken another since it fell asleep; its own
     uint32_t looks;        // sleep_looks when it fell asleep; its own
     struct sleeper *next, *prev; // all that are asleep
@@ -31,6 +31,18 @@ struct sleeper {
 struct sleeper *sleeper_self(void);
 // sleeper_notify wakes s, or keeps it from falling asleep. Under the ready lock.
 void sleeper_notify(struct sleeper *s);
+
+// Whom to wake once the ready lock is open: who is woken under it runs into it at once, and sleeps again. More than WAKES are woken under the lock.
+#define WAKES 64
+struct wakes {
+    int n, fd[WAKES];
+};
+// wakes_take takes what sleeper_notify left, under the ready lock, and says how many; if there are any, wakes_ring is to follow without it.
+int wakes_take(struct wakes *w);
+void wakes_ring(const struct wakes *w);
+
+// sleepers_settle waits until nobody writes any more to the number that an eventfd had. Takes the ready lock.
+void sleepers_settle(void);
 
 // sleepers_wake wakes all that sleep, to look again. Takes the ready lock.
 void sleepers_wake(void);

@@ -41,9 +41,9 @@ static void give_rest(int h, const struct stage *s, int flags, size_t done, ssiz
         struct timespec moment = { .tv_nsec = 100000 };
         kick_now(shared());
         RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
-        engine.sl_poll();
+        ENGINE_IN(sl_poll);
         struct iovec v = { s->data + done, s->len - done };
-        r = engine.sl_send(h, &v, 1, flags | SL_STAGED);
+        r = ENGINE_IN(sl_send, h, &v, 1, flags | SL_STAGED);
     }
 }
 
@@ -54,7 +54,7 @@ void stage_give_one(struct file *f, struct stage *s)
     struct iovec v = { s->data, s->len };
     int h = atomic_load(&f->handle), flags = flags_of(s);
     if (s->len > 0)
-        give_rest(h, s, flags, 0, engine.sl_send(h, &v, 1, flags | SL_STAGED));
+        give_rest(h, s, flags, 0, ENGINE_IN(sl_send, h, &v, 1, flags | SL_STAGED));
 }
 
 // collect locks the slots of what is kept. One that somebody else has locked is being given by them.
@@ -95,8 +95,11 @@ void stage_give(bool all)
     giving = true;
     engine_enter();
     int n = collect(all, held, v);
-    if (n > 0)
+    if (n > 0) {
+        turnstile_in(&engine_life->turnstile);
         engine.sl_send_many(v, n);
+        turnstile_out(&engine_life->turnstile);
+    }
     for (int i = 0; i < n; i++) {
         struct stage *s = held[i];
         if (v[i].result != (ssize_t)s->len)
@@ -119,7 +122,7 @@ void stage_flush_slow(struct file *f)
     if (s) {
         if (s->corked) {
             f->corked = true;
-            engine.sl_setsockopt(atomic_load(&f->handle), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
+            ENGINE_IN(sl_setsockopt, atomic_load(&f->handle), IPPROTO_TCP, TCP_CORK, &on, sizeof on);
         }
         stage_give_one(f, s);
         stage_free(s, f);
