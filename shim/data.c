@@ -9,7 +9,7 @@
 #include "raw.h"
 
 // gated: after conn_get found nothing: the kernel has it, and the engine may take it (or has taken it between the two looks).
-static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0); }
+static inline bool gated(int fd) { return __builtin_expect(fd_load(fd) != 0, 0) && (fd_kind(fd) == FD_KCONN || fd_kind(fd) == FD_CONN); }
 
 INTERPOSE ssize_t read(int fd, void *b, size_t n)
 {
