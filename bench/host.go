@@ -60,7 +60,7 @@ type opened struct {
 
 // programs are those that the benchmark may run, and nothing else on a peer. The paths of ours begin with "+".
 var programs = map[string]string{
-	"pingpong": "+pingpong", "bulk": "+bulk", "crowd": "+crowd", "calls": "+calls", "raw": "+sluice",
+	"pingpong": "+pingpong", "bulk": "+bulk", "crowd": "+crowd", "threads": "+threads", "calls": "+calls", "raw": "+sluice",
 	"nginx": nginx.Path, "wrk": "wrk", "redis-server": "redis-server", "redis-benchmark": "redis-benchmark",
 	"memcached": "memcached", "memcaslap": "memcaslap", "ethtool": "ethtool",
 	"sink": "+efvi-sink", "iptables": "iptables", "ip": "ip",

@@ -21,6 +21,7 @@ func Works() []Work {
 		with(redis("redis-get", "get"), pathTargets(Rate, 1.8, 2.5)...),
 		with(redis("redis-set", "set"), pathTargets(Rate, 1.8, 2.5)...),
 		with(memcached(), pathTargets(Rate, 1.8, 2.5)...),
+		with(threads(16, 200), threadTargets(16, 200)...),
 		with(bulk("bulk-1500", "bulk, one connection, MTU 1500, GSO/TSO/GRO off at the kernel", 1500, false), bulkTargets(1.2)...),
 		with(bulk("bulk-1500-gso", "bulk, one connection, MTU 1500, GSO/TSO/GRO on at the kernel", 1500, true), bulkTargets(0.4)...),
 		with(bulk("bulk-9000", "bulk, one connection, MTU 9000, GSO/TSO/GRO off at the kernel", 9000, false), bulkTargets(1.2)...),
