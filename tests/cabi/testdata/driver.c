@@ -8,6 +8,7 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,11 +180,16 @@ static void start(const char *broker)
         exit(3);
 }
 
-/* A process that may have no more than a few threads' stacks of address space, whose engine then copies more than an arena of Go's heap holds. */
+/* A process that may have no more than some threads' stacks of address space, whose engine then copies more than an arena of Go's heap holds. How many threads
+   Go begins is a matter of load: no spare ones are made here. */
 static void grow(void)
 {
-    const size_t arena = 64 << 20, threads = 48 << 20;
-    char *env = mmap(NULL, arena + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const size_t arena = 64 << 20, threads = 48 << 20, rest = 8 << 20;
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 1 << 20);
+    pthread_setattr_default_np(&small);
+    char *env = mmap(NULL, arena, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const char *list[] = {"SLUICE_BROKER=/nonexistent", NULL, NULL};
     struct sl_boot boot = {.size = sizeof boot, .abi = SL_ABI, .door_fd = -1, .fd_min = 700, .env = list};
     sh = mmap(NULL, sizeof *sh, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -195,7 +201,7 @@ static void grow(void)
     fclose(f);
     setrlimit(RLIMIT_AS, &(struct rlimit){pages * 4096 + threads, RLIM_INFINITY});
     say("the program's: %d", mmap(NULL, arena, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? errno : 0);
-    memset(env, 'x', arena);
+    memset(env, 'x', arena - rest); // the heap goes on in what is left of the arena: where the first one ends is a matter of luck
     list[1] = env;
     say("grown %d", p_sl_start(sh, &boot));
     notes();
