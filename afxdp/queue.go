@@ -167,9 +167,12 @@ func (q *Queue) CanMap() bool {
 
 // register tells the kernel which memory frames lie in, with room for metadata in front of packets if the kernel knows that (Linux 6.8).
 func (q *Queue) register(m efvi.Memory, metadata bool) error {
-	if metadata && registerUmem(q.fd, m.Bytes, efvi.FrameSize, efvi.SumRoom) == nil {
-		q.layout.TxMetadata = true
-		return nil
+	if metadata {
+		err := registerUmem(q.fd, m.Bytes, efvi.FrameSize, efvi.SumRoom)
+		q.layout.TxMetadata = err == nil
+		if !errors.Is(err, unix.EINVAL) { // memory that is short now says nothing about the kernel
+			return err
+		}
 	}
 	return registerUmem(q.fd, m.Bytes, efvi.FrameSize, 0)
 }
