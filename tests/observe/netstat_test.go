@@ -49,7 +49,15 @@ func (r *rig) capturing(port int) (done func() capture) {
 
 var segment = regexp.MustCompile(`IP6? (\S+)\.(\d+) > (\S+)\.(\d+): Flags \[(\S+)\].*?(?:seq (\d+)(?::(\d+))?)?(?:, ack \d+)?.* length (\d+)`)
 
-func readCapture(t *testing.T, file string, port int) (c capture) {
+func readCapture(t *testing.T, file string, port int) capture {
+	t.Helper()
+	c, err := tryCapture(t, file, port)
+	require.NoError(t, err)
+	return c
+}
+
+// tryCapture is readCapture of a file that somebody writes: an error if it ends within a packet.
+func tryCapture(t *testing.T, file string, port int) (c capture, _ error) {
 	t.Helper()
 	cmd := exec.Command("tcpdump", "-nn", "-S", "-r", file)
 	out, err := cmd.StdoutPipe()
@@ -89,8 +97,7 @@ func readCapture(t *testing.T, file string, port int) (c capture) {
 			high[flow] = max(high[flow], end)
 		}
 	}
-	require.NoError(t, cmd.Wait())
-	return c
+	return c, cmd.Wait()
 }
 
 var seqField = regexp.MustCompile(`seq (\d+)`)
