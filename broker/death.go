@@ -97,7 +97,11 @@ func (c *client) leave() []steer.Tuple {
 	for _, d := range s.all() {
 		d.leave(c)
 		for _, q := range d.queues {
-			if q.owner == c {
+			switch {
+			case q.owner != c:
+			case len(rest) == 0 && len(d.members) > 0: // it ended well, perhaps before its answer was read: see vacate
+				d.vacate(q)
+			default: // what its peers answer to their resets is for the kernel
 				d.free(q)
 			}
 		}

@@ -121,6 +121,25 @@ func TestWhoDoesNotYieldKeeps(t *testing.T) {
 	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 }))
 }
 
+// A process that gives its queue up and ends may be seen to end before its answer is read. The queue stays quiet until it has another owner: a segment of a
+// connection that is on its way to the kernel, of whichever process, must not come there before the connection.
+func TestAQueueStaysQuietWhenItsOwnerEnds(t *testing.T) {
+	h := newFakeHost(t, 2, nil)
+	l := kernelListener(t, "127.0.0.1:0")
+	a, b := h.engine(), h.engine()
+	a.ready(a.listen(l))
+	b.ready(b.listen(l))
+	var y proto.Yield
+	a.event(proto.OpYield, &y)
+	quiet := func(p *fakeProgram) bool { return p.quiet[y.Queues[0].Queue] }
+	require.True(t, h.see(quiet))
+	a.c.Close()
+	until(t, "the owner to be gone", func() bool { return len(h.b.Status().Leases) == 1 })
+	require.True(t, h.see(quiet))
+	b.gets(2)
+	require.True(t, h.see(func(p *fakeProgram) bool { return len(p.queues) == 2 && !p.quiet[0] && !p.quiet[1] }))
+}
+
 func TestDeathWhileYielding(t *testing.T) {
 	for _, who := range []string{"owner", "newcomer"} {
 		t.Run(who, func(t *testing.T) {
