@@ -2,19 +2,11 @@
 
 #include <linux/futex.h>
 
+#include "pause.h"
 #include "raw.h"
 
 // A call takes some microseconds, a futex_wait and the wake-up about as long.
 #define TRIES 200
-
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("yield");
-#endif
-}
 
 void turnstile_wait(turnstile *t)
 {

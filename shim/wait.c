@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "knobs.h"
+#include "pause.h"
 #include "plain.h"
 #include "real.h"
 #include "spin.h"
@@ -12,15 +13,6 @@
 #include "usdt.h"
 
 static _Thread_local spin_memory lately __attribute__((tls_model("initial-exec")));
-
-static inline void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#else
-    __asm__ volatile("yield");
-#endif
-}
 
 // Which handlers had run in this thread when the wait began.
 struct signals {
