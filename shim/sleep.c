@@ -96,6 +96,8 @@ void wakes_ring(const struct wakes *w)
 void sleepers_settle(void)
 {
     static const struct timespec moment = { .tv_nsec = 20000 }; // a wake-up each; not sched_yield, which lets no thread of less priority run
+    if (!shared()) // no engine, or a child forked behind our back: nobody writes, and the lock may be held by a thread that is not here
+        return;
     ready_lock();
     while (atomic_load(&waking) > 0)
         RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
