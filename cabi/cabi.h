@@ -335,7 +335,7 @@ int sl_shutdown(int h, int how);
 int sl_close(int h);
 
 /* sl_setsockopt, sl_getsockopt: as the system calls, for SOL_SOCKET, IPPROTO_TCP, IPPROTO_IP, IPPROTO_IPV6 options that have to do with the connection.
- * SO_ERROR, TCP_INFO, SO_RCVBUF ... come from here; O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO are the C side's.
+ * SO_ERROR, TCP_INFO, SO_RCVBUF ... come from here; SO_ERROR may be set, too: an error for the next call (the C side's own use, no program's); O_NONBLOCK, SO_RCVTIMEO, SO_SNDTIMEO are the C side's.
  * 0; -ENOPROTOOPT: the engine does not know the option: the C side asks the kernel socket; -EINVAL; -EFAULT; SL_MOVED. */
 int sl_setsockopt(int h, int level, int name, const void *val, socklen_t len);
 int sl_getsockopt(int h, int level, int name, void *val, socklen_t *len);

@@ -149,7 +149,7 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
 }
 
 // What a call may say and still be plain.
-#define PLAIN_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | IO_READ)
+#define PLAIN_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | IO_OWN)
 
 // recv_early: what is there to be had without the engine, 0: nothing.
 static ssize_t recv_early(int h, const struct iovec *v, int count, int flags)
@@ -258,7 +258,7 @@ ssize_t conn_recv_part(int fd, struct file *f, const struct iovec *iov, int n, i
             iov_advance(&rest, (size_t)r);
             continue;
         }
-        int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0 || want == 0);
+        int w = wait_more(fd, f, &p, POLLIN | POLLRDHUP, done > 0 || want == 0 || flags & IO_LATER);
         if (want == 0 && p.block) // a receive of nothing waits once, and that was all, whatever ended the wait
             return finish(f, 0, 0);
         if (w < 0)

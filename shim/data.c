@@ -40,8 +40,8 @@ INTERPOSE ssize_t recv(int fd, void *b, size_t n, int flags)
 {
     struct file *f = conn_get_staged(fd);
     if (f)
-        return conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL);
-    return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_READ, NULL) : real.recv(fd, b, n, flags);
+        return conn_recv(fd, f, &(struct iovec){ b, n }, 1, flags & ~IO_OWN, NULL);
+    return gated(fd) ? kconn_recv(fd, &(struct iovec){ b, n }, 1, flags & ~IO_OWN, NULL) : real.recv(fd, b, n, flags);
 }
 
 // nothing: a vector without an octet. The kernel writes it without asking the socket (a write of nothing asks).
@@ -65,7 +65,7 @@ INTERPOSE ssize_t recvfrom(int fd, void *b, size_t n, int flags, struct sockaddr
     if (!f && !gated(fd))
         return real.recvfrom(fd, b, n, flags, sa, len);
     struct iovec v = { b, n };
-    ssize_t r = f ? conn_recv(fd, f, &v, 1, flags & ~IO_READ, NULL) : kconn_recv(fd, &v, 1, flags & ~IO_READ, NULL);
+    ssize_t r = f ? conn_recv(fd, f, &v, 1, flags & ~IO_OWN, NULL) : kconn_recv(fd, &v, 1, flags & ~IO_OWN, NULL);
     return r >= 0 && sa ? nameless(r, len) : r;
 }
 

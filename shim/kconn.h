@@ -56,6 +56,8 @@ ssize_t kconn_send(int fd, const struct iovec *iov, int n, int flags);
 // The same for the rest of a call that began in the engine: its time-out ends at until; 0: not yet begun.
 ssize_t kconn_recv_rest(int fd, struct iov_rest rest, int flags, struct msghdr *m, int64_t until);
 ssize_t kconn_send_rest(int fd, struct iov_rest rest, int flags, int64_t until);
+// kconn_keep: fd's next call tells err, which recvmmsg(2) cannot, if the kernel can be brought to it.
+void kconn_keep(int fd, int err);
 // kconn_wait: 1: something happened; 0: in time; -EINTR. k's reference stays the caller's, unless the thread is cancelled.
 int kconn_wait(int fd, struct file *k, short events, int64_t timeout_ns, short *revents);
 

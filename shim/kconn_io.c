@@ -1,6 +1,8 @@
 // The loops behind receiving and sending on a connection that the kernel has and the engine may take.
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/time.h>
 
 #include "clock.h"
@@ -90,7 +92,7 @@ static int wait_more(struct kcall *c, short events, int timeout_name)
         left = c->until - now_ns();
         if (left <= 0)
             return -EAGAIN;
-    } else if (c->done > 0) {
+    } else if (c->done > 0 || c->flags & IO_LATER) {
         left = INT64_MAX / 4; // any handler interrupts a wait with a limit
     }
     struct file *k = file_get(c->fd);
@@ -122,7 +124,7 @@ static bool attempt(struct kcall *c, bool receive, ssize_t *r, bool *full)
         return false;
     if (c->m && c->done == 0)
         m = *c->m;
-    int flags = (c->flags & ~IO_READ) | MSG_DONTWAIT, n = c->rest.n;
+    int flags = (c->flags & ~IO_OWN) | MSG_DONTWAIT, n = c->rest.n;
     m.msg_iov = (struct iovec *)c->rest.iov;
     if (c->rest.skip > 0)
         m.msg_iov = piece, n = iov_view(&c->rest, piece, PIECE);
@@ -154,8 +156,8 @@ static ssize_t plain_recv(struct kcall *c, struct iovec *v, int n)
 {
     struct msghdr m = { .msg_iov = v, .msg_iovlen = (size_t)n };
     if (c->m && c->done == 0)
-        return real.recvmsg(c->fd, c->m, c->flags & ~IO_READ);
-    return c->flags & IO_READ ? real.readv(c->fd, v, n) : real.recvmsg(c->fd, &m, c->flags);
+        return real.recvmsg(c->fd, c->m, c->flags & ~IO_OWN);
+    return c->flags & IO_READ ? real.readv(c->fd, v, n) : real.recvmsg(c->fd, &m, c->flags & ~IO_OWN);
 }
 
 static ssize_t plain_send(struct kcall *c, struct iovec *v, int n)
@@ -211,6 +213,25 @@ static bool peek_all(struct kcall *c, ssize_t r)
     return RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ms, NULL) == 0 && sig_any == any && (c->until == 0 || now_ns() < c->until);
 }
 
+// failed: a receive would tell the connection's error. To recvmmsg(2) that has a message it is left for the next call.
+static bool failed(int fd)
+{
+    struct pollfd p = { .fd = fd };
+    int unread = 0;
+    return RAW(SYS_poll, &p, 1, 0) == 1 && p.revents & POLLERR && RAW(SYS_ioctl, fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
+void kconn_keep(int fd, int err)
+{
+    struct iovec none = { 0 };
+    struct mmsghdr m[2] = { { .msg_hdr = { .msg_iov = &none, .msg_iovlen = 1 } }, { .msg_hdr = { .msg_iov = (void *)8, .msg_iovlen = err == EFAULT ? 1 : IOV_MAX + 1 } } };
+    struct file *k = err == EFAULT || err == EMSGSIZE ? kconn_enter(fd) : NULL; // not the connection's: the kernel's own call meets it after a message of nothing
+    if (!k)
+        return;
+    RAW(SYS_recvmmsg, fd, m, 2, MSG_DONTWAIT, NULL);
+    kconn_leave(k);
+}
+
 ssize_t kconn_recv(int fd, const struct iovec *iov, int n, int flags, struct msghdr *m)
 {
     return kconn_recv_rest(fd, (struct iov_rest){ iov, n, 0 }, flags, m, 0);
@@ -228,6 +249,8 @@ ssize_t kconn_recv_rest(int fd, struct iov_rest rest, int flags, struct msghdr *
     for (c.want = (size_t)want;;) {
         ssize_t r;
         bool full;
+        if (flags & IO_LATER && c.done == 0 && failed(fd))
+            return raw_result(-EAGAIN);
         if (!attempt(&c, true, &r, &full)) {
             if (go_on(&c, true, &r))
                 return r;

@@ -30,7 +30,7 @@ static void tell_inq(struct msghdr *m, size_t room, int inq)
 }
 
 // conn_recvmsg: TCP names no sender, and of control messages only TCP_INQ's is ours: other options hand the connection over.
-static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags)
+static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags, int how)
 {
     struct sl_recvinfo info = { 0 };
     int count = m->msg_iovlen > INT_MAX ? -1 : (int)m->msg_iovlen;
@@ -40,7 +40,7 @@ static ssize_t conn_recvmsg(int fd, struct file *f, struct msghdr *m, int flags)
         return -1;
     }
     bool inq = f->inq;
-    ssize_t r = conn_recv(fd, f, m->msg_iov, count, flags & ~IO_READ, &info);
+    ssize_t r = conn_recv(fd, f, m->msg_iov, count, (flags & ~IO_OWN) | how, &info);
     if (r < 0)
         return r;
     if (m->msg_name)
@@ -96,28 +96,30 @@ static bool there(struct msghdr *own, const struct msghdr *m, bool sent)
         && (!sent || !own->msg_control || probe_there(own->msg_control, own->msg_controllen));
 }
 
-// recv_ours is recvmsg on a connection of the engine, or one that the engine may take.
-static ssize_t recv_ours(int fd, struct file *f, struct msghdr *m, struct msghdr *own, int flags)
+// recv_ours is recvmsg on a connection of the engine, or one that the engine may take. how: IO_LATER, 0.
+static ssize_t recv_ours(int fd, struct file *f, struct msghdr *m, struct msghdr *own, int flags, int how)
 {
-    ssize_t r = f ? conn_recvmsg(fd, f, own, flags) : kconn_recv(fd, own->msg_iov, (int)own->msg_iovlen, flags & ~IO_READ, own);
+    ssize_t r = f ? conn_recvmsg(fd, f, own, flags, how) : kconn_recv(fd, own->msg_iov, (int)own->msg_iovlen, (flags & ~IO_OWN) | how, own);
     if (r >= 0)
         own->msg_flags |= flags & MSG_CMSG_CLOEXEC; // as the kernel tells it
     return r < 0 || probe_copy(m, own, sizeof *m) ? r : raw_result(-EFAULT);
 }
 
-INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+static ssize_t recv_one(int fd, struct msghdr *m, int flags, int how)
 {
     struct msghdr own;
     if (fd_load(fd) != 0 && there(&own, m, false)) {
         struct file *f = conn_get_staged(fd);
         if (f || own.msg_iovlen <= IOV_MAX)
-            return recv_ours(fd, f, m, &own, flags);
+            return recv_ours(fd, f, m, &own, flags, how);
     }
     ssize_t r = real.recvmsg(fd, m, flags);
     if (r >= 0 && m->msg_controllen > 0 && knobs.on)
         received_fds(m);
     return r;
 }
+
+INTERPOSE ssize_t recvmsg(int fd, struct msghdr *m, int flags) { return recv_one(fd, m, flags, 0); }
 
 INTERPOSE ssize_t sendmsg(int fd, const struct msghdr *given, int flags)
 {
@@ -175,6 +177,22 @@ static bool counted(struct mmsghdr *m, unsigned int i, ssize_t r)
     return told;
 }
 
+// keep: "recvmsg returns an error after we received some datagrams, where we record the error to return on the next call or if the app asks about it
+// using getsockopt(SO_ERROR)" do_recvmmsg. A wait that a signal ended is recorded as the kernel has it inside.
+static void keep(int fd, int err)
+{
+    enum { ERESTARTSYS = 512 };
+    struct file *f = err == EAGAIN ? NULL : conn_get(fd);
+    if (!f) {
+        kconn_keep(fd, err);
+        return;
+    }
+    if (err == EINTR && atomic_load(&f->rcv_timeout_ns) == 0)
+        err = ERESTARTSYS;
+    ENGINE(sl_setsockopt, atomic_load(&f->handle), SOL_SOCKET, SO_ERROR, &err, sizeof err);
+    file_put(f);
+}
+
 INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, struct timespec *limit)
 {
     if ((fd_kind(fd) != FD_CONN && fd_kind(fd) != FD_KCONN) || (limit && !probe_there(limit, sizeof *limit)))
@@ -188,9 +206,12 @@ INTERPOSE int recvmmsg(int fd, struct mmsghdr *m, unsigned int n, int flags, str
     int64_t until = limit ? now_ns() + (int64_t)limit->tv_sec * 1000000000 + limit->tv_nsec : 0;
     unsigned int got = 0;
     while (got < n) {
-        ssize_t r = recvmsg(fd, nth(m, got), flags & ~MSG_WAITFORONE);
-        if (r < 0 || !counted(m, got, r))
+        ssize_t r = recv_one(fd, nth(m, got), flags & ~MSG_WAITFORONE, got > 0 ? IO_LATER : 0);
+        if (r < 0 || !counted(m, got, r)) {
+            if (got > 0)
+                keep(fd, errno);
             break;
+        }
         got++;
         if (flags & MSG_WAITFORONE)
             flags |= MSG_DONTWAIT;

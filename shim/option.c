@@ -67,7 +67,7 @@ static int conn_set(int fd, struct file *f, int level, int name, const void *val
         int low = *(const int *)val;
         atomic_store(&f->rcv_lowat, low < 0 ? INT32_MAX : low ? low : 1);
     }
-    int r = 0;
+    int r = level == SOL_SOCKET && name == SO_ERROR ? -ENOPROTOOPT : 0;
     if (level == SOL_SOCKET && (name == SO_RCVBUFFORCE || name == SO_SNDBUFFORCE))
         r = behind_judged(fd, level, name, val, len); // whether the program may
     if (r == 0)

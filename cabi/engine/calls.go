@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/binary"
 	"errors"
 	"net/netip"
 
@@ -303,7 +304,12 @@ func (e *Engine) SLSetOption(h int32, level, name int, val []byte) int {
 			return -int(unix.ENOPROTOOPT)
 		}
 		had := e.revoke(h) // what packets look like may change
-		err := s.SetOption(now, level, name, val)
+		var err error
+		if level == unix.SOL_SOCKET && name == unix.SO_ERROR && len(val) == 4 {
+			s.KeepError(unix.Errno(binary.NativeEndian.Uint32(val)))
+		} else {
+			err = s.SetOption(now, level, name, val)
+		}
 		e.update(h)
 		if had {
 			e.grant(h, s)

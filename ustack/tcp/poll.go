@@ -48,6 +48,9 @@ func (c *Conn) TakeError() error {
 	return err
 }
 
+// KeepError gives the program's next call an error of one that cannot tell it any more.
+func (c *Conn) KeepError(err error) { c.err = err }
+
 // Connected says whether the handshake is over, well or not (what connect(2) waits for).
 func (c *Conn) Connected() bool { return !c.connecting() }
 

@@ -39,12 +39,13 @@ type Snapshot struct {
 
 // Freeze stops all input, output and timers of the connection and returns what it is. ErrCannotMove in a state that
 // the kernel cannot be given: before it is established, after it is over, and with urgent data unread. Of an urgent octet that was read the
-// kernel is not told: the mark does not move along.
+// kernel is not told: the mark does not move along, nor does
+// an error that is kept (KeepError).
 func (c *Conn) Freeze(now int64) (*Snapshot, error) {
 	switch {
 	case c.is(flagFrozen):
 		return nil, ErrFrozen
-	case !c.state.synchronized(), c.halfFast(), c.urgentUnread(), c.err != nil:
+	case !c.state.synchronized(), c.halfFast(), c.urgentUnread():
 		return nil, ErrCannotMove
 	}
 	c.set(flagFrozen)

@@ -202,3 +202,11 @@ func (s *Socket) TakeError() error {
 	}
 	return err
 }
+
+// KeepError is an error for the next call: it is told as if it were the connection's.
+func (s *Socket) KeepError(err error) {
+	if s.conn != nil {
+		s.conn.KeepError(err)
+		s.host.Changed() // POLLERR
+	}
+}
