@@ -14,9 +14,15 @@ import (
 )
 
 // channel is a SEQPACKET socket of a client, read by one goroutine. What has no room in it waits for another in a bounded queue.
+//
+// The runtime's poller looks for room, too, and a thread would wake each time that the program takes a message: in the middle of a move. So it has
+// an epoll set instead, in which the socket is, for what is to be read, while nobody waits awake.
 type channel struct {
-	file *os.File
+	file *os.File // blocking, for the runtime
 	raw  syscall.RawConn
+	ear  *os.File
+	hear syscall.RawConn
+	deaf bool // the reader's: the socket tells nothing to the set
 	out  chan outgoing
 	mu   sync.Mutex   // of who sends
 	left atomic.Int32 // messages queued and not sent yet
@@ -38,32 +44,34 @@ const maxOutgoing = 512
 var errSlow = errors.New("does not read its channel")
 
 func newChannel(fd int) (*channel, error) {
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(fd), "channel")
-	raw, err := f.SyscallConn()
+	ep, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		f.Close()
 		return nil, err
 	}
-	return &channel{file: f, raw: raw, out: make(chan outgoing, maxOutgoing), done: make(chan struct{})}, nil
+	err = errors.Join(unix.SetNonblock(fd, false), unix.SetNonblock(ep, true), unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN}))
+	if err != nil {
+		unix.Close(ep)
+		return nil, err
+	}
+	c := &channel{ear: os.NewFile(uintptr(ep), "ear"), file: os.NewFile(uintptr(fd), "channel"), out: make(chan outgoing, maxOutgoing), done: make(chan struct{})}
+	c.hear, _ = c.ear.SyscallConn() // it fails for no file that is open
+	c.raw, _ = c.file.SyscallConn()
+	return c, nil
 }
 
-// read waits for a message: for a moment without sleep, if awake says so.
-func (c *channel) read(buf []byte, awake time.Duration) (p *proto.Packet, err error) {
+// read waits for a message: for a moment without sleep, if awake says so. Before it sleeps it calls idle.
+func (c *channel) read(buf []byte, awake time.Duration, idle func()) (p *proto.Packet, err error) {
 	for end := time.Now().Add(awake); ; end = time.Unix(0, c.roused.Load()) {
-		rerr := c.raw.Read(func(fd uintptr) bool {
-			for {
-				p, err = proto.Read(int(fd), buf)
-				if !errors.Is(err, proto.ErrAgain) {
-					return true
+		rerr := c.hear.Read(func(ear uintptr) (got bool) {
+			cerr := c.raw.Control(func(fd uintptr) {
+				if p, err = c.look(int(ear), int(fd), buf, end); errors.Is(err, proto.ErrAgain) && idle != nil {
+					idle()
 				}
-				if time.Now().After(end) {
-					return false
-				}
-				_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // who has something to do goes first
+			})
+			if cerr != nil {
+				err = proto.ErrClosed
 			}
+			return !errors.Is(err, proto.ErrAgain)
 		})
 		if !errors.Is(rerr, os.ErrDeadlineExceeded) {
 			if rerr != nil {
@@ -71,7 +79,37 @@ func (c *channel) read(buf []byte, awake time.Duration) (p *proto.Packet, err er
 			}
 			return p, err
 		}
-		_ = c.file.SetReadDeadline(time.Time{})
+		_ = c.ear.SetReadDeadline(time.Time{})
+	}
+}
+
+// look reads a message, and waits for it until end. If there is none then, the set tells of the next. Of one that came just before it would tell only if it
+// had told of none since somebody last waited at it (ep_modify): so the last look comes after.
+func (c *channel) look(ear, fd int, buf []byte, end time.Time) (*proto.Packet, error) {
+	for spin := true; ; spin = proto.GiveWay() {
+		awake := spin && time.Now().Before(end)
+		if !awake {
+			c.listen(ear, fd, true)
+		}
+		p, err := proto.Read(fd, buf)
+		if !errors.Is(err, proto.ErrAgain) || !awake {
+			return p, err
+		}
+		c.listen(ear, fd, false)
+	}
+}
+
+// listen has the set told, or not.
+func (c *channel) listen(ear, fd int, on bool) {
+	if on != c.deaf {
+		return
+	}
+	e := unix.EpollEvent{}
+	if on {
+		e.Events = unix.EPOLLIN
+	}
+	if unix.EpollCtl(ear, unix.EPOLL_CTL_MOD, fd, &e) == nil {
+		c.deaf = !on
 	}
 }
 
@@ -79,7 +117,7 @@ func (c *channel) read(buf []byte, awake time.Duration) (p *proto.Packet, err er
 // than to serve a move.
 func (c *channel) rouse(d time.Duration) {
 	c.roused.Store(time.Now().Add(d).UnixNano())
-	_ = c.file.SetReadDeadline(time.Unix(0, 1))
+	_ = c.ear.SetReadDeadline(time.Unix(0, 1))
 }
 
 // send queues a message; the descriptors stay the caller's.
@@ -114,9 +152,8 @@ func (c *channel) send(env proto.Envelope, body any, fds ...int) error {
 
 // now sends a message if there is room for it: another goroutine would have to be woken for it.
 func (c *channel) now(msg []byte, fds []int) (sent bool) {
-	err := c.raw.Write(func(fd uintptr) bool {
+	err := c.raw.Control(func(fd uintptr) {
 		sent = !errors.Is(proto.Write(int(fd), msg, fds), proto.ErrAgain)
-		return true
 	})
 	return sent && err == nil
 }
@@ -134,7 +171,7 @@ func (c *channel) sendNow(env proto.Envelope, body any, fds ...int) error {
 		err = proto.ErrAgain
 		c.mu.Lock()
 		if c.left.Load() == 0 {
-			if rerr := c.raw.Write(func(fd uintptr) bool { err = proto.Write(int(fd), msg, fds); return true }); rerr != nil {
+			if cerr := c.raw.Control(func(fd uintptr) { err = proto.Write(int(fd), msg, fds) }); cerr != nil {
 				err = proto.ErrClosed
 			}
 		}
@@ -160,10 +197,17 @@ func (c *channel) writeLoop() {
 }
 
 func (c *channel) write(o outgoing) {
-	c.raw.Write(func(fd uintptr) bool {
-		return !errors.Is(proto.Write(int(fd), o.msg, o.fds), proto.ErrAgain)
-	})
-	closeAll(o.fds)
+	defer closeAll(o.fds)
+	for full := true; full; {
+		err := c.raw.Control(func(fd uintptr) {
+			if full = errors.Is(proto.Write(int(fd), o.msg, o.fds), proto.ErrAgain); full {
+				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, -1)
+			}
+		})
+		if err != nil {
+			return
+		}
+	}
 }
 
 func (c *channel) discard() {
@@ -180,6 +224,8 @@ func (c *channel) discard() {
 func (c *channel) close() {
 	c.once.Do(func() {
 		close(c.done)
+		c.ear.Close()
+		_ = c.raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) }) // who waits for room keeps it open
 		c.file.Close()
 	})
 }

@@ -48,7 +48,7 @@ type client struct {
 	orphans    int         // waiting for it to take
 	stalled    time.Time   // when it last said that it does not accept what waits for it
 	rescues    map[steer.Tuple]bool
-	then       []func() // what is to be done when the request that is served has its answer; its reader's
+	then       []func() // what is to be done when the program has gone on with its answer; its reader's
 	syns       int      // given to the kernel since synsSince
 	synsSince  time.Time
 	looks      bool                // is a tool's: asked for a mirror
@@ -85,8 +85,8 @@ func (c *client) String() string {
 	return fmt.Sprintf("%s[%d]", c.program, c.pid)
 }
 
-// nextTakeover is how long the next one is waited for without sleep: to be woken takes as long as to serve it.
-const nextTakeover = 300 * time.Microsecond
+// nextMove is how long the next one is waited for without sleep: to be woken takes as long as to serve it.
+const nextMove = 300 * time.Microsecond
 
 // serve reads the client's messages until its end.
 func (b *Broker) serve(c *client) {
@@ -101,8 +101,9 @@ func (b *Broker) serve(c *client) {
 	buf := make([]byte, proto.MaxMessage)
 	awake := time.Duration(0)
 	for {
-		p, err := c.ch.read(buf, awake)
+		p, err := c.ch.read(buf, awake, c.later)
 		if err != nil {
+			c.later()
 			why := "channel closed"
 			if !errors.Is(err, proto.ErrClosed) {
 				why = err.Error()
@@ -110,8 +111,11 @@ func (b *Broker) serve(c *client) {
 			b.drop(c, why)
 			return
 		}
-		if awake = 0; p.Op == proto.OpTakeover { // a program's connections come one by one
-			awake = nextTakeover
+		if awake = 0; p.Op == proto.OpTakeover || p.Op == proto.OpHandover { // a program's connections come one by one
+			awake = nextMove
+		}
+		if p.Op != proto.OpTakeover || len(c.then) > proto.MaxHandover { // a connection that goes back waits for what is then
+			c.later()
 		}
 		b.handle(c, p)
 		p.CloseFDs()
@@ -134,6 +138,10 @@ func (b *Broker) handle(c *client, p *proto.Packet) {
 	p.CloseFDs() // before the answer: a listener that the program closes then is to be closed
 	b.reply(c, p, body, err, fds...)
 	closeAll(fds)
+}
+
+// later does what was to wait until the program, which has its answer, has gone on.
+func (c *client) later() {
 	for _, f := range c.then {
 		f()
 	}

@@ -14,7 +14,7 @@ import (
 
 // readHello learns who is at the other end: the kernel tells, with the first message.
 func (b *Broker) readHello(c *client) error {
-	p, err := c.ch.read(make([]byte, proto.MaxMessage), 0)
+	p, err := c.ch.read(make([]byte, proto.MaxMessage), 0, nil)
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (b *Broker) newDoor(fd int) {
 func (b *Broker) serveDoor(d *door) {
 	buf := make([]byte, proto.MaxMessage)
 	for {
-		p, err := d.ch.read(buf, 0)
+		p, err := d.ch.read(buf, 0, nil)
 		if err != nil {
 			break
 		}

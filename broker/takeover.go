@@ -61,6 +61,7 @@ func opTakeover(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 		return nil, nil, err
 	}
 	b.count.TakenOver++
+	p.FDs = nil
 	s.keepTaken(c, t, fd)
 	if mem < 0 {
 		return body, nil, nil
@@ -155,16 +156,10 @@ func (s *space) forgetTaken(t steer.Tuple) {
 	s.untake(t)
 }
 
-// keepTaken keeps the frozen socket until nothing can be on its way to it any more.
+// keepTaken keeps the frozen socket, fd, until nothing can be on its way to it any more.
 func (s *space) keepTaken(c *client, t steer.Tuple, fd int) {
 	k := s.taken[t]
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		_ = repair.Discard(fd)
-		s.forgetTaken(t)
-		return
-	}
-	k.fd = own
+	k.fd = fd
 	s.refs++
 	c.then = append(c.then, func() { // a timer wakes another thread
 		s.b.after(answered, func() { s.b.afterPackets(k.drained) })

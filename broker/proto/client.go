@@ -219,7 +219,7 @@ func (c *Client) keep(p *Packet) {
 const stayAwake = time.Millisecond
 
 func (c *Client) read(awake, until time.Time) (*Packet, error) {
-	for {
+	for spin := true; ; {
 		p, err := readAbove(c.fd, c.buf, c.low)
 		if err == nil {
 			return p, nil
@@ -230,8 +230,8 @@ func (c *Client) read(awake, until time.Time) (*Packet, error) {
 		if !errors.Is(err, ErrAgain) {
 			return nil, c.broken(err)
 		}
-		if time.Now().Before(awake) {
-			_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		if spin && time.Now().Before(awake) {
+			spin = GiveWay()
 			continue
 		}
 		if err := wait(c.fd, unix.POLLIN, until); err != nil {
