@@ -18,6 +18,7 @@ func (e *Engine) toKernel(now int64, p *parcel, prepare func(i, fd int)) (fds []
 	for i := range fds {
 		fds[i] = -1
 	}
+	defer e.hush()()
 	ahead := false
 	got, err := e.callAhead(now, proto.OpHandover, proto.Handover{Conns: p.conns, Ahead: true}, p.fds(), &handed, func(a *proto.Packet) {
 		ahead = true

@@ -131,6 +131,19 @@ func (e *Engine) await(now int64, id uint64, op proto.Op, reply any) (fds []int,
 	return fds, e.judge(now, op, err)
 }
 
+// hush has an answer to a move, which the calling thread waits for, wake no other: the program's threads that sleep would all look what there is, on the
+// processors that the move needs. What comes in between is seen afterwards.
+func (e *Engine) hush() (end func()) {
+	e.hear(0)
+	return func() { e.hear(unix.EPOLLIN) }
+}
+
+func (e *Engine) hear(events uint32) {
+	if c := e.link.client; c != nil {
+		_ = unix.EpollCtl(int(e.sh.WakeFD), unix.EPOLL_CTL_MOD, c.FD(), &unix.EpollEvent{Events: events, Fd: int32(c.FD())})
+	}
+}
+
 func limitOf(op proto.Op) time.Duration {
 	switch op {
 	case proto.OpHandover, proto.OpTakeover, proto.OpOrphan:

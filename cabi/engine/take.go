@@ -28,6 +28,7 @@ type taking struct {
 // Takeover is sl_takeover: the connections of kernel sockets go on here. done is told of each its handle, or KernelFD|fd if the kernel had given it up already
 // and had to take it back as fd. The broker is asked for all of them before the first is waited for, so that neither of us waits for the other.
 func (e *Engine) Takeover(now int64, kfds []int, done func(i, h int, err error)) {
+	defer e.hush()()
 	all, frames := make([]taking, len(kfds)), 0
 	for i, kfd := range kfds {
 		all[i].kfd = kfd
