@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <link.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 #include "clock.h"
 #include "door.h"
@@ -73,14 +74,29 @@ static bool resolve(void *image)
     return true;
 }
 
+// PATIENCE is by how much a timer of the runtime's own threads may be late, ns. Its monitor wakes each 20 us while the program is in the engine, and takes the
+// processor from whoever works; the engine's own timers are our threads'.
+#define PATIENCE 1000000
+
+// open_patiently: threads inherit the slack of the one that makes them. This one is the program's, and keeps its own.
+static void *open_patiently(void)
+{
+    long own = RAW(SYS_prctl, PR_GET_TIMERSLACK);
+    bool patient = own > 0 && own < PATIENCE && RAW(SYS_prctl, PR_SET_TIMERSLACK, PATIENCE) == 0;
+    threads_of_engine(true);
+    void *image = image_open(engine_loaded);
+    threads_of_engine(false);
+    if (patient)
+        RAW(SYS_prctl, PR_SET_TIMERSLACK, own);
+    return image;
+}
+
 // load maps the image. Signals are blocked: Go's threads inherit that, and Go's own handlers must never run.
 static bool load(void)
 {
     struct signals_kept kept;
     signals_keep(&kept);
-    threads_of_engine(true);
-    void *image = image_open(engine_loaded);
-    threads_of_engine(false);
+    void *image = open_patiently();
     bool ok = image != NULL && resolve(image) && (memory = map(sizeof *memory)) != NULL;
     if (ok) {
         engine_loaded = true;

@@ -65,7 +65,7 @@ func brokerCommand() *cobra.Command {
 }
 
 func (f brokerFlags) serve() error {
-	if err := dropCapabilities(); err != nil {
+	if err := beginAnew(); err != nil {
 		fmt.Fprintln(os.Stderr, "sluice: broker:", err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)

@@ -22,15 +22,31 @@ var needed = map[uintptr]string{
 	unix.CAP_IPC_LOCK:         "the same, on devices that pin it",
 }
 
-// dropCapabilities gives up for good what the broker does not need: it takes it out of the bounding set and executes itself, since root gets
-// at execve what the bounding set allows. The process, its descriptors and arguments stay. Where that is not allowed it keeps what it has.
-func dropCapabilities() error {
-	if os.Geteuid() != 0 {
+// beginAnew gives up for good what the broker does not need, and executes it again if that, or its calm, takes effect then only. The process, its descriptors and
+// arguments stay.
+func beginAnew() error {
+	runtime.LockOSThread() // bounding set and slack are a thread's; execve keeps this one's
+	defer runtime.UnlockOSThread()
+	dropped, err := dropCapabilities()
+	if err != nil {
+		return err
+	}
+	if !calmDown() && !dropped {
 		return nil
 	}
-	runtime.LockOSThread() // the bounding set is a thread's; execve keeps this one's
-	defer runtime.UnlockOSThread()
-	dropped := false
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return unix.Exec(self, os.Args, os.Environ())
+}
+
+// dropCapabilities takes what is not needed out of the thread's bounding set, since root gets at execve what that allows, and tells whether there was any. Where
+// that is not allowed the broker keeps what it has.
+func dropCapabilities() (dropped bool, err error) {
+	if os.Geteuid() != 0 {
+		return false, nil
+	}
 	for c := uintptr(0); c < 64; c++ {
 		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
 		if err != nil { // beyond the last that the kernel knows
@@ -40,16 +56,9 @@ func dropCapabilities() error {
 			continue
 		}
 		if err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0); err != nil {
-			return fmt.Errorf("keeps capabilities it does not need: %w", err)
+			return dropped, fmt.Errorf("keeps capabilities it does not need: %w", err)
 		}
 		dropped = true
 	}
-	if !dropped {
-		return nil
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	return unix.Exec(self, os.Args, os.Environ())
+	return dropped, nil
 }
