@@ -36,7 +36,7 @@ func opConnect(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if b.drains {
 		return nil, nil, errStops
 	}
-	return b.patiently(c, func() (any, []int, error) { return b.steerFlow(c, s, t, r.Devices) })
+	return b.patiently(c, func(until time.Time) (any, []int, error) { return b.steerFlow(c, s, t, r.Devices, until) })
 }
 
 // connectPatience is how long a connect waits for queues: the socket of a program that just ended is closed by the kernel in its own time.
@@ -48,7 +48,7 @@ var (
 )
 
 // steerFlow leads the packets of one flow to the client.
-func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string) (any, []int, error) {
+func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string, until time.Time) (any, []int, error) {
 	devs, notes, err := s.devicesFor(key{ip: t.Local.Addr(), port: t.Local.Port()}, allowed, c.mayConnect)
 	if err != nil {
 		return nil, nil, err
@@ -59,7 +59,7 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 			return nil, nil, refuse("connect: the flow belongs to %v", o)
 		}
 	}
-	return b.grantFor(c, d, notes, func(d *device) error {
+	return b.grantFor(c, d, notes, until, func(d *device) error {
 		if err := d.aim(c, filterOf(t)); err != nil {
 			return err
 		}
@@ -74,18 +74,18 @@ func (b *Broker) steerFlow(c *client, s *space, t steer.Tuple, allowed []string)
 }
 
 // grantFor grants the queues of a device by which answers to what the client connects to may come, and has them steered there; or nothing
-// that the client did not have.
-func (b *Broker) grantFor(c *client, d *device, notes []string, steer func(*device) error) (any, []int, error) {
-	body, fds, err := b.grantOn(c, d, notes, steer)
+// that the client did not have. It may take until then.
+func (b *Broker) grantFor(c *client, d *device, notes []string, until time.Time, steer func(*device) error) (any, []int, error) {
+	body, fds, err := b.grantOn(c, d, notes, until, steer)
 	if errors.Is(err, errTaken) {
 		if own := d.aside(c); own != nil {
-			return b.grantOn(c, own, notes, steer)
+			return b.grantOn(c, own, notes, until, steer)
 		}
 	}
 	return body, fds, err
 }
 
-func (b *Broker) grantOn(c *client, d *device, notes []string, steer func(*device) error) (any, []int, error) {
+func (b *Broker) grantOn(c *client, d *device, notes []string, until time.Time, steer func(*device) error) (any, []int, error) {
 	n, all := d.owns(c)
 	if owners := d.owners(); d.hidden == nil && !all && (n > 0 || len(owners) > 0) {
 		if d.sendAway(c); !d.contested(c) {
@@ -95,7 +95,7 @@ func (b *Broker) grantOn(c *client, d *device, notes []string, steer func(*devic
 		return nil, nil, refuse("connect: %s: %w: %v", d.Name, errTaken, owners[0])
 	}
 	sent, had := c.sentMem, d.queuesOf(c)
-	body, fds, err := b.grant(c, 0, notes, func() { d.join(c) }, []*device{d})
+	body, fds, err := b.grant(c, 0, notes, func() { d.join(c); d.gather(c, until) }, []*device{d})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -118,6 +118,17 @@ func (b *Broker) grantOn(c *client, d *device, notes []string, steer func(*devic
 	}
 	d.reconcile()
 	return nil, nil, err
+}
+
+// gather waits for the queues that the client lacks, under the lock but for the pauses. It keeps those that it has: the kernel closes sockets in its own time, and who
+// gives its queues back to try again meets those that it had itself. Nobody is sent away meanwhile, so that others need not wait for what this one holds.
+func (d *device) gather(c *client, until time.Time) {
+	for {
+		d.reconcile()
+		if !errors.Is(d.getsAnswers(c), errNoQueue) || !d.isMember(c) || d.contested(c) || time.Now().After(until) || !d.space.b.waits(c) {
+			return
+		}
+	}
 }
 
 func (d *device) queuesOf(c *client) (out []*queue) {

@@ -31,7 +31,9 @@ type fakeKernel struct {
 	progs     map[int]*fakeProgram
 	open      map[string]int // "ifindex/queue" -> sockets open on it
 	openErr   map[string]error
-	spurs     int // made so far
+	opens     int           // successful ones
+	closing   time.Duration // how long a queue is occupied by a socket that was closed
+	spurs     int           // made so far
 	spurErr   error
 	spurTries int
 	unbound   bool             // as a kernel before 6.4: queues are bound when their program has mapped them
@@ -87,6 +89,7 @@ func (f *fakeKernel) OpenQueue(_, ifindex, queue int, mem *os.File, _ afxdp.Ring
 	}
 	fd, err := unix.MemfdCreate("xsk", unix.MFD_CLOEXEC)
 	f.open[name]++
+	f.opens++
 	return &fakeXSK{k: f, name: name, fd: fd, unbound: f.unbound}, err
 }
 
@@ -179,7 +182,12 @@ func (x *fakeXSK) Bind() (err error) {
 	return err
 }
 func (x *fakeXSK) Close() error {
-	x.k.set(func() { x.k.open[x.name]-- })
+	gone := func() { x.k.set(func() { x.k.open[x.name]-- }) }
+	if x.k.closing > 0 {
+		time.AfterFunc(x.k.closing, gone)
+	} else {
+		gone()
+	}
 	return unix.Close(x.fd)
 }
 

@@ -109,6 +109,9 @@ func (b *Broker) grant(c *client, cookie uint64, notes []string, join func(), de
 	}
 	c.collect = nil
 	c.unmap()
+	if c.gone {
+		return nil, nil, errGone
+	}
 	g := proto.Grant{Lease: c.lease, Cookie: cookie, Notes: notes}
 	var fds []int
 	if !c.sentMem {
@@ -117,8 +120,11 @@ func (b *Broker) grant(c *client, cookie uint64, notes []string, join func(), de
 		c.sentMem = true
 	}
 	for _, o := range offers {
+		if o.q.xsk != o.xsk { // join waited, and it was taken from it
+			continue
+		}
 		g.VIs = append(g.VIs, o.vi)
-		fds = append(fds, o.fd)
+		fds = append(fds, o.xsk.FD())
 	}
 	for _, d := range devs {
 		if n, _ := d.owns(c); n == 0 && !d.dead {

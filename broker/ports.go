@@ -40,7 +40,7 @@ func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	body, fds, err := b.patiently(c, func() (any, []int, error) { return b.leasePorts(c, s, ports, r.Devices) })
+	body, fds, err := b.patiently(c, func(until time.Time) (any, []int, error) { return b.leasePorts(c, s, ports, r.Devices, until) })
 	if err != nil {
 		unix.Close(keeper)
 		return nil, nil, err
@@ -49,7 +49,7 @@ func opPorts(b *Broker, c *client, p *proto.Packet) (any, []int, error) {
 }
 
 // leasePorts leads the ports' packets to the client, as steerFlow does those of one flow.
-func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed []string) (any, []int, error) {
+func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed []string, until time.Time) (any, []int, error) {
 	if d := c.leasesOn(ports[0].Addr()); d != nil {
 		return proto.Grant{Lease: c.lease}, nil, d.lease(c, ports)
 	}
@@ -57,7 +57,7 @@ func (b *Broker) leasePorts(c *client, s *space, ports []netip.AddrPort, allowed
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.grantFor(c, devs[0].outgoing(c), notes, func(d *device) error { return d.lease(c, ports) })
+	return b.grantFor(c, devs[0].outgoing(c), notes, until, func(d *device) error { return d.lease(c, ports) })
 }
 
 // lease sets the entries of all ports, or of none.
@@ -252,26 +252,31 @@ func heldPort(fd int, s *space) (a netip.AddrPort, err error) {
 
 // patiently tries until queues can be had: those of a program that just ended are closed by the kernel in its own time, and those of one
 // that does nothing with them are given up on request. Under the lock, but for the pauses.
-func (b *Broker) patiently(c *client, try func() (any, []int, error)) (any, []int, error) {
+func (b *Broker) patiently(c *client, try func(until time.Time) (any, []int, error)) (any, []int, error) {
 	for until := time.Now().Add(connectPatience); ; {
-		body, fds, err := try()
+		body, fds, err := try(until)
 		if !errors.Is(err, errNoQueue) || time.Now().After(until) {
 			return body, fds, err
 		}
-		b.mu.Unlock()
-		goOn := b.pause(5 * time.Millisecond)
-		b.mu.Lock()
-		if !goOn || c.gone {
+		if !b.waits(c) {
 			return nil, nil, errStops
 		}
 	}
+}
+
+// waits gives the lock away for a moment, and tells whether there is something to wait for still.
+func (b *Broker) waits(c *client) bool {
+	b.mu.Unlock()
+	goOn := b.pause(5 * time.Millisecond)
+	b.mu.Lock()
+	return goOn && !c.gone && !b.closed
 }
 
 // sendAway ends the memberships of those who hold queues here for connections to come, and have none, or for listeners to come: somebody has a use
 // for them.
 func (d *device) sendAway(c *client) {
 	for _, o := range d.owners() {
-		if o != c && len(d.keysOf(o)) == 0 && (len(o.connections()) == 0 || o.resting != nil && !d.hasFlows(o)) {
+		if o != c && o.collect == nil && len(d.keysOf(o)) == 0 && (len(o.connections()) == 0 || o.resting != nil && !d.hasFlows(o)) {
 			d.leave(o)
 		}
 	}

@@ -15,8 +15,9 @@ import (
 
 // offer is a queue on its way to a client.
 type offer struct {
-	vi proto.VI
-	fd int
+	vi  proto.VI
+	q   *queue
+	xsk xsk
 }
 
 // maxOffer is how many queues fit in one message beside umem and state.
@@ -31,13 +32,13 @@ func (c *client) offer(d *device, q *queue) {
 	if err != nil {
 		return
 	}
-	o := offer{proto.VI{Ifindex: d.Ifindex, Queue: q.index, Info: info, Layout: encodeLayout(q.xsk)}, q.xsk.FD()}
+	o := offer{proto.VI{Ifindex: d.Ifindex, Queue: q.index, Info: info, Layout: encodeLayout(q.xsk)}, q, q.xsk}
 	c.b.log.Infof("broker: %v: has queue %d of %s", c, q.index, d.Name)
 	if c.collect != nil && len(*c.collect) < maxOffer {
 		*c.collect = append(*c.collect, o)
 		return
 	}
-	c.tell(proto.OpVIs, proto.VIs{VIs: []proto.VI{o.vi}}, o.fd)
+	c.tell(proto.OpVIs, proto.VIs{VIs: []proto.VI{o.vi}}, o.xsk.FD())
 }
 
 // encodeLayout is a layout as messages have it.
