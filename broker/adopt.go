@@ -90,7 +90,7 @@ func (d *device) prune() {
 			_, one := o.entries[entry{a.On.VLAN, key{a.Addr(), a.Port()}}]
 			_, any := o.entries[entry{a.On.VLAN, key{port: a.Port()}}]
 			return o.leased[a.AddrPort] != nil || one || any
-		}) {
+		}) && !d.leadOn(a) {
 			d.note(d.prog.DelListener(a.On, a.Addr(), a.Port()))
 		}
 	}
@@ -101,6 +101,22 @@ func (d *device) prune() {
 			d.note(d.prog.DelConnect(t.On, t.Tuple))
 		}
 	}
+}
+
+// leadOn keeps an entry of a listener that an owner of queues had left: what its peers send would meet the kernel, which has no socket for it until it was handed over.
+func (d *device) leadOn(a steer.ListenerEntry) bool {
+	for _, o := range d.banks() {
+		if p, spurs := o.prog.(*byWay); spurs && p.way != a.On.Way || !spurs && a.On.Way != (steer.Way{}) {
+			continue
+		}
+		for _, k := range []key{{a.Addr(), a.Port()}, {port: a.Port()}} {
+			if o.lingers(k, o.owners()) {
+				o.setEntry(entry{a.On.VLAN, k}, mark{a.On.Ifindex, steer.NoSYN})
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // opAdopt takes a lease over from an earlier broker.

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/sluice-net/sluice/afxdp/steer"
 	"github.com/sluice-net/sluice/broker/proto"
 	"github.com/sluice-net/sluice/fallback/repair"
 	"github.com/sluice-net/sluice/testbed"
@@ -188,6 +189,43 @@ func TestANewBrokerKnowsWhatWasLeft(t *testing.T) {
 	require.Equal(t, "true 4 ", m.p.do("adopt", "unlistened"))
 	require.Equal(t, "kernel", m.p.do("moveall", "kernel"))
 	m.talk(c, 0, "unread")
+}
+
+// As long as such a program has its queues, what its peers send goes there, and nothing new: met the kernel one of their segments, with no socket for it yet,
+// it would be answered by a reset. (tests/cabi, TestABrokerThatDiesInAMove: once, at load.)
+func TestWhatWasLeftIsLedOn(t *testing.T) {
+	m := newMortal(t, "")
+	m.connect()
+	m.p.do("stow")
+	require.Equal(t, "4", m.p.do("lease"))
+	require.Equal(t, "taken", m.p.do("moveall", "here"))
+	m.p.do("forsake")
+	m.first.kill()
+	b := realHost(t, func(c *Config) { c.Socket, c.PinDir, c.Grace = m.socket, m.pin, time.Hour })
+	m.p.do("door", m.socket)
+	require.Equal(t, "true 4 ", m.p.do("adopt", "unlistened"))
+	look := func() (adopted bool, led []string) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for _, s := range b.spaces {
+			for _, d := range s.devices {
+				found, err := d.prog.(interface {
+					Listeners() ([]steer.ListenerEntry, error)
+				}).Listeners()
+				require.NoError(t, err)
+				for e, m := range d.entries {
+					led = append(led, fmt.Sprint(e.port, " ", m.flags == steer.NoSYN, " ", len(found)))
+				}
+				return d.adopted, led
+			}
+		}
+		return false, nil
+	}
+	bedtest.Until(t, "the wait for others to end", func() bool { adopted, _ := look(); return !adopted })
+	_, led := look()
+	require.Equal(t, []string{fmt.Sprint(m.port, " true 1")}, led)
+	m.p.kill()
+	bedtest.Until(t, "nothing left", func() bool { return len(b.Status().Devices) == 0 })
 }
 
 // stowed is one of the program's connections: the kernel's by its socket, or its own.
