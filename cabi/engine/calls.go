@@ -289,6 +289,7 @@ func (e *Engine) SLClose(h int32) int {
 			return 0
 		}
 		s.Close(now)
+		e.dropEnded() // a port that the program bound is free by the time that close returns
 		return 0
 	})
 }

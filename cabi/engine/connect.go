@@ -176,6 +176,15 @@ func (e *Engine) steer(now int64, f *flow, kfd int) error {
 	return nil
 }
 
+// dropEnded drops the flows of connections that are over.
+func (e *Engine) dropEnded() {
+	for len(e.ended) > 0 {
+		f := e.ended[len(e.ended)-1]
+		e.ended = e.ended[:len(e.ended)-1]
+		e.dropFlow(f)
+	}
+}
+
 // dropFlow ends the steering of a flow, or frees its port; nil is nothing.
 func (e *Engine) dropFlow(f *flow) {
 	if f == nil {

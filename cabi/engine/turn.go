@@ -59,11 +59,7 @@ func (e *Engine) look(now int64) int {
 		n++
 		e.inspecting(now)
 	}
-	for len(e.ended) > 0 {
-		f := e.ended[len(e.ended)-1]
-		e.ended = e.ended[:len(e.ended)-1]
-		e.dropFlow(f)
-	}
+	e.dropEnded()
 	e.lookAtPorts(now)
 	e.keepRoom(now)
 	if n > 0 {
