@@ -176,3 +176,15 @@ func TestTheLastThatWaitsIsNotTheLastInTheList(t *testing.T) {
 	c[1].endAnswer()
 	require.Equal(t, []*Conn{c[0]}, h.Answers.Read(nil))
 }
+
+func TestAResetIsNoAnswer(t *testing.T) {
+	r := awaiting(t)
+	r.send("P. 1:101(100) ack 1")
+	r.wantIdle()
+	r.c.Abort(r.now)
+	r.c.Output(r.now, r)
+	r.want(". 1:1(0) ack 101")
+	r.want("R. 1:1(0) ack 101")
+	r.wantIdle()
+	require.Zero(t, r.h.Answers.Deadline())
+}

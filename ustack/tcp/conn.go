@@ -78,7 +78,7 @@ const (
 	flagFrozen                        // being moved: nothing in, nothing out
 	flagFINRcvd                       // the peer's FIN is in rcvNxt
 	flagRST                           // a reset must go out, Closed as we are
-	flagLastACK                       // an ACK of the peer's FIN must go out, Closed as we are
+	flagLastACK                       // an ACK must go out, Closed as we are, ahead of the reset if there is one
 	flagSYNACK                        // a SYN-ACK must go out (simultaneous open)
 	flagOwnOpt                        // opt is ours alone
 	flagSYNData                       // data on the SYN or SYN-ACK was taken: TCPI_OPT_SYN_DATA

@@ -184,20 +184,22 @@ func (c *Conn) sendSYNACK(now int64, out Out) bool {
 
 // lastWords sends what a connection that is gone still owes.
 func (c *Conn) lastWords(now int64, out Out) {
-	if c.flags&(flagRST|flagLastACK) == 0 {
+	c.lastWord(now, flagLastACK, wire.ACK, out)
+	c.lastWord(now, flagRST, wire.RST|wire.ACK, out)
+}
+
+func (c *Conn) lastWord(now int64, owed connFlags, bits wire.Flags, out Out) {
+	if !c.is(owed) {
 		return
 	}
 	h := c.h.header()
-	h.Flags, h.Seq, h.Ack = wire.ACK, c.lastSeq, c.rcvNxt
+	h.Flags, h.Seq, h.Ack = bits, c.lastSeq, c.rcvNxt
 	h.Wnd = uint16(min(int(c.rcvWnd)>>c.rcvScale, 65535))
-	if c.is(flagRST) {
-		h.Flags = wire.RST | wire.ACK
-	}
 	if c.is(flagTS) {
 		h.Opts.Set = wire.HasTimestamp
 		h.Opts.TSVal, h.Opts.TSEcr = c.tsNow(now), c.paws.recent
 	}
-	c.clear(flagRST | flagLastACK) // with no room it is lost, as packets are
+	c.clear(owed) // with no room it is lost, as packets are
 	c.segsOut++
 	out.Segment(c, h, nil, 0, 0)
 }

@@ -54,6 +54,9 @@ func (c *Conn) peerReset(now int64) {
 
 // sendReset makes the next Output send a reset, <SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK> as Linux. Then the connection is gone.
 func (c *Conn) sendReset(now int64) {
+	if c.ack.pending&ackAnswer != 0 { // what the kernel would have acknowledged by now is: the peer's program may ask what was (SIOCOUTQ)
+		c.set(flagLastACK)
+	}
 	c.set(flagRST)
 	c.lastSeq = c.acceptableSeq()
 	c.h.MIB.OutRsts++
