@@ -224,6 +224,9 @@ func (e *Engine) orphan(now int64, l *listener, s *usock.Socket) {
 
 // Handover is sl_handover.
 func (e *Engine) Handover(now int64, h int32) (int, error) {
+	if e.plane != nil {
+		e.plane.stack.Poll(now, budget) // what has come by now goes along: the peer would have to send it again, 200 ms later
+	}
 	o := e.tab.at(h)
 	switch {
 	case o == nil:
