@@ -35,7 +35,10 @@ func Dial(path string) (int, error) {
 	if err != nil {
 		return -1, fmt.Errorf("broker socket: %w", err)
 	}
-	if err := unix.Connect(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+	for err = unix.EINTR; err == unix.EINTR; { // a signal of the program's, while the broker has much to do
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+	}
+	if err != nil {
 		unix.Close(fd)
 		return -1, fmt.Errorf("connect to broker %s: %w", path, err)
 	}

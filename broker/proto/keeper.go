@@ -52,5 +52,8 @@ func open(keeper, flags, low int) ([]int, error) {
 func Empty(keeper int) bool {
 	p := []unix.PollFd{{Fd: int32(keeper), Events: unix.POLLIN}}
 	n, err := unix.Poll(p, 0)
+	for err == unix.EINTR { // it looks for signals even if it does not wait
+		n, err = unix.Poll(p, 0)
+	}
 	return err != nil || n == 0 || p[0].Revents&unix.POLLIN == 0
 }

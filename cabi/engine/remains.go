@@ -126,11 +126,16 @@ func (e *Engine) bound(family int, name unix.Sockaddr) (fd int, err error) {
 	return fd, err
 }
 
-// wait waits for events, no longer than remainsWait; for none, a millisecond.
+// wait waits for events, no longer than remainsWait, whatever signals come; for none, a millisecond.
 func wait(fd int, events int16) {
 	limit := remainsWait
 	if events == 0 {
 		limit = 1
 	}
-	_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, limit)
+	for end := nanotime() + int64(limit)*1e6; ; {
+		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: events}}, limit)
+		if err != unix.EINTR || nanotime() >= end {
+			return
+		}
+	}
 }
