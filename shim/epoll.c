@@ -17,10 +17,12 @@ static int fail(int err)
     return -1;
 }
 
+static bool wanted(void) { return knobs.on && (knobs.listen.n > 0 || knobs.connect.n > 0); }
+
 static int created(int ep)
 {
     new_fd(ep);
-    if (ep >= 0 && knobs.on && (knobs.listen.n > 0 || knobs.connect.n > 0))
+    if (ep >= 0 && wanted())
         set_new(ep); // without memory it stays the kernel's
     return ep;
 }
@@ -32,8 +34,8 @@ INTERPOSE int epoll_create1(int flags) { return created(real.epoll_create1(flags
 // the engine.
 static void set_known(int ep)
 {
-    if (fd_load(ep) == 0)
-        created(ep);
+    if (fd_load(ep) == 0 && wanted())
+        set_found(ep);
 }
 
 // set_need: the set of ep, which is about to get fd, an engine's descriptor; NULL with errno if ep is not an epoll set.
@@ -45,7 +47,7 @@ static struct ep_set *set_need(int ep, int fd, struct file **f)
     struct epoll_event none = { 0 };
     if (real.epoll_ctl(ep, EPOLL_CTL_DEL, fd, &none) != 0 && errno != ENOENT)
         return NULL;
-    if (!set_new(ep))
+    if (!set_found(ep))
         return fail(ENOMEM), NULL;
     return set_of(ep, f);
 }

@@ -69,6 +69,8 @@ struct ep_set {
 struct ep_set *set_of(int ep, struct file **f);
 // set_new binds a set to the fresh epoll descriptor ep. False: no memory: it stays a kernel set.
 bool set_new(int ep);
+// set_found is set_new for a set that the program did not make; all numbers of it are one set.
+bool set_found(int ep);
 void set_free(struct ep_set *set);
 int set_fd(struct ep_set *set); // a descriptor of the kernel's set that stays
 

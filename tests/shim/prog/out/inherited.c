@@ -23,13 +23,14 @@ static void waits(const char *name, int ep, int ms)
 
 int main(int argc, char **argv)
 {
-    char number[16], b[8] = "";
+    char number[16], other[16], b[8] = "";
     if (argc == 1) {
         sprintf(number, "%d", epoll_create1(0));
-        execl("/proc/self/exe", argv[0], number, NULL);
+        sprintf(other, "%d", dup(atoi(number))); // what was put in under the one is told by the other
+        execl("/proc/self/exe", argv[0], number, other, NULL);
         must(0, "execl");
     }
-    int ep = atoi(argv[1]), l = peers(), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int ep = atoi(argv[1]), same = atoi(argv[2]), l = peers(), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     struct epoll_event ev = { .events = EPOLLIN | EPOLLET, .data.u32 = 7 };
     result("add", epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
     waits("not connected", ep, 100);
@@ -39,13 +40,14 @@ int main(int argc, char **argv)
     UNTIL(connect(fd, (void *)&to, sizeof to) == 0 || errno == EISCONN);
     waits("nothing came", ep, 100);
     must(write(peer, "hello", 5) == 5, "give");
-    waits("something came", ep, 10000);
+    waits("something came", same, 10000);
     result("recv", recv(fd, b, sizeof b, 0));
     waits("no more", ep, 100);
     ev.events = EPOLLIN | EPOLLOUT, ev.data.u32 = 8;
     result("change", epoll_ctl(ep, EPOLL_CTL_MOD, fd, &ev));
     waits("room", ep, 10000);
-    result("once more", epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev));
+    waits("by its duplicate", same, 10000);
+    result("once more", epoll_ctl(same, EPOLL_CTL_ADD, fd, &ev));
     result("leave", epoll_ctl(ep, EPOLL_CTL_DEL, fd, NULL));
     waits("left", ep, 100);
     return 0;
