@@ -41,7 +41,7 @@
 #define SL_ATOMIC(T) _Atomic(T)
 #endif
 
-#define SL_ABI 8 /* changes whenever anything in this file changes its meaning */
+#define SL_ABI 9 /* changes whenever anything in this file changes its meaning */
 
 #define SL_MAX_HANDLES 131072 /* a power of two: ring positions are taken modulo it */
 #define SL_MAX_RINGS 64
@@ -58,6 +58,7 @@
 /* How a socket comes to sl_connect. */
 #define SL_FRESH 1
 #define SL_CHOSEN 2
+#define SL_BLOCKS 4
 
 /* Set in a result of sl_connect: TCP_FASTOPEN_CONNECT, and a cookie is known: the SYN leaves with the first sl_send. */
 #define SL_DEFERRED 0x20000000
@@ -230,7 +231,7 @@ struct sl_shared {
 
 	SL_ATOMIC(uint32_t) starved; /* written by C: 1: it gets no memory for further connections */
 
-	SL_ATOMIC(uint32_t) unanswered; /* 1: ACKs wait for answers to what the program has read; who waits for more calls sl_poll first */
+	SL_ATOMIC(uint32_t) unanswered; /* 1: ACKs wait for what the program sends next; who waits calls sl_poll(1), before it sleeps until this is 0 */
 };
 
 /* How the engine is started. */
@@ -292,7 +293,8 @@ int sl_accept(int h, struct sockaddr *sa, socklen_t *len);
 /* sl_connect: connect in the user stack. kfd is the program's TCP socket, bound or not. If it is bound it holds the port and must stay open
  * (the C side keeps it as the program's descriptor); if not, the address is the route's and the port one on lease. It must not be connected.
  * how: SL_FRESH: kfd is of sa's family, not bound, and no option of it was set; it is not asked for them. SL_CHOSEN: the port that it is bound
- * to is the kernel's choice, which cannot know of our TIME-WAITs: where the program's own choice would be EADDRNOTAVAIL the kernel connects.
+ * to is the kernel's choice, which cannot know of our TIME-WAITs: where the program's own choice would be EADDRNOTAVAIL the kernel connects. SL_BLOCKS: the program's thread waits for the outcome, and may then wait
+ * for something that the engine does not see: the SYN-ACK is acknowledged at once.
  * A handle, handshake under way: POLLOUT in ready when it is over, SO_ERROR then tells the outcome (0 or ECONNREFUSED, ETIMEDOUT,
  * ...), as with a non-blocking connect; SL_KERNEL: use the kernel's connect on kfd (reason noted); -errno: final, as connect(2). */
 int sl_connect(int kfd, const struct sockaddr *sa, socklen_t len, int how);
@@ -349,8 +351,9 @@ int sl_ioctl(int h, unsigned long req, int *val);
 
 /* sl_poll: one turn: packets in, timers, packets out, the broker's messages. Never blocks (hand-overs that the broker asks for take up to
  * a few hundred microseconds each). Call when a ring has work, wake_epfd is readable or deadline_ns has passed.
+ * waits: 1: the thread is about to wait: it has no answer to what it has read; 0: it is not.
  * The number of packets and events handled; 0: nothing to do. */
-int sl_poll(void);
+int sl_poll(int waits);
 
 /* sl_handover: give connection h to the kernel now (fork, exec, SCM_RIGHTS, a path that the engine cannot serve).
  * The kernel descriptor, which is also in words[h].moved: settle it as told there; -EBUSY: not now (handshake under way): try again after

@@ -186,7 +186,7 @@ func sl_ioctl(h C.int, req C.ulong, val *C.int) C.int {
 }
 
 //export sl_poll
-func sl_poll() C.int { return C.int(the.SLPoll()) }
+func sl_poll(waits C.int) C.int { return C.int(the.SLPoll(waits != 0)) }
 
 //export sl_handover
 func sl_handover(h C.int) C.int { return C.int(the.SLHandover(int32(h))) }

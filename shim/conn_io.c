@@ -30,6 +30,17 @@ static struct patience patience(struct file *f, int flags, int64_t timeout, cons
     return (struct patience){ .block = !(flags & MSG_DONTWAIT) && !atomic_load(&f->nonblock), .timeout = timeout, .until = trip ? trip->until : 0 };
 }
 
+// asks_again: a program that asks again and again for what is not there has no answer to what it has read, as one that waits.
+static void asks_again(struct file *f, uint32_t events)
+{
+    struct sl_shared *s = shared();
+    if (!(events & POLLIN) || !s || !atomic_load_explicit(&s->unanswered, memory_order_relaxed))
+        return;
+    if (f->asked)
+        engine_wait(s, true);
+    f->asked = true;
+}
+
 // wait_more waits for events. 1: try again; else the call's errno, negative. A call that has moved octets already ends at any signal, as in the
 // kernel; one that has not goes on after a handler with SA_RESTART.
 static int wait_more(int fd, struct file *f, struct patience *p, uint32_t events, bool some)
@@ -39,8 +50,10 @@ static int wait_more(int fd, struct file *f, struct patience *p, uint32_t events
         engine_turn(shared(), false);
         return 1;
     }
-    if (!p->block)
+    if (!p->block) {
+        asks_again(f, events);
         return -EAGAIN;
+    }
     int64_t left = -1;
     if (p->timeout > 0) {
         int64_t now = now_ns();

@@ -164,7 +164,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int ho
     }
     struct file *f = NULL; // bound before the SYN leaves: other threads may hear of the connection as soon as that comes back
     int h = c ? ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect_data, fd, sa, n, c->iov, c->n, &c->took)
-              : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, how);
+              : ENGINE_BEFORE(f = bind_attempt(fd, engine_ret, flags), sl_connect, fd, sa, n, flags & O_NONBLOCK ? how : how | SL_BLOCKS);
     PROBE(connect, fd, h);
     if (h < 0) {
         *ret = h > -4096 ? (int)raw_result(h) : SL_KERNEL;

@@ -30,7 +30,7 @@ struct engine_calls {
     int (*sl_getsockopt)(int, int, int, void *, socklen_t *);
     int (*sl_name)(int, int, struct sockaddr *, socklen_t *);
     int (*sl_ioctl)(int, unsigned long, int *);
-    int (*sl_poll)(void);
+    int (*sl_poll)(int);
     int (*sl_handover)(int);
     int (*sl_wished)(int);
     int (*sl_takeover)(int, const int *, int *);

@@ -109,7 +109,7 @@ struct file *file_new(enum fd_kind kind)
     f->inet6 = false;
     f->pause_ns = 0;
     f->ino = 0;
-    f->connecting = f->deferred = f->inq = f->reuse = f->reports = false;
+    f->connecting = f->deferred = f->asked = f->inq = f->reuse = f->reports = false;
     f->settled = false;
     f->kept = -1;
     atomic_store(&f->gate, 0);

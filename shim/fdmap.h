@@ -48,6 +48,7 @@ struct file {
     bool bare;                 // listener: the broker knows that this process accepts without an engine
     bool reports;              // listener: its connections report by MSG_ERRQUEUE, which only the kernel's do
     _Atomic bool urgent;       // the program looks for urgent data
+    bool asked;                // it has asked for more without waiting while ACKs waited for what it sends
     bool deferred;             // TCP_FASTOPEN_CONNECT: the SYN waits for the first octets
     bool settled;              // has become a kernel socket
     int kept;                  // settled, with heirs: the kernel socket, for them to fetch; -1: none

@@ -170,7 +170,7 @@ int conn_handover(int fd, struct file *f)
             struct timespec ms = { 0, 5000000 };
             until = until ? until : now_ns() + HANDSHAKE; // by the clock: signals make the waits short
             RAW(SYS_ppoll, p, shared() ? sleep_engine(shared(), p) : 0, &ms, NULL, 0);
-            ENGINE(sl_poll);
+            ENGINE(sl_poll, 0);
         }
     }
     if (r >= 0 || r == SL_MOVED) {

@@ -177,6 +177,6 @@ bool plain_send(struct sl_shared *s, int h, const struct iovec *v)
     if (!sent)
         return false;
     kick_now(s);
-    ENGINE(sl_poll); // the peer has it already
+    ENGINE(sl_poll, 0); // the peer has it already
     return true;
 }

@@ -221,13 +221,16 @@ void engine_fetch(const struct sl_shared *s)
         fetch(&s->rings[i]);
 }
 
-void engine_turn(struct sl_shared *s, bool force)
+static void turn(struct sl_shared *s, bool force, int waits)
 {
     if (!force && !engine_due(s))
         return;
     engine_fetch(s);
-    ENGINE(sl_poll);
+    ENGINE(sl_poll, waits);
 }
+
+void engine_turn(struct sl_shared *s, bool force) { turn(s, force, 0); }
+void engine_wait(struct sl_shared *s, bool force) { turn(s, force, 1); }
 
 void wait_start(void)
 {

@@ -60,6 +60,7 @@ bool engine_due(const struct sl_shared *s);
 void engine_fetch(const struct sl_shared *s);
 // engine_turn lets the engine work if it is due. force: in any case (the wake descriptor was readable).
 void engine_turn(struct sl_shared *s, bool force);
+void engine_wait(struct sl_shared *s, bool force); // the same, by a thread that is about to wait
 
 // settle_moved turns every descriptor of each moved handle into the kernel socket it has become, so that epoll sets and sleepers
 // learn of it without waiting for the program's next call. Settling crosses into the engine again: not from within itself, nor while this thread

@@ -41,7 +41,7 @@ static void give_rest(int h, const struct stage *s, int flags, size_t done, ssiz
         struct timespec moment = { .tv_nsec = 100000 };
         kick_now(shared());
         RAW(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &moment, NULL);
-        ENGINE_IN(sl_poll);
+        ENGINE_IN(sl_poll, 0);
         struct iovec v = { s->data + done, s->len - done };
         r = ENGINE_IN(sl_send, h, &v, 1, flags | SL_STAGED);
     }

@@ -27,13 +27,20 @@ static bool interrupted(const struct wait *w, const struct signals *before)
 
 static bool over(const struct wait *w, int64_t now) { return w->deadline >= 0 && now >= w->deadline; }
 
-// look lets the engine work if it should, then checks.
+static bool unanswered(const struct wait *w) { return atomic_load_explicit(&w->shared->unanswered, memory_order_relaxed); }
+
+// look lets the engine work if it should, then checks. If there is nothing for the program, it has no answer to what came in meanwhile either.
 static int look(struct wait *w, bool force)
 {
     if (w->early && w->early(w))
         return 1;
-    engine_turn(w->shared, force);
-    return w->check(w);
+    engine_wait(w->shared, force);
+    int r = w->check(w);
+    for (int i = 0; i < 3 && r == 0 && unanswered(w); i++) {
+        engine_wait(w->shared, true);
+        r = w->check(w);
+    }
+    return r;
 }
 
 // spin looks without sleeping for a while. The kernel's descriptors are left to the sleep that follows.
@@ -134,7 +141,7 @@ static int run(struct wait *w)
     stage_end();
     kick_end(w->shared);
     sleep_looked();
-    int r = look(w, atomic_load_explicit(&w->shared->unanswered, memory_order_relaxed));
+    int r = look(w, unanswered(w));
     if (r != 0)
         return r;
     pthread_testcancel();

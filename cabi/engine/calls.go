@@ -118,7 +118,7 @@ func (e *Engine) SLConnect(kfd int, sa []byte, how int) int {
 		if err != nil {
 			return result(0, err)
 		}
-		h, err := e.Connect(now, target{kfd, to, six, how&Fresh != 0, how&Chosen != 0})
+		h, err := e.Connect(now, target{kfd, to, six, how&Fresh != 0, how&Chosen != 0, how&Blocks != 0})
 		if err == nil && e.tab.objects[h].sock.Conn().Deferred() {
 			h |= Deferred
 		}
@@ -398,9 +398,9 @@ func (e *Engine) SLIoctl(h int32, req uint, val *int) int {
 }
 
 // SLPoll is sl_poll.
-func (e *Engine) SLPoll() int {
+func (e *Engine) SLPoll(waits bool) int {
 	n := e.enter(0, false, func(now int64) int {
-		if e.plane != nil {
+		if waits && e.plane != nil {
 			e.plane.stack.Waits()
 		}
 		return e.turn(now)

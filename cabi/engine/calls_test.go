@@ -97,7 +97,7 @@ func TestAFaultEndsTheEngineNotTheProgram(t *testing.T) {
 	require.EqualValues(t, uint32(Gone), r.e.sh.Words[h].Moved.Load())
 	require.Equal(t, Moved, r.send(h, []byte("x")))
 	require.Equal(t, Kernel, r.e.SLListen(0, 1))
-	require.Zero(t, r.e.SLPoll())
+	require.Zero(t, r.e.SLPoll(false))
 }
 
 func TestCallsAllocateNothing(t *testing.T) {
@@ -110,7 +110,7 @@ func TestCallsAllocateNothing(t *testing.T) {
 		if _, err := c.Send(nanotime(), iov, 0); err != nil {
 			t.Fatal(err)
 		}
-		r.e.SLPoll()
+		r.e.SLPoll(false)
 		if n := r.recv(h, b); n != 4 {
 			t.Fatal(n)
 		}

@@ -54,6 +54,7 @@ type target struct {
 	six    bool // the address was of AF_INET6
 	fresh  bool // the socket is as socket(2) made it
 	chosen bool // its port is the kernel's choice
+	blocks bool // the program waits in connect
 }
 
 type dialer func(now int64, local, to netip.AddrPort, o *usock.Preset) (*usock.Socket, error)
@@ -81,6 +82,9 @@ func (e *Engine) connect(now int64, t target, dial dialer) (int, error) {
 	if err != nil {
 		e.dropFlow(f)
 		return 0, fmt.Errorf("%w: %w", errRefused, err)
+	}
+	if t.blocks {
+		s.Prompt()
 	}
 	h := e.bind(s)
 	if h < 0 {

@@ -26,7 +26,7 @@ func TestListeningAgain(t *testing.T) {
 	r.turn()
 	opens := came(30001)
 	r.peer.Poll(nanotime(), 64)
-	r.e.SLPoll() // the SYN, and its answer
+	r.e.SLPoll(false) // the SYN, and its answer
 	was := r.l
 	require.Equal(t, 1, was.sock.Listener().Waiting())
 	require.Equal(t, 1, was.sock.Listener().HalfOpens())
@@ -60,7 +60,7 @@ func TestListenersInTurn(t *testing.T) {
 	_, err := r.peer.Connect(nanotime(), netip.AddrPortFrom(theirAddr, 30000), opens.local)
 	require.NoError(t, err)
 	r.peer.Poll(nanotime(), 64)
-	r.e.SLPoll()
+	r.e.SLPoll(false)
 	require.Equal(t, 1, opens.sock.Listener().HalfOpens())
 	r.closes(opens)
 	for port := range uint16(100) {
@@ -83,7 +83,7 @@ func TestHalfOpenConnectionsAreUrged(t *testing.T) {
 	r := newPairRig(t)
 	c, err := r.peer.Connect(nanotime(), netip.AddrPortFrom(theirAddr, 30000), netip.AddrPortFrom(ourAddr, 80))
 	require.NoError(t, err)
-	r.e.SLPoll()
+	r.e.SLPoll(false)
 	repeated := func() uint64 { return r.e.plane.stack.Host().MIB.RetransSegs }
 	now := nanotime()
 	r.e.yields = []yield{{event: &proto.Packet{Pidfd: -1}, queues: []proto.QueueRef{{Ifindex: 1}}, until: now + yieldGrace}}

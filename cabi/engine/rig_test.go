@@ -101,7 +101,7 @@ func (r *pairRig) closes(l *listener) {
 // turn lets both sides go on.
 func (r *pairRig) turn() {
 	for range 4 {
-		r.e.SLPoll()
+		r.e.SLPoll(false)
 		r.peer.Poll(nanotime(), 64)
 	}
 }

@@ -32,6 +32,7 @@ const (
 	Deferred = 0x20000000
 	Fresh    = 1
 	Chosen   = 2
+	Blocks   = 4
 	Turn     = 0x04000000
 	AtMark   = 0x01000000
 )

@@ -29,7 +29,7 @@ func TestAFlowIsOursFromItsSYNOn(t *testing.T) {
 	require.False(t, st.Has(f))
 	c, err := r.peer.Connect(nanotime(), f.Remote, f.Local)
 	require.NoError(t, err)
-	r.e.SLPoll()
+	r.e.SLPoll(false)
 	require.Equal(t, 1, r.l.sock.Listener().HalfOpens())
 	require.True(t, st.Has(f), "half open")
 	r.turn()

@@ -40,6 +40,27 @@ func TestAnAnswerCarriesTheACK(t *testing.T) {
 	require.InDelta(t, 1, each[1]-each[0], 0.3)
 }
 
+// Nor is that of a SYN-ACK if the request takes it along, nor that of the last answer and its FIN if our own FIN does.
+func TestAClientsRequestAndFINCarryItsACKs(t *testing.T) {
+	var each []float64
+	for _, fast := range []string{"all", "batch,checksum,cork,peek,plain,prefetch,tso"} {
+		r := newRig(t, testbed.Config{})
+		x := r.nginx(nil, nil)
+		env := append(r.Env(), "SLUICE_FAST="+fast, "SLUICE_LISTEN=none", fmt.Sprintf("SLUICE_CONNECT=*:%d", x.Port))
+		before := r.traffic("TX:").packets
+		out, errs, err := testrig.Try(r.Client, env, testrig.Built(t, "sluice"), "run", "--", "wrk", "-t1", "-c16", "-d1s", "-H", "Connection: close",
+			fmt.Sprintf("http://%s:%d/index.html", r.Server.IPv4, x.Port))
+		require.NoError(t, err, errs)
+		res, err := wrk.Parse(out)
+		require.NoError(t, err)
+		require.Zero(t, res.Errors, out)
+		require.Greater(t, res.Requests, 20)
+		each = append(each, float64(r.traffic("TX:").packets-before)/float64(res.Requests))
+	}
+	t.Logf("packets of the client a page: %.2f", each)
+	require.InDelta(t, 2, each[1]-each[0], 0.4)
+}
+
 // A device that can't finish checksums: the kernel does it in its place, as the engine asks. The client's kernel checks every one.
 func TestChecksumsForADeviceThatCannot(t *testing.T) {
 	r := newRig(t, testbed.Config{})

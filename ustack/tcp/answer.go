@@ -1,13 +1,15 @@
 package tcp
 
-// An ACK that is due at once only because the connection is young can travel with the answer, if there soon is one: a first request is not
-// acknowledged by itself then. The kernel acknowledges before its program has run, and delays only later ACKs so; "the delay MUST be less than
-// 0.5 seconds" RFC 9293 §3.8.6.3 (MUST-40). The ACK leaves with data, or by itself
+// An ACK that is due at once only because the connection is young can travel with what the program sends next, if there soon is something: the
+// SYN-ACK's with the request, a first request's with the answer, that of a last answer and the FIN behind it with our own FIN. The kernel
+// acknowledges before its program has run, and delays only later ACKs so; "the delay MUST be less than 0.5 seconds" RFC 9293 §3.8.6.3
+// (MUST-40). The ACK leaves with data or a FIN, or by itself
 //
-//	when the program has read all there is and waits again: it has no answer yet
+//	when the program has read all there is and waits again: it has no answer yet. Of a connection that was just made it is told by one wait, and
+//	may send when another has told it that it can: the third counts
 //	when more comes, or Wait is over
 //
-// whichever is first. What makes an ACK due for other reasons (a second segment, a hole, a FIN) does so as ever.
+// whichever is first. What makes an ACK due for other reasons (a second segment, a hole) does so as ever.
 
 // Answers are the connections that wait for an answer.
 type Answers struct {
@@ -56,16 +58,33 @@ func (a *Answers) Late(now int64, late []*Conn) []*Conn {
 
 // Read appends those to late that the program has read, as it waits now. Output must follow for each, as after Late.
 func (a *Answers) Read(late []*Conn) []*Conn {
+	a.sweep()
 	for _, c := range a.read {
 		if c == nil {
 			break // the last of them is behind us
 		}
-		if c.ack.pending&ackRead != 0 {
+		switch {
+		case c.ack.pending&ackWaits != 0:
+			c.ack.pending -= ackWait
+		case c.ack.pending&ackRead != 0:
 			c.noAnswer()
 			late = append(late, c)
 		}
 	}
 	return late
+}
+
+// sweep takes those off the list of the read ones that wait no longer.
+func (a *Answers) sweep() {
+	n := 0
+	for _, c := range a.read {
+		if c.ack.pending&ackRead != 0 {
+			a.read[n] = c
+			n++
+		}
+	}
+	clear(a.read[n:])
+	a.read = a.read[:n]
 }
 
 func (a *Answers) add(c *Conn) {
@@ -78,27 +97,61 @@ func (a *Answers) add(c *Conn) {
 	a.n++
 }
 
-// awaitAnswer says whether an ACK that the kernel would send because the connection is young waits for its answer.
+// awaitAnswer says whether an ACK that the kernel would send now, because the connection is young or has heard a FIN, waits for what the program
+// sends next.
 func (c *Conn) awaitAnswer(now int64) bool {
 	a := &c.ack
 	if a.pending&ackAnswer != 0 {
 		return a.pending&ackMore == 0
 	}
-	if c.h.Answers.Wait == 0 || a.pending&(ackPushed|ackMore) != ackPushed || a.at != 0 || c.state != Established || c.shut != 0 || c.ooo != nil {
+	young := c.state == Established && c.shut == 0 && a.quick > 0 && !a.pingpong
+	if c.h.Answers.Wait == 0 || a.pending&(ackPushed|ackMore) != ackPushed || a.at != 0 || c.ooo != nil || !young && !c.mayEnd() {
 		return false
 	}
-	a.pending |= ackAnswer
-	a.at = now + c.h.Answers.Wait
-	c.h.Answers.add(c)
+	c.beginAnswer(now)
 	return true
+}
+
+// mayEnd: the peer has ended behind its last segment, and the program, when it has read that, may do the same.
+func (c *Conn) mayEnd() bool {
+	return c.state == CloseWait && c.shut&shutSend == 0 && c.h.Answers.Wait != 0
+}
+
+// awaitRequest has the ACK of a SYN-ACK wait for the program's first data: "Data or controls that were queued for transmission MAY be
+// included" RFC 9293 §3.10.7.3. There is nothing to read first.
+func (c *Conn) awaitRequest(now int64) bool {
+	if c.h.Answers.Wait == 0 {
+		return false
+	}
+	c.ack.pending = ackScheduled | 2*ackWait
+	c.beginAnswer(now)
+	c.readUnanswered()
+	return true
+}
+
+// Prompt has the ACK of the SYN-ACK leave at once, as the kernel's: who waits for the connection may next wait for something that nobody tells of.
+func (c *Conn) Prompt() {
+	if c.state == SynSent {
+		c.ack.pending |= ackNow
+	}
+}
+
+func (c *Conn) beginAnswer(now int64) {
+	c.ack.pending |= ackAnswer
+	c.ack.at = now + c.h.Answers.Wait
+	c.h.Answers.add(c)
 }
 
 // readUnanswered: the program has read all of its request, and may answer until it waits.
 func (c *Conn) readUnanswered() {
 	if c.ack.pending&ackRead == 0 {
+		a := &c.h.Answers
+		if len(a.read) >= 64+2*a.nread {
+			a.sweep()
+		}
 		c.ack.pending |= ackRead
-		c.h.Answers.nread++
-		c.h.Answers.read = append(c.h.Answers.read, c)
+		a.nread++
+		a.read = append(a.read, c)
 	}
 }
 
@@ -129,7 +182,7 @@ func (c *Conn) endAnswer() {
 			all.read = all.read[:0]
 		}
 	}
-	a.pending &^= ackAnswer | ackRead
+	a.pending &^= ackAnswer | ackRead | ackWaits
 	a.at = 0
 	if all.n--; all.n == 0 {
 		clear(all.list)

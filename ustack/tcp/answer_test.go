@@ -1,6 +1,7 @@
 package tcp
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -106,6 +107,120 @@ func TestTheEndOfARequestWaitsToo(t *testing.T) {
 	r.want(". 1:1(0) ack 102")
 }
 
+// connecting is a host whose ACKs wait, and whose SYN was just answered.
+func connecting(t *testing.T) *rig {
+	r := newRig(t)
+	r.h.Answers.Wait = int64(answerWait)
+	r.dial(nil)
+	r.want("S 0:0(0)")
+	r.send("S. 0:0(0) ack 1 win 65535 <mss 1460>")
+	r.wantIdle()
+	require.Equal(t, Established, r.c.State())
+	return r
+}
+
+func TestTheRequestCarriesTheACKOfTheHandshake(t *testing.T) {
+	r := connecting(t)
+	r.late(true) // the wait that tells the program of the connection
+	r.late(true) // and the one that tells it that it can send
+	r.wantIdle()
+	r.write(100)
+	r.want("P. 1:101(100) ack 1")
+	r.late(true)
+	r.wantIdle()
+	require.False(t, r.h.Answers.Unanswered())
+}
+
+// Who waits in connect may then wait for something that the engine does not see.
+func TestWhoWaitsInConnectIsAcknowledgedForAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.h.Answers.Wait = int64(answerWait)
+	r.dial(nil)
+	r.want("S 0:0(0)")
+	r.c.Prompt()
+	r.wantIdle()
+	r.send("S. 0:0(0) ack 1 win 65535 <mss 1460>")
+	r.want(". 1:1(0) ack 1")
+	r.wantIdle()
+	require.False(t, r.h.Answers.Unanswered())
+}
+
+// The peer speaks first, or the program has nothing to say yet.
+func TestAProgramWithoutARequest(t *testing.T) {
+	r := connecting(t)
+	require.True(t, r.h.Answers.Unanswered(), "a wait has to be told of")
+	r.late(true)
+	r.late(true)
+	r.wantIdle()
+	r.late(true)
+	r.want(". 1:1(0) ack 1")
+	require.False(t, r.h.Answers.Unanswered())
+
+	r = connecting(t)
+	r.now += int64(answerWait)
+	r.late(false)
+	r.want(". 1:1(0) ack 1")
+	r.wantIdle()
+}
+
+func TestTheEndOfOneWithoutARequest(t *testing.T) {
+	r := connecting(t)
+	r.close()
+	r.want("F. 1:1(0) ack 1")
+	r.late(true)
+	r.wantIdle()
+}
+
+// A SYN-ACK that is repeated tells that its ACK is missed.
+func TestARepeatedSYNACKIsAcknowledged(t *testing.T) {
+	r := connecting(t)
+	r.send("S. 0:0(0) ack 1 win 65535 <mss 1460>")
+	r.want(". 1:1(0) ack 1")
+	r.late(true)
+	r.wantIdle()
+}
+
+// A last answer with the FIN is acknowledged by our own FIN, be the answer a full segment or not.
+func TestOurFINCarriesTheACKOfTheirs(t *testing.T) {
+	for _, n := range []int{100, 1460} {
+		r := awaiting(t)
+		r.send(fmt.Sprintf("FP. 1:%d(%d) ack 1", n+1, n))
+		r.wantIdle()
+		r.read(1, n)
+		r.wantIdle()
+		r.close()
+		r.want(fmt.Sprintf("F. 1:1(0) ack %d", n+2))
+		r.late(true)
+		require.Zero(t, r.h.Answers.Deadline())
+	}
+}
+
+func TestAProgramThatDoesNotEndToo(t *testing.T) {
+	r := awaiting(t)
+	r.send("FP. 1:1461(1460) ack 1")
+	r.late(true)
+	r.wantIdle() // not read yet
+	r.read(1, 1460)
+	r.readEOF()
+	r.wantIdle()
+	r.late(true)
+	r.want(". 1:1(0) ack 1462")
+
+	r = awaiting(t)
+	r.send("FP. 1:1461(1460) ack 1")
+	r.now += int64(answerWait)
+	r.late(false)
+	r.want(". 1:1(0) ack 1462")
+}
+
+// Two full segments are acknowledged as soon as they are read, whatever comes behind.
+func TestAFINBehindTwoSegments(t *testing.T) {
+	r := awaiting(t)
+	r.send("FP. 1:2921(2920) ack 1")
+	r.read(1, 2920)
+	r.want(". 1:1(0) ack 2922")
+}
+
 func TestQuickAckWaitsForNothing(t *testing.T) {
 	r := awaiting(t)
 	r.send("P. 1:101(100) ack 1")
@@ -144,7 +259,7 @@ func TestAnswersForgetWhatIsOver(t *testing.T) {
 	first := &Conn{h: h}
 	wait := func(c *Conn, now int64) {
 		c.state = Established
-		c.ack.pending = ackScheduled | ackPushed
+		c.ack.pending, c.ack.quick = ackScheduled|ackPushed, 1
 		require.True(t, c.awaitAnswer(now))
 		c.readUnanswered()
 	}
@@ -169,7 +284,7 @@ func TestTheLastThatWaitsIsNotTheLastInTheList(t *testing.T) {
 	var c [2]*Conn
 	for i := range c {
 		c[i] = &Conn{h: h, state: Established}
-		c[i].ack.pending = ackScheduled | ackPushed
+		c[i].ack.pending, c[i].ack.quick = ackScheduled|ackPushed, 1
 		require.True(t, c[i].awaitAnswer(0))
 		c[i].readUnanswered()
 	}

@@ -39,6 +39,9 @@ const (
 	ackNoMem                          // what came had no room: the window is closed until the program reads
 	ackAnswer                         // it waits for the answer to what came, until at: answer.go
 	ackRead                           // and the program has read all that came
+	ackWait                           // waits of the program that do not count yet: two bits
+
+	ackWaits = 3 * ackWait
 )
 
 // initRcvMSS guesses the peer's segment size, as tcp_initialize_rcv_mss.
@@ -133,8 +136,11 @@ func (c *Conn) ackDue(now int64) bool {
 	if a.pending&ackNow != 0 {
 		return true
 	}
-	if a.quick > 0 && !a.pingpong {
-		return !c.awaitAnswer(now)
+	switch {
+	case c.awaitAnswer(now):
+		return false
+	case a.quick > 0 && !a.pingpong, a.pending&ackAnswer != 0:
+		return true
 	}
 	if c.ooo != nil {
 		return c.ooo.comp.at == 0
@@ -229,12 +235,18 @@ func (c *Conn) readAcks(all bool) bool {
 	if a.pending&ackScheduled == 0 {
 		return false
 	}
-	pushed := a.pending&ackPushed2 != 0 || a.pending&ackPushed != 0 && !a.pingpong
+	pushed := a.pending&(ackPushed2|ackAnswer) != 0 || a.pending&ackPushed != 0 && !a.pingpong
 	return c.twoIn() || all && pushed
 }
 
-// twoIn: more than one full segment is not acknowledged yet.
-func (c *Conn) twoIn() bool { return c.rcvNxt.Sub(c.rcvWup) > int(c.ack.rcvMSS) }
+// twoIn: more than one full segment is not acknowledged yet. A FIN, which the kernel counts, is not if its ACK may wait for ours.
+func (c *Conn) twoIn() bool {
+	n := c.rcvNxt.Sub(c.rcvWup)
+	if c.mayEnd() {
+		n--
+	}
+	return n > int(c.ack.rcvMSS)
+}
 
 // readUnseen says that nothing would leave after a read of all that waits: it may become known later.
 func (c *Conn) readUnseen() bool {

@@ -45,11 +45,14 @@ func (c *Conn) rcvSynSent(now int64, s *Segment, out Out) {
 	// "form an ACK segment <SEQ=SND.NXT><ACK=RCV.NXT><CTL=ACK> and send it. Data or controls that were queued for
 	// transmission MAY be included": a blocking write has the data ready that carries it (sk_write_pending), and with
 	// TCP_DEFER_ACCEPT the program's first write does, as in the kernel.
-	c.ack.pending |= ackScheduled | ackNow
-	if c.opt.DeferAccept > 0 || c.rare != nil && c.rare.pending {
+	switch {
+	case c.opt.DeferAccept > 0 || c.rare != nil && c.rare.pending:
 		c.ack.pending = ackScheduled | ackHeld
 		c.quickMode(maxQuick)
 		c.ack.at = now + delackMax
+	case c.ack.pending == 0 && c.awaitRequest(now):
+	default:
+		c.ack.pending |= ackScheduled | ackNow
 	}
 	c.wake(true, true)
 }

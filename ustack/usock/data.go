@@ -100,6 +100,9 @@ func (s *Socket) Accept(now int64) (*Socket, error) {
 	return a, nil
 }
 
+// Prompt has the ACK of the handshake wait for nothing.
+func (s *Socket) Prompt() { s.conn.Prompt() }
+
 // Shutdown is shutdown(2).
 func (s *Socket) Shutdown(now int64, how int) error {
 	if s.conn == nil {

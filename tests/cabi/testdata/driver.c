@@ -346,7 +346,7 @@ static void turn(void)
             p[n++] = (struct pollfd){conn[h].fd, (short)(conn[h].len ? POLLOUT : POLLIN), 0};
         }
     poll(p, (nfds_t)n, timeout_ms());
-    p_sl_poll();
+    p_sl_poll(0);
     drain();
     if (p[2].revents & POLLIN) {
         int k = accept4(klistener, NULL, NULL, SOCK_NONBLOCK);

@@ -336,8 +336,9 @@ EXPORT int sl_ioctl(int h, unsigned long req, int *val)
     return (int)leave(h, r ? r : CALL(SYS_ioctl, table[h].k, req, val));
 }
 
-EXPORT int sl_poll(void)
+EXPORT int sl_poll(int waits)
 {
+    (void)waits;
     enter(-1);
     return (int)leave(-1, 0);
 }

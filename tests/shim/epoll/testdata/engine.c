@@ -268,8 +268,9 @@ int sl_name(int h, int peer, struct sockaddr *sa, socklen_t *len)
 
 int sl_ioctl(int h, unsigned long req, int *val) { return ERRNO((int)CALL(SYS_ioctl, socks[h] - 1, req, val)); }
 
-int sl_poll(void)
+int sl_poll(int waits)
 {
+    (void)waits;
     enter();
     int n = turn();
     leave();
