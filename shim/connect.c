@@ -9,10 +9,12 @@
 #include "fresh.h"
 #include "iov.h"
 #include "knobs.h"
+#include "log.h"
 #include "ours.h"
 #include "ports.h"
 #include "probe.h"
 #include "raw.h"
+#include "roam.h"
 #include "wait.h"
 #include "usdt.h"
 
@@ -113,11 +115,21 @@ static int kernels_connect(int fd, const struct sockaddr *sa, socklen_t n)
     return r < 0 && errno == EADDRNOTAVAIL && ports_back(fd, NULL, 0) ? real.connect(fd, sa, n) : r;
 }
 
+static bool away(int fd)
+{
+    static atomic_flag told = ATOMIC_FLAG_INIT;
+    if (!roam_away(fd))
+        return false;
+    if (!atomic_flag_test_and_set(&told))
+        log_line(LOG_ERROR, "connect: the socket is of another network namespace than the program; by the kernel");
+    return true;
+}
+
 // selected: *how is sl_connect's: what is known of fd.
 static bool selected(int fd, const struct sockaddr *sa, socklen_t n, int *how)
 {
     if (!knobs.on || knobs.connect.n == 0 || fd <= 2 /* libc's streams use these unseen */ || n < sizeof sa->sa_family || n > sizeof(struct sockaddr_storage) || !probe_there(sa, n)
-        || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0)
+        || !rules_match(&knobs.connect, sa, n) || fd_load(fd) != 0 || away(fd))
         return false;
     *how = fresh_take(fd, sa->sa_family);
     return *how == SL_FRESH || (option(fd, SO_PROTOCOL) == IPPROTO_TCP && option(fd, SO_ACCEPTCONN) == 0 && !kernels_own(fd));

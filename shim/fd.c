@@ -9,6 +9,7 @@
 #include "listener.h"
 #include "ours.h"
 #include "raw.h"
+#include "recycle.h"
 
 // hidden: the number is sluice's own; to the program nothing is open there.
 static bool hidden(int fd)
@@ -25,8 +26,13 @@ INTERPOSE int close(int fd)
         return real.close(fd);
     if (hidden(fd))
         return -1;
+    struct recycled r;
+    bool again = fd_kind(fd) == FD_CONN && recycle_hold(fd, &r);
     fd_drop(fd);
-    return real.close(fd);
+    int ret = real.close(fd);
+    if (again)
+        recycle_keep(&r);
+    return ret;
 }
 
 // drop_range forgets what [lo, hi] named, if it is being closed.

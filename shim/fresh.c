@@ -9,19 +9,21 @@
 #include "knobs.h"
 #include "pages.h"
 #include "raw.h"
+#include "recycle.h"
 #include "../cabi/cabi.h"
 
 _Atomic bool fresh_some;
 
-// entry: number of forks << 49 | cookie << 5 | what is known; 0: nothing is
+// entry: number of forks << 49 | cookie << 6 | what is known; 0: nothing is
 #define FORKS 0x7fffull
-#define COOKIE_BITS 44
-#define COOKIE (((1ull << COOKIE_BITS) - 1) << 5)
+#define COOKIE_SHIFT 6
+#define COOKIE (((1ull << 43) - 1) << COOKIE_SHIFT)
 #define SIX 1ull      // AF_INET6
 #define CHOSEN 2ull   // the kernel chose the port
 #define TOUCHED 4ull  // something was done to it since socket()
 #define ACCEPTED 8ull // else connected, or about to be
 #define OTHERS 16ull  // not this process's alone
+#define CLEAN 32ull   // connected by the engine when it was fresh; nothing was done to the socket behind it since
 
 typedef _Atomic uint64_t entry;
 static _Atomic(entry *) pages[FD_TOP];
@@ -57,7 +59,7 @@ static uint64_t value(int fd, uint64_t what)
     socklen_t n = sizeof cookie;
     if (RAW(SYS_getsockopt, fd, SOL_SOCKET, SO_COOKIE, &cookie, &n) < 0)
         return 0;
-    return (atomic_load(&forks) & FORKS) << 49 | (cookie << 5 & COOKIE) | what;
+    return (atomic_load(&forks) & FORKS) << 49 | (cookie << COOKIE_SHIFT & COOKIE) | what;
 }
 
 static bool forked_since(uint64_t v) { return v >> 49 != (atomic_load(&forks) & FORKS); }
@@ -83,8 +85,10 @@ void fresh_accepted(int fd) { note(fd, ACCEPTED | TOUCHED); }
 void fresh_end(int fd)
 {
     entry *e = known(fd);
-    if (e && !(atomic_load_explicit(e, memory_order_relaxed) & TOUCHED))
+    if (e && (atomic_load_explicit(e, memory_order_relaxed) & (TOUCHED | CLEAN)) != TOUCHED) {
         atomic_fetch_or(e, TOUCHED);
+        atomic_fetch_and(e, ~CLEAN);
+    }
 }
 
 void fresh_kernels(int fd)
@@ -107,7 +111,30 @@ int fresh_take(int fd, int domain)
     atomic_fetch_and(e, ~CHOSEN);
     if (was & CHOSEN)
         return SL_CHOSEN;
-    return was & (TOUCHED | OTHERS) || forked_since(was) ? 0 : SL_FRESH;
+    if (was & (TOUCHED | OTHERS) || forked_since(was))
+        return 0;
+    atomic_fetch_or(e, CLEAN);
+    return SL_FRESH;
+}
+
+bool fresh_clean(int fd, struct fresh_socket *s)
+{
+    entry *e = known(fd);
+    uint64_t is = e ? atomic_load(e) : 0;
+    if (!(is & CLEAN) || is & OTHERS || forked_since(is) || (is ^ value(fd, 0)) & COOKIE || !atomic_compare_exchange_strong(e, &is, 0))
+        return false;
+    *s = (struct fresh_socket){ .cookie = is & COOKIE, .six = is & SIX };
+    return true;
+}
+
+bool fresh_again(int fd, const struct fresh_socket *s)
+{
+    entry *e = entry_of(fd, true);
+    uint64_t v = value(fd, s->six ? SIX : 0);
+    if (!e || (v & COOKIE) != s->cookie)
+        return false;
+    atomic_store(e, v);
+    return true;
 }
 
 void fresh_bound(int fd, const struct sockaddr *sa, socklen_t n)
@@ -127,7 +154,11 @@ void fresh_bound(int fd, const struct sockaddr *sa, socklen_t n)
         note(fd, six | CHOSEN | TOUCHED | OTHERS);
 }
 
-void fresh_forking(void) { atomic_fetch_add(&forks, 1); }
+void fresh_forking(void)
+{
+    atomic_fetch_add(&forks, 1);
+    recycle_flush();
+}
 
 int fresh_next(int from)
 {

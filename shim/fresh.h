@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/socket.h>
 
 extern _Atomic bool fresh_some; // there may be any
@@ -21,6 +22,14 @@ void fresh_bound(int fd, const struct sockaddr *sa, socklen_t n); // bind() to t
 // fresh_take: what fd, if it is of that family, is to sl_connect: SL_FRESH, SL_CHOSEN or 0. It is 0 from then on.
 int fresh_take(int fd, int domain);
 void fresh_forking(void); // a child may do things to any of them
+
+// A socket to which nothing was done that another would not show, as its connection was the engine's all along.
+struct fresh_socket {
+    uint64_t cookie; // as far as it is remembered
+    bool six;        // of AF_INET6
+};
+bool fresh_clean(int fd, struct fresh_socket *s);       // whether fd, a connection's, is one; it is forgotten then
+bool fresh_again(int fd, const struct fresh_socket *s); // fd is it, under a new number, as if socket() had given it. False: it is something else
 
 enum fresh { FRESH_UNKNOWN, FRESH_OTHERS, FRESH_CONNECTED, FRESH_ACCEPTED };
 int fresh_next(int from);          // the lowest number >= from of which anything is known; -1: none

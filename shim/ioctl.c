@@ -3,6 +3,7 @@
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 
+#include "fresh.h"
 #include "kconn.h"
 #include "ours.h"
 #include "probe.h"
@@ -64,8 +65,10 @@ look:
         file_put(f);
         if (r != SL_MOVED)
             return (int)raw_result(r);
-        if (!moved)
+        if (!moved) {
+            fresh_end(fd);
             return real.ioctl(fd, cmd, arg);
+        }
     }
     bool signals = cmd == FIOASYNC || cmd == FIOSETOWN || cmd == SIOCSPGRP;
     if (signals)

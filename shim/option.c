@@ -37,6 +37,7 @@ static int timeout_set(int fd, _Atomic int64_t *t, int name, const void *val, so
     struct timeval tv = { 0, 0 };
     socklen_t n = sizeof tv;
     hands_off(1);
+    fresh_end(fd);
     pthread_mutex_lock(&lock);
     long r = RAW(SYS_setsockopt, fd, SOL_SOCKET, name, val, len);
     if (r >= 0)
@@ -200,6 +201,7 @@ look:
         stage_flush(f);
         r = conn_set(fd, f, level, name, val, len);
         if (r == -ENOPROTOOPT && kernel_may_know(fd, level)) {
+            fresh_end(fd);
             if (ended(f) && behind_own(f)) // it makes no difference any more
                 r = (int)RAW(SYS_setsockopt, fd, level, name, val, len);
             else if (conn_handover(fd, f) == 0)
@@ -287,6 +289,8 @@ look:
         file_put(f);
         return real.getsockopt(fd, level, name, val, len);
     }
+    if (!f && level == SOL_SOCKET && name == SO_COOKIE)
+        fresh_end(fd); // no other socket may tell of the same
     if (!f)
         return BY_KERNEL(fd, real.getsockopt(fd, level, name, val, len), look);
     int ret, r = option_to(f, level, name, val, len);
@@ -295,6 +299,7 @@ look:
     bool placeholder = r == SL_MOVED && shared() && atomic_load(&shared()->words[atomic_load(&f->handle)].moved) == 0;
     if (placeholder) {
         file_put(f);
+        fresh_end(fd);
         return real.getsockopt(fd, level, name, val, len);
     }
     if (!conn_result(f, r, &ret))

@@ -8,6 +8,7 @@
 #include "file.h"
 #include "own.h"
 #include "raw.h"
+#include "recycle.h"
 #include "sleep.h"
 
 #define OWN_MAX 64
@@ -81,6 +82,8 @@ void own_drop(int fd)
 bool own_evict(int fd)
 {
     if (fd_kind(fd) != FD_OWN)
+        return true;
+    if (recycle_evict(fd))
         return true;
     for (int i = 0; i < OWN_MAX; i++) {
         _Atomic int *keeper = atomic_load(&own[i].keeper);

@@ -16,6 +16,7 @@
 #include "process.h"
 #include "raw.h"
 #include "ready.h"
+#include "recycle.h"
 #include "refuse.h"
 #include "space.h"
 #include "threads.h"
@@ -32,6 +33,7 @@ void process_forked(void)
     atomic_store(&main_pid, (int)RAW(SYS_getpid));
     locks_forked();
     ready_lock_forked(); // wait_prepare has taken it, and a file that ends here asks for it
+    recycle_forked();
     engine_forked();
     listener_forked();
     stage_forked();

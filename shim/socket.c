@@ -17,13 +17,17 @@
 #include "ports.h"
 #include "probe.h"
 #include "raw.h"
+#include "recycle.h"
 #include "ready.h"
 #include "wait.h"
 #include "usdt.h"
 
 INTERPOSE int socket(int domain, int type, int proto)
 {
-    int fd = new_fd(real.socket(domain, type, proto));
+    int fd = recycle_socket(domain, type, proto);
+    if (fd >= 0)
+        return fd;
+    fd = new_fd(real.socket(domain, type, proto));
     fresh_socket(fd, domain, type, proto);
     return fd;
 }

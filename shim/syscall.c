@@ -73,6 +73,8 @@ static bool by_name(long nr, const long *a, long *ret)
     CALL(SYS_prlimit64, prlimit(I(0), I(1), P(2), P(3)));
     CALL(SYS_copy_file_range, copy_file_range(I(0), P(1), I(2), P(3), (size_t)a[4], (unsigned)a[5]));
     CALL(SYS_pselect6, pselect_by_number(a));
+    CALL(SYS_setns, setns(I(0), I(1)));
+    CALL(SYS_unshare, unshare(I(0)));
     CALL(SYS_execve, execve(P(0), P(1), P(2)));
     CALL(SYS_execveat, execveat(I(0), P(1), P(2), P(3), I(4)));
 #ifdef SYS_poll // the older numbers that new architectures lack
@@ -100,7 +102,7 @@ static bool matters(long nr)
     case SYS_fork:
 #endif
     case SYS_clone: case SYS_clone3: case SYS_execve: case SYS_execveat: case SYS_getrlimit: case SYS_setrlimit: case SYS_prlimit64:
-    case SYS_listen: case SYS_connect: case SYS_close: case SYS_close_range: case SYS_dup3:
+    case SYS_setns: case SYS_unshare: case SYS_listen: case SYS_connect: case SYS_close: case SYS_close_range: case SYS_dup3:
         return true;
     default:
         return false;

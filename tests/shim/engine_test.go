@@ -2,6 +2,7 @@ package shim
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -71,6 +72,25 @@ func TestOutgoingOverTheEngine(t *testing.T) {
 		st, err := broker.Query(socket, bedtest.CleanLimit)
 		return err == nil && st.Ended["connected"] > 0
 	})
+}
+
+// Behind a connection that has ended its kernel socket serves the next one.
+func TestKernelSocketsServeAgain(t *testing.T) {
+	bed := bedtest.New(t, testbed.Config{})
+	dir := t.TempDir()
+	socket := startBroker(t, dir)
+	program := filepath.Join(dir, "recycled")
+	cc(t, program, "prog/out/recycled.c")
+	place := []string{"SLT_PEER_HOST=" + bed.Client.IPv4.String(), "SLT_PEER_NS=" + bed.Client.Path()}
+	preload := append(place, "LD_PRELOAD="+built(t, "libsluice.so"), "SLUICE_BROKER="+socket, "SLUICE_LISTEN=none", "SLUICE_CONNECT=*:*", "SLUICE_LOG=off")
+	made := func(env []string) (n int) {
+		out := outputOf(t, exec.Command(program, "made"), bed.Server.Start, env...)
+		_, err := fmt.Sscanf(out, "made: %d", &n)
+		require.NoError(t, err, out)
+		return n
+	}
+	require.Equal(t, 100, made(place))
+	require.LessOrEqual(t, made(preload), 20, "eight are open at a time")
 }
 
 func built(t *testing.T, name string) string {

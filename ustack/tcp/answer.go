@@ -117,8 +117,8 @@ func (c *Conn) mayEnd() bool {
 	return c.state == CloseWait && c.shut&shutSend == 0 && c.h.Answers.Wait != 0
 }
 
-// awaitRequest has the ACK of a SYN-ACK wait for the program's first data: "Data or controls that were queued for transmission MAY be
-// included" RFC 9293 §3.10.7.3. There is nothing to read first.
+// awaitRequest has the ACK of a SYN-ACK wait for the program's first data, which RFC 9293 §3.10.7.3 allows to go with it. There is nothing to read
+// first.
 func (c *Conn) awaitRequest(now int64) bool {
 	if c.h.Answers.Wait == 0 {
 		return false
