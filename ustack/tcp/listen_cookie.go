@@ -28,7 +28,8 @@ func (l *Listener) sendCookie(now int64, r *halfOpen, s *Segment, p Path, out Ou
 const cookieAge = cookieLife * cookieMinute
 
 // rcvCookie makes a connection of an ACK that brings a cookie back. It says false when there is none in it; with a full
-// accept queue the ACK is dropped.
+// accept queue the ACK is dropped. Unlike in Linux it is remembered then, if there is room: the peer believes that it is connected, and what it sends
+// next bears no cookie, and would be reset.
 func (l *Listener) rcvCookie(now int64, f *Flow, s *Segment, p Path, out Out) (*Conn, bool) {
 	if l.overflow == 0 || now-l.overflow > cookieAge || l.h.Params.SYNCookies == 0 || s.Flags.Any(wire.SYN) {
 		return nil, false
@@ -39,15 +40,19 @@ func (l *Listener) rcvCookie(now int64, f *Flow, s *Segment, p Path, out Out) (*
 		return nil, false
 	}
 	l.h.MIB.SyncookiesRecv++
-	if l.acceptFull() {
-		l.h.MIB.ListenOverflows++
-		return nil, true
-	}
-	r := halfOpen{flow: *f, irs: s.Seq - 1, iss: s.Ack - 1, peerMSS: mss, mtu: int32(p.MTU), tsOff: l.h.tsOffset(f)}
+	r := halfOpen{flow: *f, irs: s.Seq - 1, iss: s.Ack - 1, peerMSS: mss, mtu: int32(p.MTU), tsOff: l.h.tsOffset(f),
+		ifindex: int32(s.Ifindex), queue: int32(s.Queue), at: now + synackTimeout, acked: true}
 	if l.h.Params.Timestamps && s.Opts.Has(wire.HasTimestamp) { // else the echo is not of ours
 		r.fromTimestamp(&s.Opts)
 	}
 	l.offerWindow(&r)
+	if l.acceptFull() {
+		l.h.MIB.ListenOverflows++
+		if !l.halfFull() && !l.h.Params.AbortOverflow {
+			l.half.add(&r)
+		}
+		return nil, true
+	}
 	c := l.newConn(now, &r, s)
 	l.admit(now, c, s, out)
 	return c, true

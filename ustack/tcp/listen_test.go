@@ -169,6 +169,30 @@ func TestFloodIsAnsweredWithCookies(t *testing.T) {
 	require.EqualValues(t, 1, k.h.MIB.SyncookiesFailed)
 }
 
+// A burst of connections with the peers' first data behind each, taken at once, before the program accepts.
+func TestACookieIsRememberedUntilThereIsRoom(t *testing.T) {
+	k := newCrowd(t, 1)
+	var h [3][]Header
+	for i := range h {
+		k.syn(i)
+		h[i] = k.sent(i)
+	}
+	require.EqualValues(t, 1, k.h.MIB.SyncookiesSent)
+	require.NotNil(t, k.ack(0, h[0][0], 0))
+	require.NotNil(t, k.ack(1, h[1][0], 0))
+	require.Nil(t, k.ack(2, h[2][0], 0), "there is no room")
+	second := &Segment{Flags: wire.ACK, Seq: 2001 + 1448, Ack: h[2][0].Seq + 1, Wnd: 500, Payload: make([]byte, 1448)}
+	second.Opts = wire.TCPOptions{Set: wire.HasTimestamp, TSVal: 6, TSEcr: h[2][0].Opts.TSVal}
+	require.Nil(t, k.input(2, second))
+	require.Empty(t, k.sent(2), "no reset")
+	require.NotNil(t, k.l.Accept(k.now))
+	c := k.ack(2, h[2][0], 1448)
+	require.NotNil(t, c)
+	require.Equal(t, 1448, c.InQ())
+	require.True(t, c.is(flagTS) && c.is(flagSACK) && c.is(flagWScale))
+	require.Zero(t, k.l.HalfOpens())
+}
+
 func TestOldCookieIsRefused(t *testing.T) {
 	k := newCrowd(t, 0)
 	k.syn(0)
