@@ -162,7 +162,7 @@ static bool nothing_there(struct file *f, size_t room, int flags, int *turn)
 }
 
 // What a call may say and still be plain.
-#define PLAIN_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | IO_OWN)
+#define PLAIN_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL | IO_READ)
 
 // recv_early: what is there to be had without the engine, 0: nothing.
 static ssize_t recv_early(int h, const struct iovec *v, int count, int flags)

@@ -13,9 +13,9 @@ void reuse_set(int kernel, bool on); // and of the kernel socket that it becomes
 bool kernels_own(int fd); // whether fd's connections report by MSG_ERRQUEUE (SO_ZEROCOPY, SO_TIMESTAMPING), which only the kernel's do
 void kernels_copy(int listener, int fd); // fd, accepted, becomes the kernel's and reports as its listener says
 
-// Beside MSG_* flags, none of which a receive knows by these values:
+// Beside MSG_* flags, none of which has these values but MSG_CMSG_CLOEXEC:
 #define IO_READ 0x40000000  // read(2)'s rules (nothing asked for: 0 at once)
-#define IO_LATER 0x20000000 // recvmmsg(2) has a message: any signal ends the wait for another
+#define IO_LATER 0x10000000 // recvmmsg(2) has a message: any signal ends the wait for another
 #define IO_OWN (IO_READ | IO_LATER)
 
 // Each gives f's reference back. The result is libc's: >= 0, or -1 and errno. Should the connection move to the kernel meanwhile, the
