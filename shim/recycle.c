@@ -37,6 +37,8 @@ bool recycle_hold(int fd, struct recycled *r)
 {
     static _Atomic int base;
     struct file *f = file_get(fd);
+    r->file = f;
+    r->gen = f ? atomic_load(&f->gen) : 0;
     // Another call that is under way on the connection may ask its socket something.
     bool alone = f && f->kind == FD_CONN && !f->settled && atomic_load(&f->refs) == 2 && atomic_load(&f->fds) == 1;
     file_put(f);
@@ -51,12 +53,15 @@ bool recycle_hold(int fd, struct recycled *r)
     return true;
 }
 
+// gone: the connection's file is no more. Else another thread has made a duplicate while it was closed.
+static bool gone(const struct recycled *r) { return atomic_load(&r->file->gen) != r->gen || atomic_load(&r->file->refs) == 0; }
+
 void recycle_keep(const struct recycled *r)
 {
     struct shelf *s = &shelves[r->socket.six];
     bool kept = false;
     uid_t uid = (uid_t)RAW(SYS_geteuid);
-    if (take()) {
+    if (gone(r) && take()) {
         if (atomic_load(&some) == 0)
             owner = uid;
         if ((kept = s->n < KEPT && owner == uid)) {

@@ -5,11 +5,14 @@
 
 #include <stdbool.h>
 
+#include "fdmap.h"
 #include "fresh.h"
 
 struct recycled {
     struct fresh_socket socket;
     int fd; // its number meanwhile: one of sluice's own
+    struct file *file; // the connection's, and its generation: once that is over nobody has the socket under another number
+    uint32_t gen;
 };
 
 // recycle_hold gives the socket behind fd, a connection that is about to be closed, another number. False: it is closed for good.
