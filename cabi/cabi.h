@@ -109,6 +109,7 @@ struct sl_ring {
 	SL_ATOMIC(sl_index) tx_prod, tx_cons, tx_flags;
 	SL_ATOMIC(int32_t) tx_fd;
 	SL_ATOMIC(uint32_t) kickers;
+	SL_ATOMIC(uint32_t) kicking; /* the C side's: 1: a thread is in sendto, and looks at the ring again behind it */
 	/* The packet at index i of the receive ring is at frames + desc[i & mask].addr: for fetching it into the cache, not for reading. frames may
 	 * be unmapped. */
 	SL_ATOMIC(sl_descs) desc;

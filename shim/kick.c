@@ -42,8 +42,27 @@ static uint32_t all_waiting(const struct sl_shared *s)
 
 bool kick_pending(const struct sl_shared *s) { return all_waiting(s) != 0; }
 
-// kick wakes the kernel for one ring. In copy mode a call stops when its budget is used up, and is made again as long as it makes
-// the ring shorter.
+static uint32_t put(const struct sl_ring *r)
+{
+    sl_index prod = atomic_load_explicit(&r->tx_prod, memory_order_relaxed);
+    return prod ? atomic_load_explicit(prod, memory_order_relaxed) : 0;
+}
+
+// carry has the kernel take what is in the ring. In copy mode a call stops when its budget is used up, and is made again as long as it makes the ring
+// shorter. True: more was put there than it has seen, by a thread that left it to us.
+static bool carry(struct sl_ring *r, int fd)
+{
+    uint32_t seen = put(r);
+    for (uint32_t now, left = UINT32_MAX; (now = waiting(r)) != 0 && now < left; left = now) {
+        seen = put(r);
+        RAW(SYS_sendto, fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+    }
+    atomic_store(&r->kicking, 0);
+    atomic_thread_fence(memory_order_seq_cst); // whoever finds kicking set after this has put what we see now
+    return waiting(r) != 0 && put(r) != seen;
+}
+
+// kick wakes the kernel for one ring. Of threads that send at once one does it for all: the kernel has a lock there, for which the others would sleep.
 static void kick(struct sl_ring *r)
 {
     sl_index flags = atomic_load_explicit(&r->tx_flags, memory_order_relaxed);
@@ -51,8 +70,8 @@ static void kick(struct sl_ring *r)
         return; // the driver looks at the ring by itself
     atomic_fetch_add(&r->kickers, 1);
     int fd = atomic_load(&r->tx_fd);
-    for (uint32_t now, left = UINT32_MAX; fd >= 0 && (now = waiting(r)) != 0 && now < left; left = now)
-        RAW(SYS_sendto, fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+    while (fd >= 0 && atomic_exchange(&r->kicking, 1) == 0 && carry(r, fd))
+        ;
     atomic_fetch_sub(&r->kickers, 1);
 }
 

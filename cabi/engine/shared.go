@@ -45,7 +45,7 @@ type Ring struct {
 	Prod, Cons              atomic.Uintptr
 	TxProd, TxCons, TxFlags atomic.Uintptr
 	TxFD                    atomic.Int32
-	Kickers                 atomic.Uint32
+	Kickers, Kicking        atomic.Uint32
 	Desc, Frames            atomic.Uintptr
 	Mask, TxMask            atomic.Uint32
 	TxDesc                  atomic.Uintptr
