@@ -219,6 +219,8 @@ INTERPOSE int connect(int fd, const struct sockaddr *sa, socklen_t n)
         return fresh_end(fd), kernels_connect(fd, sa, n);
     int ret;
     f = start(fd, sa, n, how, NULL, &ret);
+    if (!f)
+        fresh_end(fd); // the kernel's attempt leaves traces
     if (f && !f->deferred && atomic_load(&f->nonblock)) { // as the kernel: even if the answer is there already
         file_put(f);
         errno = EINPROGRESS;
@@ -264,6 +266,8 @@ bool connect_data(int fd, const struct sockaddr *sa, socklen_t n, const struct i
     struct cargo c = { iov, (int)count, 0 };
     int r;
     struct file *f = start(fd, sa, n, how & ~SL_FRESH, &c, &r);
+    if (!f)
+        fresh_end(fd);
     if (!f && r == SL_KERNEL)
         return false;
     *ret = f ? after_syn(fd, f, iov, (int)count, flags, c.took) : r;

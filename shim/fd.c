@@ -130,13 +130,18 @@ static int status_flags(int fd, struct file *f)
     return r < 0 ? r : (r & ~(O_NONBLOCK | O_APPEND)) | (atomic_load(&f->nonblock) ? O_NONBLOCK : 0);
 }
 
+// for_signals: SIGIO is the kernel's to send, and whom it goes to the socket behind a connection would show for ever.
+static bool for_signals(int cmd, long v)
+{
+    return (cmd == F_SETFL && v & O_ASYNC) || cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX;
+}
+
 // file_fcntl serves what concerns the open file. False: the kernel's turn.
 static bool file_fcntl(int fd, struct file *f, int cmd, void *arg, int *ret)
 {
     long v = (long)arg;
-    bool signals = (cmd == F_SETFL && (v & O_ASYNC)) || cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX;
-    if (f->kind == FD_CONN && signals)
-        return conn_handover(fd, f) != 0; // SIGIO is the kernel's to send
+    if (f->kind == FD_CONN && for_signals(cmd, v))
+        return conn_handover(fd, f) != 0;
     if (f->kind != FD_CONN && f->kind != FD_LISTENER)
         return false;
     if (cmd == F_GETFL) {
@@ -158,6 +163,9 @@ INTERPOSE int fcntl(int fd, int cmd, ...)
     va_start(ap, cmd);
     void *arg = va_arg(ap, void *);
     va_end(ap);
+    bool signals = for_signals(cmd, (long)arg);
+    if (signals)
+        fresh_end(fd);
     if (fd_load(fd) == 0 && cmd != F_DUPFD && cmd != F_DUPFD_CLOEXEC)
         return real.fcntl(fd, cmd, arg);
     if (hidden(fd))
@@ -172,7 +180,6 @@ look:
     f = fd_kind(fd) == FD_CONN ? conn_get(fd) : file_get(fd);
     ret = -1;
     bool served = f && file_fcntl(fd, f, cmd, arg, &ret);
-    bool signals = cmd == F_SETOWN || cmd == F_SETSIG || cmd == F_SETOWN_EX || (cmd == F_SETFL && (long)arg & O_ASYNC);
     bool behind = f && f->kind == FD_CONN && !signals; // about the descriptor: the socket behind it answers
     file_put(f);
     if (served)

@@ -117,13 +117,22 @@ int fresh_take(int fd, int domain)
     return SL_FRESH;
 }
 
-bool fresh_clean(int fd, struct fresh_socket *s)
+static bool clean(uint64_t is) { return is & CLEAN && !(is & OTHERS) && !forked_since(is); }
+
+bool fresh_clean(int fd)
+{
+    entry *e = known(fd);
+    return e && clean(atomic_load(e));
+}
+
+bool fresh_leaves(int fd, int copy, struct fresh_socket *s)
 {
     entry *e = known(fd);
     uint64_t is = e ? atomic_load(e) : 0;
-    if (!(is & CLEAN) || is & OTHERS || forked_since(is) || (is ^ value(fd, 0)) & COOKIE || !atomic_compare_exchange_strong(e, &is, 0))
+    // The connection may have become the kernel's, and fd its socket, before copy was made.
+    if (!clean(is) || (is ^ value(copy, 0)) & COOKIE || !atomic_compare_exchange_strong(e, &is, 0))
         return false;
-    *s = (struct fresh_socket){ .cookie = is & COOKIE, .six = is & SIX };
+    *s = (struct fresh_socket){ .id = is >> COOKIE_SHIFT, .six = is & SIX };
     return true;
 }
 
@@ -131,7 +140,7 @@ bool fresh_again(int fd, const struct fresh_socket *s)
 {
     entry *e = entry_of(fd, true);
     uint64_t v = value(fd, s->six ? SIX : 0);
-    if (!e || (v & COOKIE) != s->cookie)
+    if (!e || v >> COOKIE_SHIFT != s->id) // a child that was made while it was kept may have it, too
         return false;
     atomic_store(e, v);
     return true;

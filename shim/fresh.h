@@ -25,11 +25,12 @@ void fresh_forking(void); // a child may do things to any of them
 
 // A socket to which nothing was done that another would not show, as its connection was the engine's all along.
 struct fresh_socket {
-    uint64_t cookie; // as far as it is remembered
-    bool six;        // of AF_INET6
+    uint64_t id; // its cookie, as far as it is remembered, and how many forks there were before it
+    bool six;    // of AF_INET6
 };
-bool fresh_clean(int fd, struct fresh_socket *s);       // whether fd, a connection's, is one; it is forgotten then
-bool fresh_again(int fd, const struct fresh_socket *s); // fd is it, under a new number, as if socket() had given it. False: it is something else
+bool fresh_clean(int fd);                                    // whether fd, a connection's, is one
+bool fresh_leaves(int fd, int copy, struct fresh_socket *s); // and copy, made since, its duplicate; fd is forgotten then
+bool fresh_again(int fd, const struct fresh_socket *s);     // fd is it, under a new number, as if socket() had given it. False: it is something else
 
 enum fresh { FRESH_UNKNOWN, FRESH_OTHERS, FRESH_CONNECTED, FRESH_ACCEPTED };
 int fresh_next(int from);          // the lowest number >= from of which anything is known; -1: none

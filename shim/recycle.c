@@ -4,12 +4,14 @@
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "epoll_set.h"
 #include "fdmap.h"
 #include "file.h"
 #include "ours.h"
 #include "own.h"
+#include "process.h"
 #include "raw.h"
 #include "roam.h"
 
@@ -42,7 +44,7 @@ bool recycle_hold(int fd, struct recycled *r)
     // Another call that is under way on the connection may ask its socket something.
     bool alone = f && f->kind == FD_CONN && !f->settled && atomic_load(&f->refs) == 2 && atomic_load(&f->fds) == 1;
     file_put(f);
-    if (!alone || epoll_saw(fd) || !fresh_clean(fd, &r->socket)) // a kernel's set remembers a socket for as long as it has any number
+    if (!alone || roamed() || epoll_saw(fd) || !fresh_clean(fd)) // a kernel's set remembers a socket for as long as it has any number
         return false;
     if (atomic_load(&base) == 0)
         atomic_store(&base, own_base());
@@ -50,7 +52,10 @@ bool recycle_hold(int fd, struct recycled *r)
     if (r->fd < 0)
         return false;
     fd_mark(r->fd, FD_OWN);
-    return true;
+    if (fresh_leaves(fd, r->fd, &r->socket))
+        return true;
+    forget(r->fd);
+    return false;
 }
 
 // gone: the connection's file is no more. Else another thread has made a duplicate while it was closed.
@@ -60,11 +65,11 @@ void recycle_keep(const struct recycled *r)
 {
     struct shelf *s = &shelves[r->socket.six];
     bool kept = false;
-    uid_t uid = (uid_t)RAW(SYS_geteuid);
-    if (gone(r) && take()) {
+    struct stat st;
+    if (gone(r) && RAW(SYS_fstat, r->fd, &st) == 0 && take()) {
         if (atomic_load(&some) == 0)
-            owner = uid;
-        if ((kept = s->n < KEPT && owner == uid)) {
+            owner = st.st_uid;
+        if ((kept = s->n < KEPT && owner == st.st_uid)) {
             s->kept[s->n++] = *r;
             atomic_fetch_add(&some, 1);
         }
@@ -90,7 +95,7 @@ static int placed(const struct recycled *r, int flags)
 int recycle_socket(int domain, int type, int proto)
 {
     int flags = type & (SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (atomic_load_explicit(&some, memory_order_relaxed) == 0 || roamed() || (type ^ flags) != SOCK_STREAM || (domain != AF_INET && domain != AF_INET6)
+    if (atomic_load_explicit(&some, memory_order_relaxed) == 0 || !process_self() || roamed() || (type ^ flags) != SOCK_STREAM || (domain != AF_INET && domain != AF_INET6)
         || (proto != 0 && proto != IPPROTO_TCP))
         return -1;
     struct shelf *s = &shelves[domain == AF_INET6];
@@ -139,6 +144,12 @@ void recycle_flush(void)
 
 void recycle_forked(void)
 {
-    give();
-    recycle_flush();
+    if (take()) {
+        give();
+        recycle_flush();
+    } else { // another thread was in there: what it has written is not known, and the numbers stay open
+        shelves[0].n = shelves[1].n = 0;
+        atomic_store(&some, 0);
+        give();
+    }
 }

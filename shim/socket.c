@@ -26,7 +26,7 @@ INTERPOSE int socket(int domain, int type, int proto)
 {
     int fd = recycle_socket(domain, type, proto);
     if (fd >= 0)
-        return fd;
+        return new_fd(fd);
     fd = new_fd(real.socket(domain, type, proto));
     fresh_socket(fd, domain, type, proto);
     return fd;

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 static struct sockaddr_in to;
@@ -32,9 +33,11 @@ static void fresh(const char *name, int fd)
     getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, &k);
     ioctl(fd, FIOGETOWN, &signals);
     poll(&p, 1, 0);
-    show(name, "fd %d flags %x %x port %d linger %d timeout %ld keepalive %d nodelay %d reuse %d error %d rcvbuf %d owner %d events %x", fd, fcntl(fd, F_GETFL), fcntl(fd, F_GETFD),
+    struct stat st;
+    must(fstat(fd, &st) == 0, "stat");
+    show(name, "fd %d flags %x %x port %d linger %d timeout %ld keepalive %d nodelay %d reuse %d error %d rcvbuf %d owner %d events %x user %d", fd, fcntl(fd, F_GETFL), fcntl(fd, F_GETFD),
         ntohs(in.sin_port), lg.l_onoff, tv.tv_sec, option(fd, SOL_SOCKET, SO_KEEPALIVE), option(fd, IPPROTO_TCP, TCP_NODELAY), option(fd, SOL_SOCKET, SO_REUSEADDR),
-        option(fd, SOL_SOCKET, SO_ERROR), option(fd, SOL_SOCKET, SO_RCVBUF), signals, p.revents);
+        option(fd, SOL_SOCKET, SO_ERROR), option(fd, SOL_SOCKET, SO_RCVBUF), signals, p.revents, (int)st.st_uid);
 }
 
 // cookie tells whether a socket's cookie was seen before.
@@ -51,8 +54,8 @@ static void cookie(int fd)
 
 static void on(int fd, int level, int name) { setsockopt(fd, level, name, &(int){ 1 }, sizeof(int)); }
 
-// Each step does something to a socket before it connects, or while it is connected.
-enum { NOTHING, CLOEXEC, NONBLOCK, OPTIONS, TIMEOUT, LINGER, BOUND, WATCHED, COOKIE, DUPLICATE, OWNER, FORKED, UNKNOWN, SHUT, STEPS };
+// Each step does something to a socket before it connects, or while it is connected. WATCHED comes last: what has that number from then on is never kept.
+enum { NOTHING, CLOEXEC, NONBLOCK, OPTIONS, TIMEOUT, LINGER, BOUND, COOKIE, DUPLICATE, OWNER, FORKED, UNKNOWN, SHUT, OWNED, REFUSED, USER, UNSEEN, WATCHED, STEPS };
 
 static int ep, left[2];
 
@@ -67,6 +70,12 @@ static void before(int step, int fd)
         must(epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev) == 0, "add");
     if (step == COOKIE)
         cookie(fd);
+    if (step == OWNED)
+        fcntl(fd, F_SETOWN, getpid());
+    if (step == REFUSED) { // the kernel's attempt, of which nobody asks what became
+        fcntl(fd, F_SETFL, O_NONBLOCK);
+        result("refused", connect(fd, (void *)&(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) }, sizeof to));
+    }
 }
 
 static void meanwhile(int step, int fd)
@@ -85,6 +94,8 @@ static void meanwhile(int step, int fd)
         left[0] = dup(fd);
     if (step == OWNER)
         fcntl(fd, F_SETOWN, getpid());
+    if (step == USER)
+        must(seteuid(65534) == 0, "user");
     if (step == UNKNOWN)
         on(fd, SOL_SOCKET, SO_RXQ_OVFL);
     if (step == SHUT)
@@ -101,6 +112,26 @@ static void meanwhile(int step, int fd)
     }
 }
 
+// unseen makes a child without libc, which takes a socket and binds it.
+static void unseen(void)
+{
+    pid_t pid = -1;
+#ifdef __x86_64__
+    long r = SYS_fork;
+    __asm__ volatile("syscall" : "+a"(r) : : "rcx", "r11", "memory");
+    pid = (pid_t)r;
+#else
+    pid = fork();
+#endif
+    must(pid >= 0, "fork");
+    if (pid == 0) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        bind(fd, (void *)&(struct sockaddr_in){ .sin_family = AF_INET }, sizeof(struct sockaddr_in));
+        kill(getpid(), SIGKILL); // nor does it end by libc
+    }
+    waitpid(pid, NULL, 0);
+}
+
 static void turn(int step)
 {
     char b[8], name[16];
@@ -109,6 +140,8 @@ static void turn(int step)
     must(fd >= 0, "socket");
     before(step, fd);
     int r = connect(fd, (void *)&to, sizeof to);
+    if (step == REFUSED && r < 0 && errno == ECONNREFUSED) // the kernel tells of the first one here
+        r = connect(fd, (void *)&to, sizeof to);
     must(r == 0 || errno == EINPROGRESS, "connect");
     struct pollfd p = { .fd = fd, .events = POLLIN };
     poll(&p, 1, 15000);
@@ -117,6 +150,8 @@ static void turn(int step)
     close(fd);
     while (epoll_wait(ep, &ev, 1, 0) > 0)
         show("event", "%x", ev.events);
+    if (step == UNSEEN)
+        unseen();
     snprintf(name, sizeof name, "after %d", step);
     for (int i = 0; i < 2; i++) {
         int flags = i ? SOCK_NONBLOCK | SOCK_CLOEXEC : 0;
@@ -124,6 +159,8 @@ static void turn(int step)
         fresh(name, fd);
         close(fd);
     }
+    if (step == USER)
+        must(seteuid(0) == 0, "user");
     if (left[0] > 0)
         close(left[0]), left[0] = 0;
 }
@@ -183,7 +220,8 @@ int main(int argc, char **argv)
     if (argc > 1)
         made();
     for (int i = 0; i < 2 * STEPS && argc == 1; i++)
-        turn(i % STEPS), turn(NOTHING);
+        if (i != WATCHED)
+            turn(i % STEPS), turn(NOTHING);
     int used = socket(AF_INET, SOCK_STREAM, 0);
     result("to nobody", connect(used, (void *)&(struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(9), .sin_addr = to.sin_addr }, sizeof to));
     close(used);
