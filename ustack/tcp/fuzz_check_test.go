@@ -75,3 +75,32 @@ func checkConn(t testing.TB, c *Conn) {
 	must(t, !c.state.in(CloseWait, LastAck, Closing) || c.is(flagFINRcvd), "%v without the peer's FIN", c.state)
 	must(t, !c.state.in(Established, FinWait1, FinWait2) || !c.is(flagFINRcvd), "%v with the peer's FIN", c.state)
 }
+
+// checkACK: between two events an ACK that is owed has a time to leave at, and one that waits for an answer stands in the lists.
+func checkACK(t testing.TB, c *Conn) {
+	t.Helper()
+	a, all := &c.ack, &c.h.Answers
+	if c.state == Closed || c.is(flagFrozen) || a.pending&ackScheduled == 0 {
+		must(t, a.pending&(ackAnswer|ackRead|ackWaits) == 0, "%v: an answer is awaited, and no ACK is owed", c.state)
+		return
+	}
+	must(t, c.state == SynSent || a.at != 0 || c.ooo != nil && c.ooo.comp.at != 0, "%v: an ACK is owed, and nothing says when (%x)", c.state, a.pending)
+	must(t, a.pending&ackAnswer != 0 || a.pending&(ackRead|ackWaits) == 0, "read, and no answer is awaited")
+	listed, read, reads := 0, 0, 0
+	for _, w := range all.list[all.first:] {
+		if w.c == c && !w.over() {
+			listed++
+		}
+	}
+	for _, r := range all.read {
+		if r == c {
+			read++
+		}
+		if r != nil && r.ack.pending&ackRead != 0 {
+			reads++
+		}
+	}
+	must(t, a.pending&ackAnswer == 0 || listed > 0 && all.Deadline() != 0 && all.Deadline() <= a.at, "it awaits an answer, and nobody knows")
+	must(t, a.pending&ackRead == 0 || read > 0, "it was read, and nobody knows")
+	must(t, reads >= all.nread && all.nread >= 0 && all.n >= all.nread, "%d await an answer, %d of them read, and %d are listed as such", all.n, all.nread, reads)
+}

@@ -25,6 +25,7 @@ func FuzzConn(f *testing.F) {
 		f.Add([]byte{state, 0x0f, 2, opAhead, 2, 90, opAhead, 4, 90, opData, 200, opRead, 200, opClose, 0, opDeadline, 9})
 		f.Add([]byte{state, 0x07, 0, opRaw, 0x04, 1, 0, 1, 0, 10, 0, 0, opTick, 2, opRaw, 0x02, 1, 7, 1, 9, 0, 0, 0})
 		f.Add([]byte{state, 0x07, 32, opFast, 9, 30, opAckAll, 0, opData, 9, opFast, 0, 30, opDeadline, 3, opRead, 90, opRead, 90, opClose, 0})
+		f.Add([]byte{state, 0x07, 64, opData, 9, opTick, 64, opRead, 90, opTick, 64, opData, 9, opRaw, 0x19, 0, 0, 1, 0, 9, 0, 200, opRead, 99, opTick, 64, opMove, 1})
 		f.Add([]byte{state, 0x17, 4, opMove, 0, opWrite, 99, opMove, 0, opHold, 1, opWrite, 44, opDeadline, 1, opHold, 0, opMTU, 9})
 	}
 	f.Fuzz(func(t *testing.T, in []byte) { fuzzConn(t, in) })
@@ -123,6 +124,9 @@ func fuzzConn(t testing.TB, in []byte) {
 	pool.SetReserve(fuzzFrames / 8)
 	z.rig = rigOver(t, pool, func(p *Params) { fuzzParams(p, agreed, tune) })
 	z.rig.sink = z
+	if tune&64 != 0 {
+		z.h.Answers.Wait = int64(answerWait)
+	}
 	z.start(fuzzStates[int(state)%len(fuzzStates)], agreed)
 	for len(z.in) > 0 {
 		z.emitted = 0
@@ -224,6 +228,7 @@ func (z *fuzzer) settle() {
 		}
 		z.c.Output(z.now, z.rig)
 		checkConn(z.t, z.c)
+		checkACK(z.t, z.c)
 		z.c.Poll()
 		if z.c.state != Closed {
 			_ = z.c.InQ() + z.c.OutQ() + z.c.OutQNSD()

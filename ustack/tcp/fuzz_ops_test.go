@@ -168,7 +168,14 @@ func (z *fuzzer) urgent() {
 	z.give(wire.ACK|wire.URG, seq, ack, 60000, n, func(s *Segment) { s.Urg = uint16(z.byte()) * 8 })
 }
 
-func (z *fuzzer) tick() { z.pass(time.Millisecond << (z.byte() % 18)) }
+// tick lets time pass; where ACKs wait for answers the program may wait before.
+func (z *fuzzer) tick() {
+	b := z.byte()
+	if b&64 != 0 && z.h.Answers.Wait != 0 {
+		z.late(true)
+	}
+	z.pass(time.Millisecond << (b % 18))
+}
 
 // deadline goes on to where a timer goes off, some times.
 func (z *fuzzer) deadline() {

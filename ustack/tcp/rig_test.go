@@ -352,7 +352,7 @@ func (r *rig) wantIdle() {
 
 // next is when the next timer goes off, 0 for never.
 func (r *rig) next() int64 {
-	at := r.h.Waits.Deadline()
+	at := earlier(r.h.Waits.Deadline(), r.h.Answers.Deadline())
 	if r.c != nil {
 		at = earlier(at, r.c.Deadline())
 	}
@@ -365,6 +365,7 @@ func (r *rig) next() int64 {
 // fire lets the timers go off that are due.
 func (r *rig) fire() {
 	r.h.Waits.OnTimer(r.now)
+	r.late(false)
 	if r.c != nil {
 		if at := r.c.Deadline(); at != 0 && at <= r.now {
 			r.c.OnTimer(r.now, r)
