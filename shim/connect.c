@@ -168,7 +168,7 @@ static struct file *start(int fd, const struct sockaddr *sa, socklen_t n, int ho
 {
     long flags = RAW(SYS_fcntl, fd, F_GETFL);
     *ret = SL_KERNEL;
-    if (flags < 0)
+    if (flags < 0 || flags & O_ASYNC) // SIGIO is the kernel's to send
         return NULL;
     if (!engine_need()) {
         await_engine();
