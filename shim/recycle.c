@@ -15,7 +15,7 @@
 #include "raw.h"
 #include "roam.h"
 
-enum { KEPT = 32 }; // of a family
+enum { KEPT = 16 }; // of a family
 
 static struct shelf {
     struct recycled kept[KEPT];
