@@ -76,9 +76,9 @@ func checkFast(v string) error {
 	}
 	for _, name := range strings.Split(v, ",") {
 		switch name {
-		case "ack", "batch", "checksum", "cork", "peek", "plain", "prefetch", "tso":
+		case "ack", "batch", "checksum", "cork", "peek", "plain", "prefetch", "recycle", "tso":
 		default:
-			return fmt.Errorf("%q is none of ack, batch, checksum, cork, peek, plain, prefetch, tso", name)
+			return fmt.Errorf("%q is none of ack, batch, checksum, cork, peek, plain, prefetch, recycle, tso", name)
 		}
 	}
 	return nil

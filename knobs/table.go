@@ -28,7 +28,7 @@ var Table = []Knob{
 	{"SLUICE_CONGESTION", "host", "Congestion control of connections whose program asks for none: `host` (what `net.ipv4.tcp_congestion_control` says), `cubic`, `reno`, `bbr` (version 1, as in the kernel) or `bbr3` (the current draft).", checkCongestion},
 	{"SLUICE_CONNECT", "none", "Outgoing connections to accelerate: `cidr:ports`, comma-separated, as `10.0.0.0/8:6379` or `0.0.0.0/0:*`.", checkConnect},
 	{"SLUICE_DEVICES", "all", "Network devices to use, comma-separated; `all` means each one that carries the listener's address.", checkDevices},
-	{"SLUICE_FAST", "all", "Short cuts to take: `all`, `none`, or some of `ack`, `batch`, `checksum`, `cork`, `peek`, `plain`, `prefetch`, `tso`, comma-separated; see docs/performance.md.", checkFast},
+	{"SLUICE_FAST", "all", "Short cuts to take: `all`, `none`, or some of `ack`, `batch`, `checksum`, `cork`, `peek`, `plain`, `prefetch`, `recycle`, `tso`, comma-separated; see docs/performance.md.", checkFast},
 	{"SLUICE_LISTEN", "*", "Listeners to accelerate, comma-separated: `*`, `80`, `8000-8100`, `192.0.2.1:443`, `[2001:db8::1]:443`; `none` for none.", checkListen},
 	{"SLUICE_LOG", "error", "`off`, `error`, `info` or `debug` on stderr, or a path to append to at level info.", checkLog},
 	{"SLUICE_SLOW_USEC", "0", "Log calls into the engine that take more microseconds than this, 0 to 1000000; 0 logs none.", checkSpin},

@@ -81,7 +81,7 @@ static const char *set_slow(struct knobs *k, const char *v)
 
 static unsigned fast_bit(const char *name, size_t len)
 {
-    static const char *const names[] = { "batch", "peek", "cork", "prefetch", "checksum", "tso", "plain", "ack" };
+    static const char *const names[] = { "batch", "peek", "cork", "prefetch", "checksum", "tso", "plain", "ack", "recycle" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strlen(names[i]) == len && strncmp(name, names[i], len) == 0)
             return 1u << i;
@@ -99,7 +99,7 @@ static const char *set_fast(struct knobs *k, const char *v)
         size_t len = strcspn(s, ",");
         unsigned bit = fast_bit(s, len);
         if (!bit)
-            return "want all, none or some of ack, batch, checksum, cork, peek, plain, prefetch, tso, comma-separated";
+            return "want all, none or some of ack, batch, checksum, cork, peek, plain, prefetch, recycle, tso, comma-separated";
         bits |= bit;
         s += len;
         if (*s == 0)

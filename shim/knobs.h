@@ -32,7 +32,8 @@ enum {
     FAST_TSO = 32,      // tso: the engine's: runs of segments leave as one
     FAST_PLAIN = 64,    // plain: the next segment in, and an answer out, before the engine is entered
     FAST_ACK = 128,     // ack: the engine's: the ACK of a request waits for its answer
-    FAST_ALL = 255,
+    FAST_RECYCLE = 256, // recycle: the kernel socket behind a connection that has ended serves the next
+    FAST_ALL = 511,
 };
 
 struct knobs {

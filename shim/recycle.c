@@ -9,6 +9,7 @@
 #include "epoll_set.h"
 #include "fdmap.h"
 #include "file.h"
+#include "knobs.h"
 #include "ours.h"
 #include "own.h"
 #include "process.h"
@@ -38,6 +39,8 @@ static void forget(int fd)
 bool recycle_hold(int fd, struct recycled *r)
 {
     static _Atomic int base;
+    if (!(knobs.fast & FAST_RECYCLE))
+        return false;
     struct file *f = file_get(fd);
     r->file = f;
     r->gen = f ? atomic_load(&f->gen) : 0;

@@ -25,7 +25,7 @@ func TestBothParsersAgreeOnKnobs(t *testing.T) {
 		"SLUICE_CONNECT":    {"none", "*:80", "10.0.0.0/8:6379", "0.0.0.0/0:*", "[2001:db8::/32]:80", "192.0.2.9:80-90", "", "80", "10.0.0.0/33:80", "10.0.0.0/8", "2001:db8::/32:80", "10.0.0.0/:80", "10.0.0.0/08:80", "[2001:db8::]/32:80", "[::/0]:1", "[::/129]:1"},
 		"SLUICE_CONGESTION": {"host", "cubic", "reno", "bbr", "bbr3", "", "bbr2", "Cubic", "cubic,reno"},
 		"SLUICE_DEVICES":    {"all", "eth0", "eth0,eth1", "", "eth0,", "a/b", "averyverylongname", "a b"},
-		"SLUICE_FAST":       {"all", "none", "ack", "batch", "peek,cork", "ack,batch,checksum,peek,prefetch,cork", "tso", "plain", "plain,peek", "batch,batch", "", "batch,", "none,batch", "Batch", "kick"},
+		"SLUICE_FAST":       {"all", "none", "ack", "batch", "peek,cork", "ack,batch,checksum,peek,prefetch,cork", "tso", "recycle", "plain", "plain,peek", "batch,batch", "", "batch,", "none,batch", "Batch", "kick"},
 		"SLUICE_LISTEN":     {"*", "none", "80", "8000-8100", "80,443", "192.0.2.1:443", "[2001:db8::1]:443", "192.0.2.1:*", "*:80", "", "0", "65536", "80-", "-80", "90-80", "http", "1.2.3:80", "::1:80", "[::1]", "80,", "[1.2.3.4]:80", "+80", " 80", "080", "1.2.3.04:80", "1.2.3.4:", "[fe80::1%eth0]:80", "99999999999999999999", strings.Repeat("80,", 63) + "80", strings.Repeat("80,", 64) + "80"},
 		"SLUICE_LOG":        {"off", "error", "info", "debug", "/dev/null", "", "loud", "relative/path"},
 		"SLUICE_SLOW_USEC":  {"0", "100", "1000000", "", "-1", "1000001", "1ms"},

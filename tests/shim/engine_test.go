@@ -91,6 +91,7 @@ func TestKernelSocketsServeAgain(t *testing.T) {
 	}
 	require.Equal(t, 100, made(place))
 	require.LessOrEqual(t, made(preload), 20, "eight are open at a time")
+	require.Equal(t, 100, made(append(preload, "SLUICE_FAST=ack,batch,checksum,cork,peek,plain,prefetch,tso")))
 }
 
 func built(t *testing.T, name string) string {
