@@ -31,7 +31,6 @@ func TestCrashMatrix(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join(h.site.Root(), "index.html"))
 	require.NoError(t, err)
 	aside := startBystander(t, h.rig)
-	h.stand.nobody = h.unheard
 	l := startLoad(h.stand, page, 8)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -68,25 +67,6 @@ func (h *host) die(l *load, w wound, rnd *rand.Rand, where string) {
 	l.explain(harmless)
 	require.Empty(h.t, l.unexplained(), where)
 	h.t.Log(where)
-}
-
-// heard is within how long of a new broker the peers of the dead have learned of it: for 5 s it asks nobody whose the flow of a stray segment is, as not all
-// programs may be back (docs/limits.md), and the segment after that comes after 6.4 s at most.
-const heard = 12 * time.Second
-
-// unheard says whether a client's connection is in no program and not in the kernel, and no broker lived long enough to tell its peer.
-func (h *host) unheard(client net.Addr) bool {
-	if time.Since(time.Unix(0, h.reborn.Load())) > heard {
-		return false
-	}
-	for end := time.Now().Add(testrig.Patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) { // the broker may be dead just now
-		ours, _, err := testrig.Try(h.rig.Server, h.rig.Env(), testrig.Built(h.t, "sluice"), "ss", "-tan")
-		kernels, _, err2 := testrig.Try(h.rig.Server, nil, "ss", "-tan")
-		if err == nil && err2 == nil {
-			return !strings.Contains(ours+kernels, client.String())
-		}
-	}
-	return false
 }
 
 // named finds a fault among a program's own and those of all.

@@ -28,7 +28,7 @@ type load struct {
 	wg   sync.WaitGroup
 
 	alarm  func()                     // something is not explained
-	nobody func(client net.Addr) bool // stand.nobody
+	nobody func(client net.Addr) bool // stand.unheard
 
 	answered, excused atomic.Int64
 	mu                sync.Mutex
@@ -40,7 +40,7 @@ type load struct {
 
 // startLoad starts clients; every second one closes its connection after each page.
 func startLoad(s *stand, page []byte, clients int) *load {
-	l := &load{node: s.rig.Client, addr: s.addr(), page: page, wall: s.wall, alarm: s.look, nobody: s.nobody, stop: make(chan struct{})}
+	l := &load{node: s.rig.Client, addr: s.addr(), page: page, wall: s.wall, alarm: s.look, nobody: s.unheard, stop: make(chan struct{})}
 	for i := range clients {
 		l.wg.Add(1)
 		go l.client(i%2 == 0)

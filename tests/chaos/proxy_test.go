@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -89,9 +88,7 @@ func (p *relay) start() {
 
 // workers are the master's children; one that is to end has no queues any more.
 func (p *relay) workers() (pids []int) {
-	master := p.proc.Pid()
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", master, master))
-	for _, f := range strings.Fields(string(text)) {
+	for _, f := range children(p.proc.Pid()) {
 		pid, _ := strconv.Atoi(f)
 		pids = append(pids, pid)
 	}

@@ -3,7 +3,6 @@ package chaos
 import (
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -41,9 +40,8 @@ type stand struct {
 	pids         func() []int // its accelerated processes
 	wall         bool         // it times its clients by the wall clock
 
-	spare  func()                     // has the program give back the memory that it keeps for later; nil: nothing to be told
-	said   func() string              // what its processes wrote to stderr
-	nobody func(client net.Addr) bool // has a client's connection, and nobody could tell the client; nil: that does not happen
+	spare func()        // has the program give back the memory that it keeps for later; nil: nothing to be told
+	said  func() string // what its processes wrote to stderr
 
 	looked sync.Once
 	scene  string // at the first moment that was not explained
@@ -82,6 +80,25 @@ func (s *stand) pid(rnd *rand.Rand) int {
 	all := s.pids()
 	require.NotEmpty(s.t, all)
 	return all[rnd.IntN(len(all))]
+}
+
+// children are a process' own.
+func children(pid int) []string {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	return strings.Fields(string(text))
+}
+
+// byHand is sluice detach or attach. What a child may use stays the kernel's until it has ended (docs/limits.md), as that of redis which writes its log
+// anew: then it is tried again.
+func (s *stand) byHand(way string, pid int) (errs string, err error) {
+	for end := time.Now().Add(testrig.Patience); ; time.Sleep(10 * time.Millisecond) {
+		forked := len(children(pid)) > 0
+		_, errs, err = testrig.Try(nil, s.rig.Env(), testrig.Built(s.t, "sluice"), way, fmt.Sprint(pid))
+		forked = forked || len(children(pid)) > 0
+		if err == nil || !forked || !strings.Contains(errs, "perhaps another process's too") || time.Now().After(end) {
+			return errs, err
+		}
+	}
 }
 
 // queuesOf says what is missing for these processes, and nobody else, to have the queues.

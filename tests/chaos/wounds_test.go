@@ -36,7 +36,7 @@ var wounds = []wound{
 		pid := s.pid(rnd)
 		for range 1 + rnd.IntN(4) {
 			for _, way := range []string{"detach", "attach"} {
-				_, errs, err := testrig.Try(nil, s.rig.Env(), testrig.Built(s.t, "sluice"), way, fmt.Sprint(pid))
+				errs, err := s.byHand(way, pid)
 				if !strings.Contains(errs, "transport endpoint is not connected") { // the only ones there were ended meanwhile
 					require.NoError(s.t, err, errs)
 				}
