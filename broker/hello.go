@@ -51,13 +51,13 @@ func (b *Broker) readHello(c *client) error {
 	case over != nil:
 		return c.turnAway(p, over)
 	}
+	b.log.Debugf("broker: %v: hello, uid %d", c, c.uid)
 	b.goDo(func() { b.watch(c, pidfd) })
 	c.ch.form.Store(int32(h.Short)) // before the program knows, that it does so from here on
 	b.reply(c, p, proto.Welcome{Version: h.Version, Short: proto.Short, Pid: c.pid, Token: c.token}, nil)
 	b.mu.Lock()
 	b.mirrorNew(c, h.Tool)
 	b.mu.Unlock()
-	b.log.Debugf("broker: %v: hello, uid %d", c, c.uid)
 	return nil
 }
 
